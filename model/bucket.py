@@ -1,0 +1,272 @@
+"""A bucket of users: the state of the stream, and what a batch of events does to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from model.arrays import grown
+from model.entries import ENTRY, campaign_of, is_ghost, type_of
+from model.plan import CAMPAIGN, FeaturePlan
+from model.recursion import compute, forget, observe, restart, shift_marks
+from model.sequences import (
+    CONFLICT,
+    NEW,
+    USER,
+    entries_needed,
+    evict,
+    group_rows,
+    intern_rows,
+    live_from,
+    merge,
+    packed_size,
+    repack,
+)
+from model.texts import Texts, intern_text
+from schemas.events import CAMPAIGN as EVENT_CAMPAIGN
+from schemas.events import USER_ID, EventBatch
+from schemas.hashing import xxh3
+from schemas.scored import COMPUTED_AGAIN, OUTCOME
+
+SNAPSHOT_VERSION = 1
+DEFAULT_LENGTH = 1_000
+"""L, the number of newest events that count."""
+
+
+class SnapshotError(ValueError):
+    """A snapshot of another version, or made with another sequence length."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All that must be kept of a bucket: its sequences, packed. What is computed from them is not in it."""
+
+    version: int
+    length: int
+    users: tuple[NDArray[np.int32], NDArray[np.uint8]]
+    campaigns: tuple[NDArray[np.int32], NDArray[np.uint8]]
+    sizes: NDArray[np.void]
+    entries: NDArray[np.void]
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """What a batch did: outcomes (m) and their features (m, number of features), and what became of each row (n)."""
+
+    outcomes: NDArray[np.void]
+    features: NDArray[np.float64]
+    fates: NDArray[np.uint8]
+
+    def count(self, fate: int) -> int:
+        """How many of the batch's rows had this fate."""
+        return int(np.count_nonzero(self.fates == fate))
+
+
+@nb.njit(cache=True, inline="always")
+def _is_before(record, entry):  # type: ignore[no-untyped-def]
+    if record.timestamp != entry.timestamp:
+        return record.timestamp < entry.timestamp
+    if record.type != type_of(entry.tag):
+        return record.type < type_of(entry.tag)
+    return record.event_key < entry.key
+
+
+@nb.njit(cache=True)
+def _row_of(entry, rows, order, at, stop, campaign_of_row, fates):  # type: ignore[no-untyped-def]
+    """The row that brought an entry, looked for from `order[at]` on; `COMPUTED_AGAIN` if it came earlier."""
+    while at < stop:
+        row = order[at]
+        record = rows[row]
+        if record.timestamp != entry.timestamp or record.event_key != entry.key or record.type != type_of(entry.tag):
+            break
+        brought = fates[row] == NEW or fates[row] == CONFLICT
+        if brought and record.body == entry.body and campaign_of_row[row] == campaign_of(entry.tag):
+            return row
+        at += 1
+    return COMPUTED_AGAIN
+
+
+@nb.njit(cache=True)
+def _emit(rows, order, groups, users, entries, campaign_of_row, marks, decays, plan, length, fates, outcomes, features):  # type: ignore[no-untyped-def]
+    """Run the recursion over what changed, and write an outcome and its features for every live entry of it."""
+    factors = np.empty(len(plan[2]), np.float64)
+    nothing = np.empty(len(plan[0]), np.float64)
+    out = 0
+    for group in groups:
+        if group.dirty == group.known and users[group.slot].size == group.known:
+            continue
+        slot, user = group.slot, users[group.slot]
+        first, size, begin = user.first, user.size, group.dirty
+        my_marks, my_decays = marks[slot], decays[slot]
+        if group.known == 0:
+            forget(my_marks, my_decays, plan)
+        elif group.dirty < group.known:
+            live = 0
+            while begin > 0 and live < length:
+                begin -= 1
+                if not is_ghost(entries[first + begin].tag):
+                    live += 1
+            restart(my_marks, my_decays, plan, begin)
+        seen = user.evicted_live + size - user.ghosts - live_from(user, entries, begin)
+        row_at, last_of_instant = group.start, -1
+        for place in range(begin, size):
+            entry = entries[first + place]
+            if is_ghost(entry.tag):
+                continue
+            seen += 1
+            observe(entries, first, place, seen, length, my_marks, my_decays, plan, factors)
+            if place < group.dirty:
+                continue
+            if place > last_of_instant:
+                last_of_instant = place
+                while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
+                    last_of_instant += 1
+            compute(entries, first, entry.timestamp, seen, my_marks, my_decays, plan, features[out])
+            outcome = outcomes[out]
+            outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
+            outcome.version = entry.timestamp * 1000 + user.evicted + last_of_instant + 1
+            outcome.type = type_of(entry.tag)
+            outcome.user_row = order[group.start]
+            outcome.newest = False
+            while row_at < group.stop and _is_before(rows[order[row_at]], entry):
+                row_at += 1
+            outcome.body_row = _row_of(entry, rows, order, row_at, group.stop, campaign_of_row, fates)
+            out += 1
+        outcomes[out - 1].newest = True
+        gone = evict(user, entries, length, length // 8)
+        if gone > 0:
+            shift_marks(my_marks, plan, gone)
+
+
+@nb.njit(cache=True)
+def _derive_all(users, entries, marks, decays, plan, length):  # type: ignore[no-untyped-def]
+    """Run the recursion over every user's sequence, from nothing."""
+    factors = np.empty(len(plan[2]), np.float64)
+    for slot in range(len(users)):
+        user = users[slot]
+        forget(marks[slot], decays[slot], plan)
+        seen = user.evicted_live
+        for place in range(user.size):
+            if not is_ghost(entries[user.first + place].tag):
+                seen += 1
+                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan, factors)
+
+
+class Bucket:
+    """The sequences of the users of one bucket, in memory in proportion to what they hold.
+
+    Args:
+        plan: the features to compute.
+        length: L, the number of newest events of a user that count.
+    """
+
+    def __init__(self, plan: FeaturePlan, length: int = DEFAULT_LENGTH) -> None:
+        self._length = length
+        self._users, self._campaigns = Texts.empty(), Texts.empty()
+        self._records = np.empty(0, USER)
+        self._entries, self._used = np.empty(0, ENTRY), 0
+        self._follow(plan)
+
+    def _follow(self, plan: FeaturePlan) -> None:
+        features = plan.features.copy()
+        for feature in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
+            features[feature, CAMPAIGN] = self._campaign(plan.campaigns[features[feature, CAMPAIGN]])
+        self._plan = (features, plan.windows, plan.half_lives, plan.never)
+        self._marks = np.empty((len(self._records), plan.marks), np.int32)
+        self._decays = np.empty((len(self._records), plan.decays), np.float64)
+
+    def _campaign(self, name: str) -> int:
+        text = np.frombuffer(name.encode(), np.uint8)
+        self._campaigns = self._campaigns.with_room(1, len(text))
+        return int(intern_text(self._campaigns, text, 0, len(text), _hash(text)))
+
+    def __len__(self) -> int:
+        """The number of users."""
+        return len(self._users)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory in arrays."""
+        arrays = (*self._users, *self._campaigns, self._records, self._entries, self._marks, self._decays)
+        return sum(array.nbytes for array in arrays)
+
+    def update(self, batch: EventBatch) -> Update:
+        """Take a batch's events into the sequences, and compute every row that is new or that changed.
+
+        Cost: for an in-order event, that of its features; for a late one, that of the user's later rows too.
+        """
+        rows, data = batch.rows, batch.data
+        self._make_room(rows)
+        slots, campaigns = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
+        intern_rows(rows, data, self._users, self._campaigns, slots, campaigns)
+        order, groups = group_rows(rows, slots)
+        self._make_room_for_entries(int(entries_needed(self._records, groups)))
+        fates = np.empty(len(rows), np.uint8)
+        self._used, changed = merge(
+            rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns, self._length, fates
+        )  # fmt: skip
+        outcomes, features = np.empty(changed, OUTCOME), np.empty((changed, len(self._plan[0])))
+        _emit(
+            rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
+            self._length, fates, outcomes, features,
+        )  # fmt: skip
+        return Update(outcomes, features, fates)
+
+    def _make_room(self, rows: NDArray[np.void]) -> None:
+        """Room for as many new users and campaigns as the batch could bring."""
+        sizes = (rows["stop"] - rows["start"]).sum(axis=0)
+        self._users = self._users.with_room(len(rows), int(sizes[USER_ID]))
+        self._campaigns = self._campaigns.with_room(len(rows), int(sizes[EVENT_CAMPAIGN]))
+        used, needed = len(self._users), len(self._users) + len(rows)
+        self._records = grown(self._records, used, needed)
+        self._records[used:] = 0
+        self._marks, self._decays = grown(self._marks, used, needed), grown(self._decays, used, needed)
+
+    def _make_room_for_entries(self, needed: int) -> None:
+        if self._used + needed <= len(self._entries):
+            return
+        users = self._records[: len(self._users)]
+        packed = np.empty((int(packed_size(users)) + needed) * 5 // 4, ENTRY)
+        self._used = int(repack(users, self._entries, packed))
+        self._entries = packed
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all that must be kept."""
+        users = self._records[: len(self._users)].copy()
+        users["room"] = users["size"]
+        entries = np.empty(int(users["size"].sum()), ENTRY)
+        repack(users, self._entries, entries)
+        return Snapshot(SNAPSHOT_VERSION, self._length, self._users.kept(), self._campaigns.kept(), users, entries)
+
+    @classmethod
+    def restore(cls, snapshot: Snapshot, plan: FeaturePlan, length: int = DEFAULT_LENGTH) -> Bucket:
+        """The bucket of a snapshot, its features rebuilt.
+
+        Raises:
+            SnapshotError: the snapshot is of another version or was made with another L.
+        """
+        if snapshot.version != SNAPSHOT_VERSION:
+            raise SnapshotError(f"snapshot version {snapshot.version}, this program reads {SNAPSHOT_VERSION}")
+        if snapshot.length != length:
+            raise SnapshotError(f"made with a sequence length of {snapshot.length}, not {length}")
+        bucket = cls.__new__(cls)
+        bucket._length = length
+        bucket._users, bucket._campaigns = Texts.of(*snapshot.users), Texts.of(*snapshot.campaigns)
+        bucket._records, bucket._entries = snapshot.sizes.copy(), snapshot.entries.copy()
+        bucket._used = len(bucket._entries)
+        bucket._follow(plan)
+        _derive_all(bucket._records, bucket._entries, bucket._marks, bucket._decays, bucket._plan, length)
+        return bucket
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
+        """What a stream keeps of a bucket at the end of an epoch."""
+        return self.snapshot()
+
+
+@nb.njit(cache=True)
+def _hash(text):  # type: ignore[no-untyped-def]
+    return xxh3(text, 0, len(text))

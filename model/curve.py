@@ -1,0 +1,74 @@
+"""The propensity of one user at any time: the same recursion, asked between events."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from model.bucket import DEFAULT_LENGTH
+from model.entries import ENTRY, make_tag
+from model.plan import FeaturePlan
+from model.propensity import Model, Scorer
+from model.recursion import advance, compute, forget, observe
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One user's distinct events in the sequence's order (timestamp, type, event key).
+
+    Shapes: `timestamps` (n) int64 ms, `types` (n) indexes into `TYPES`, `campaigns` (n) names. `before` is how many
+    distinct events the user had before the first of these.
+    """
+
+    timestamps: NDArray[np.int64]
+    types: NDArray[np.integer]
+    campaigns: tuple[str, ...]
+    before: int = 0
+
+
+@nb.njit(cache=True)
+def _walk(entries, times, before, length, marks, decays, plan, features):  # type: ignore[no-untyped-def]
+    """Features at each of the ascending `times`, from the entries up to and including it."""
+    factors = np.empty(len(plan[2]), np.float64)
+    forget(marks, decays, plan)
+    taken = 0
+    for at in range(len(times)):
+        time = times[at]
+        while taken < len(entries) and entries[taken].timestamp <= time:
+            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan, factors)
+            taken += 1
+        later_marks, later_decays = marks.copy(), decays.copy()
+        if taken > 0:
+            since = entries[taken - 1].timestamp
+            advance(entries, 0, taken, time, since, later_marks, later_decays, plan, factors)
+        compute(entries, 0, time, before + taken, later_marks, later_decays, plan, features[at])
+
+
+class Curve:
+    """Computes a user's propensity over time under one model, exactly as the stream does at events."""
+
+    def __init__(self, model: Model, length: int = DEFAULT_LENGTH) -> None:
+        self._plan, self._scorer, self._length = FeaturePlan.of(model.features), Scorer(model), length
+
+    def features(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Features (m, number of features) at the ascending `times` (m) in ms; events of that very time count."""
+        names = {name: number for number, name in enumerate(self._plan.campaigns)}
+        entries = np.zeros(len(sequence.timestamps), ENTRY)
+        entries["timestamp"] = sequence.timestamps
+        entries["tag"] = [
+            make_tag(kind, names.get(campaign, len(names)))
+            for kind, campaign in zip(sequence.types.tolist(), sequence.campaigns, strict=True)
+        ]
+        features = self._plan.features.copy()
+        out = np.empty((len(times), len(features)))
+        marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays)
+        plan = (features, self._plan.windows, self._plan.half_lives, self._plan.never)
+        _walk(entries, np.ascontiguousarray(times, np.int64), sequence.before, self._length, marks, decays, plan, out)
+        return out
+
+    def propensity(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Propensities (m) at the ascending `times` (m) in ms."""
+        return self._scorer(self.features(sequence, times))

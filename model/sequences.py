@@ -1,0 +1,251 @@
+"""Users' sequences of events in one block of memory: merging a batch into them, in event order.
+
+Each user owns a stretch of the entries with a little room behind. Rows of a batch are taken user by user in the order
+(timestamp, type, event key); each is a repeat, too late, a conflict or a new event, and finds its place.
+"""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+
+from model.entries import GHOST, campaign_of, first_not_before, is_ghost, make_tag, type_of
+from model.texts import intern_text, is_greater_text
+from schemas.events import CAMPAIGN, USER_ID
+from schemas.hashing import xxh3
+
+USER = np.dtype(
+    [
+        ("first", np.int64),  # the stretch's first entry
+        ("size", np.int32),  # entries held
+        ("room", np.int32),  # entries that fit
+        ("ghosts", np.int32),  # entries held that are ghosts
+        ("evicted", np.int32),  # entries dropped at the front
+        ("evicted_live", np.int32),  # those of them that were live
+    ],
+    align=True,
+)
+
+NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(5)
+"""What became of a row: a conflict is a repeat whose body differs, disputed is one that came after L conflicts."""
+
+GROUP = np.dtype([("slot", np.int64), ("start", np.int64), ("stop", np.int64), ("dirty", np.int64), ("known", np.int64)])
+"""Rows of one user in a batch: `order[start:stop]`; entries from `dirty` on changed; `known` were there before."""
+
+
+@nb.njit(cache=True)
+def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):  # type: ignore[no-untyped-def]
+    """Number the users and campaigns of a batch's rows."""
+    for row in range(len(rows)):
+        record = rows[row]
+        user_of[row] = intern_text(users, data, record.start[USER_ID], record.stop[USER_ID], record.user_hash)
+        start, stop = record.start[CAMPAIGN], record.stop[CAMPAIGN]
+        campaign_of_row[row] = intern_text(campaigns, data, start, stop, xxh3(data, start, stop))
+
+
+@nb.njit(cache=True, inline="always")
+def _after(left, right):  # type: ignore[no-untyped-def]
+    if left.timestamp != right.timestamp:
+        return left.timestamp > right.timestamp
+    if left.type != right.type:
+        return left.type > right.type
+    return left.event_key > right.event_key
+
+
+@nb.njit(cache=True)
+def _sort(rows, order):  # type: ignore[no-untyped-def]
+    """Sort row numbers by (timestamp, type, event key); nothing to do where they are in order."""
+    unsorted = 1
+    while unsorted < len(order) and not _after(rows[order[unsorted - 1]], rows[order[unsorted]]):
+        unsorted += 1
+    if len(order) <= 32:
+        for place in range(unsorted, len(order)):
+            row, at = order[place], place
+            while at > 0 and _after(rows[order[at - 1]], rows[row]):
+                order[at] = order[at - 1]
+                at -= 1
+            order[at] = row
+    elif unsorted < len(order):
+        values = np.empty(len(order), np.int64)
+        for field in range(3):  # least significant first; each sort is stable
+            for place in range(len(order)):
+                record = rows[order[place]]
+                values[place] = record.event_key if field == 0 else (record.type if field == 1 else record.timestamp)
+            order[:] = order[np.argsort(values, kind="mergesort")]
+
+
+@nb.njit(cache=True)
+def group_rows(rows, slots):  # type: ignore[no-untyped-def]
+    """Row numbers user by user in event order, and a `GROUP` for each user."""
+    order = np.argsort(slots, kind="mergesort")
+    groups = np.empty(len(rows), GROUP)
+    count, start = 0, 0
+    while start < len(order):
+        slot, stop = slots[order[start]], start + 1
+        while stop < len(order) and slots[order[stop]] == slot:
+            stop += 1
+        if stop - start > 1:
+            _sort(rows, order[start:stop])
+        groups[count].slot, groups[count].start, groups[count].stop = slot, start, stop
+        count += 1
+        start = stop
+    return order, groups[:count]
+
+
+@nb.njit(cache=True, inline="always")
+def _room_for(size):  # type: ignore[no-untyped-def]
+    return size + size // 8 + 2
+
+
+@nb.njit(cache=True)
+def entries_needed(users, groups):  # type: ignore[no-untyped-def]
+    """Entries that a batch's users may need beyond those in use."""
+    needed = 0
+    for group in groups:
+        user = users[group.slot]
+        size = user.size + group.stop - group.start
+        if size > user.room:
+            needed += _room_for(size)
+    return needed
+
+
+@nb.njit(cache=True)
+def repack(users, entries, packed):  # type: ignore[no-untyped-def]
+    """Copy all stretches one behind the other; returns the entries in use."""
+    at = 0
+    for slot in range(len(users)):
+        user = users[slot]
+        room = min(user.room, _room_for(user.size))
+        packed[at : at + user.size] = entries[user.first : user.first + user.size]
+        user.first, user.room = at, room
+        at += room
+    return at
+
+
+@nb.njit(cache=True)
+def packed_size(users):  # type: ignore[no-untyped-def]
+    """Entries in use after `repack`."""
+    total = 0
+    for slot in range(len(users)):
+        total += min(users[slot].room, _room_for(users[slot].size))
+    return total
+
+
+@nb.njit(cache=True)
+def _make_room(user, more, entries, used):  # type: ignore[no-untyped-def]
+    size = user.size + more
+    if size > user.room:
+        entries[used : used + user.size] = entries[user.first : user.first + user.size]
+        user.first, user.room = used, _room_for(size)
+        used += user.room
+    return used
+
+
+@nb.njit(cache=True)
+def live_from(user, entries, place):  # type: ignore[no-untyped-def]
+    """How many live entries a user has from `place` on."""
+    live = user.size - place
+    if user.ghosts > 0:
+        for at in range(user.first + place, user.first + user.size):
+            if is_ghost(entries[at].tag):
+                live -= 1
+    return live
+
+
+@nb.njit(cache=True)
+def _insert(record, campaign, user, entries, campaigns, length):  # type: ignore[no-untyped-def]
+    """Put one row into its user's sequence, which has room; returns what became of it and the first entry changed."""
+    first, size = user.first, user.size
+    high = first + size
+    tag = make_tag(record.type, campaign)
+    place, rival, low = high, -1, high
+    if size > 0 and record.timestamp <= entries[high - 1].timestamp:
+        low = first_not_before(entries, first, high, record.timestamp, 0, np.iinfo(np.int64).min)
+        for type_ in range(4):
+            at = first_not_before(entries, low, high, record.timestamp, type_, record.event_key)
+            while (
+                at < high
+                and entries[at].timestamp == record.timestamp
+                and entries[at].key == record.event_key
+                and type_of(entries[at].tag) == type_
+            ):
+                held = entries[at]
+                if held.tag & ~GHOST == tag and held.body == record.body:
+                    return REPEAT, 0
+                if not is_ghost(held.tag):
+                    rival = at
+                at += 1
+            if type_ == record.type:
+                place = at
+        evicted = user.evicted > 0 or size - user.ghosts > 2 * length
+        if evicted and live_from(user, entries, place - first) >= length:
+            return TOO_LATE, 0
+        if rival >= 0 and user.ghosts >= length:
+            return DISPUTED, 0
+    for at in range(high, place, -1):
+        entries[at] = entries[at - 1]
+    entry = entries[place]
+    entry.timestamp, entry.key, entry.tag, entry.body = record.timestamp, record.event_key, tag, record.body
+    user.size += 1
+    if rival < 0:
+        return NEW, low - first
+    rival += 1 if rival >= place else 0
+    user.ghosts += 1
+    held = entries[rival]
+    wins = type_of(tag) > type_of(held.tag)
+    if type_of(tag) == type_of(held.tag):
+        if campaign == campaign_of(held.tag):
+            wins = record.body > held.body
+        else:
+            wins = is_greater_text(campaigns, campaign, campaign_of(held.tag))
+    if wins:
+        held.tag |= GHOST
+    else:
+        entry.tag |= GHOST
+    return CONFLICT, low - first
+
+
+@nb.njit(cache=True)
+def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns, length, fates):  # type: ignore[no-untyped-def]
+    """Merge a batch into the sequences.
+
+    Fills `fates` (what became of each row) and each group's `dirty` and `known`; returns the entries in use and the
+    number of live entries from every group's `dirty` on.
+    """
+    changed = 0
+    for group in groups:
+        user = users[group.slot]
+        group.known = user.size
+        group.dirty = user.size
+        used = _make_room(user, group.stop - group.start, entries, used)
+        touched = False
+        for at in range(group.start, group.stop):
+            row = order[at]
+            fates[row], dirty = _insert(rows[row], campaign_of_row[row], user, entries, campaigns, length)
+            if fates[row] == NEW or fates[row] == CONFLICT:
+                group.dirty = min(group.dirty, dirty)
+                touched = True
+        if touched:
+            changed += live_from(user, entries, group.dirty)
+    return used, changed
+
+
+@nb.njit(cache=True)
+def evict(user, entries, length, slack):  # type: ignore[no-untyped-def]
+    """Drop a user's oldest entries once more than 2L + slack are live; returns how many entries went."""
+    live = user.size - user.ghosts
+    if live <= 2 * length + slack:
+        return 0
+    gone, gone_live = 0, 0
+    while live - gone_live > 2 * length or is_ghost(entries[user.first + gone].tag):
+        if is_ghost(entries[user.first + gone].tag):
+            user.ghosts -= 1
+        else:
+            gone_live += 1
+        gone += 1
+    for at in range(user.first, user.first + user.size - gone):
+        entries[at] = entries[at + gone]
+    user.size -= gone
+    user.evicted += gone
+    user.evicted_live += gone_live
+    return gone

@@ -1,0 +1,132 @@
+"""A table of distinct texts, numbered in the order in which they came: user ids and campaigns of a bucket.
+
+Open addressing over XXH3-64: a cell is the upper half of the hash and the text's number + 1. The text itself decides,
+so that two texts are never taken for one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from model.arrays import grown
+from schemas.hashing import xxh3
+
+_HALF = np.uint64(32)
+_LOW = np.uint64(0xFFFFFFFF)
+
+
+class Texts(NamedTuple):
+    """`cells` (a power of two), `stops` (where each text ends in `data`), `data`, and `used` = [texts, bytes]."""
+
+    cells: NDArray[np.uint64]
+    stops: NDArray[np.int32]
+    data: NDArray[np.uint8]
+    used: NDArray[np.int64]
+
+    @classmethod
+    def empty(cls) -> Texts:
+        """A table of no texts."""
+        return cls(np.zeros(16, np.uint64), np.empty(8, np.int32), np.empty(64, np.uint8), np.zeros(2, np.int64))
+
+    @classmethod
+    def of(cls, stops: NDArray[np.int32], data: NDArray[np.uint8]) -> Texts:
+        """A table of given texts, as `kept` gave them."""
+        used = np.array([len(stops), len(data)], np.int64)
+        cells = np.zeros(_cells_for(len(stops)), np.uint64)
+        table = cls(cells, stops.copy(), data.copy(), used)
+        _index(table)
+        return table
+
+    def kept(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
+        """All that must be kept of the table."""
+        return self.stops[: self.used[0]].copy(), self.data[: self.used[1]].copy()
+
+    def with_room(self, texts: int, size: int) -> Texts:
+        """This table, or a larger copy, with room for so many more texts and bytes."""
+        count, filled = (int(n) for n in self.used)
+        stops = grown(self.stops, count, count + texts)
+        data = grown(self.data, filled, filled + size)
+        if 10 * (count + texts) <= 7 * len(self.cells):
+            return Texts(self.cells, stops, data, self.used)
+        table = Texts(np.zeros(_cells_for(count + texts), np.uint64), stops, data, self.used)
+        _index(table)
+        return table
+
+    def __len__(self) -> int:
+        return int(self.used[0])
+
+    def text(self, number: int) -> str:
+        """The text of a number."""
+        start = self.stops[number - 1] if number else 0
+        return self.data[start : self.stops[number]].tobytes().decode()
+
+
+def _cells_for(texts: int) -> int:
+    return max(16, 1 << int(texts * 10 // 7).bit_length())
+
+
+@nb.njit(cache=True)
+def _place(cells, hash_, number):  # type: ignore[no-untyped-def]
+    mask = np.uint64(len(cells) - 1)
+    at = hash_ & mask
+    while cells[at] != 0:
+        at = (at + np.uint64(1)) & mask
+    cells[at] = ((hash_ >> _HALF) << _HALF) | np.uint64(number + 1)
+
+
+@nb.njit(cache=True)
+def _index(table):  # type: ignore[no-untyped-def]
+    start = 0
+    for number in range(table.used[0]):
+        stop = table.stops[number]
+        _place(table.cells, xxh3(table.data, start, stop), number)
+        start = stop
+
+
+@nb.njit(cache=True)
+def intern_text(table, data, start, stop, hash_):  # type: ignore[no-untyped-def]
+    """The number of the text `data[start:stop]`, whose XXH3-64 is `hash_`; a new text gets the next number."""
+    cells, stops, held = table.cells, table.stops, table.data
+    mask = np.uint64(len(cells) - 1)
+    at = hash_ & mask
+    while cells[at] != 0:
+        cell = cells[at]
+        if cell >> _HALF == hash_ >> _HALF:
+            number = np.int64(cell & _LOW) - 1
+            first = np.int64(stops[number - 1]) if number > 0 else np.int64(0)
+            same = stops[number] - first == stop - start
+            if same:
+                for byte in range(stop - start):
+                    if held[first + byte] != data[start + byte]:
+                        same = False
+                        break
+            if same:
+                return number
+        at = (at + np.uint64(1)) & mask
+    number = table.used[0]
+    filled = table.used[1]
+    for byte in range(stop - start):
+        held[filled + byte] = data[start + byte]
+    table.used[0] = number + 1
+    table.used[1] = filled + (stop - start)
+    stops[number] = table.used[1]
+    _place(cells, hash_, number)
+    return number
+
+
+@nb.njit(cache=True)
+def is_greater_text(table, left, right):  # type: ignore[no-untyped-def]
+    """Whether text number `left` is greater than text number `right`, byte by byte."""
+    stops, held = table.stops, table.data
+    left_start = np.int64(stops[left - 1]) if left > 0 else np.int64(0)
+    right_start = np.int64(stops[right - 1]) if right > 0 else np.int64(0)
+    left_size, right_size = stops[left] - left_start, stops[right] - right_start
+    for byte in range(min(left_size, right_size)):
+        a, b = held[left_start + byte], held[right_start + byte]
+        if a != b:
+            return a > b
+    return left_size > right_size

@@ -1,0 +1,34 @@
+"""What happens to a message that is not a valid event: it is kept, with the reason and where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+REASONS = {
+    "unframed": "no single-object header (C3 01) at the start",
+    "unknown_schema": "written with a schema that is not among the versions in schemas/",
+    "undecodable": "the Avro datum cannot be read",
+    "wrong_shape": "the row has too few or too many fields",
+    "wrong_type": "a value is not of the field's type",
+    "missing": "a required field has no value",
+    "not_utf8": "a text field is not UTF-8",
+    "id_length": "user_id and event_id must be 1 to 1,024 bytes",
+    "revenue": "revenue must be a finite number",
+    "time_range": "the timestamp must lie between 1970 and 2100",
+    "time_ahead": "the timestamp is later than the message itself by more than the allowed skew",
+    "disputed": "too many events of its user came again with another body",
+    "too_late": "older than the newest events of its user after older ones were dropped",
+}
+"""Every reason that a dead letter can give, and what it means."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """A rejected message; (source, partition, offset) is its key, so that a replay doubles none."""
+
+    source: str
+    partition: int
+    offset: int
+    reason: str
+    detail: str
+    payload: bytes

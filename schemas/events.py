@@ -1,0 +1,203 @@
+"""An event, and a batch of events as packed arrays: the item that flows through the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.hashing import xxh3
+
+TYPES = ("IM", "CL", "PS", "CN")
+"""Event types in the order in which events of one instant count: impression, click, paid search, conversion."""
+
+TEXTS = (
+    "event_id",
+    "user_id",
+    "state",
+    "segment",
+    "campaign",
+    "publisher",
+    "creative",
+    "placement",
+    "product",
+)
+"""The text fields, in the order of a row's spans."""
+
+EVENT_ID, USER_ID, CAMPAIGN = TEXTS.index("event_id"), TEXTS.index("user_id"), TEXTS.index("campaign")
+MISSING = "NA"
+"""What a text field holds where the source has nothing."""
+
+ROW = np.dtype(
+    [
+        ("offset", np.int64),  # place in the source
+        ("timestamp", np.int64),  # event time, ms since 1970
+        ("event_key", np.int64),  # xxh3 of the event id
+        ("user_hash", np.uint64),  # xxh3 of the user id: decides the bucket
+        ("revenue", np.float64),
+        ("body", np.uint32),  # hash of all that is neither identity, type nor campaign
+        ("quantity", np.int32),
+        ("start", np.int32, (len(TEXTS),)),  # spans of the text fields in the batch's data
+        ("stop", np.int32, (len(TEXTS),)),
+        ("payload_start", np.int32),  # span of the message as it came; empty for an event from columns
+        ("payload_stop", np.int32),
+        ("type", np.uint8),  # index into TYPES
+    ],
+    align=True,
+)
+"""One event of a batch: numbers, and spans of text and message in the batch's data."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One event, for a person: `timestamp` in ms since 1970 (UTC), `type` one of `TYPES`."""
+
+    event_id: str
+    user_id: str
+    timestamp: int
+    type: str
+    state: str = MISSING
+    segment: str = MISSING
+    campaign: str = MISSING
+    publisher: str = MISSING
+    creative: str = MISSING
+    placement: str = MISSING
+    product: str = MISSING
+    quantity: int = 0
+    revenue: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events of one source partition: `rows` (n records of `ROW`) and the bytes their spans point into.
+
+    Python's cost is paid per batch and never per event; between processes a batch travels as two blocks of bytes.
+    """
+
+    source: str
+    partition: int
+    rows: NDArray[np.void]
+    data: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self.source, self.partition, self.rows.tobytes(), self.data.tobytes())
+
+    def text(self, row: int, field: int) -> str:
+        """The text of one field (an index into `TEXTS`) of one row."""
+        record = self.rows[row]
+        return self.data[record["start"][field] : record["stop"][field]].tobytes().decode()
+
+    def texts(self, field: int, rows: NDArray[np.integer] | None = None) -> list[str]:
+        """The texts of one field of all rows, or of the given ones."""
+        chosen = self.rows if rows is None else self.rows[rows]
+        raw = self.data.tobytes()
+        spans = zip(chosen["start"][:, field].tolist(), chosen["stop"][:, field].tolist(), strict=True)
+        return [raw[start:stop].decode() for start, stop in spans]
+
+    def payload(self, row: int) -> bytes:
+        """The message as it came; empty where the event came as columns."""
+        record = self.rows[row]
+        return self.data[record["payload_start"] : record["payload_stop"]].tobytes()
+
+    def take(self, order: NDArray[np.integer]) -> EventBatch:
+        """The given rows in the given order, with only the bytes that they need."""
+        rows, data = gather(self.rows, self.data, np.ascontiguousarray(order, np.int64))
+        return EventBatch(self.source, self.partition, rows, data)
+
+    def event(self, row: int) -> Event:
+        """One row as an `Event`."""
+        record = self.rows[row]
+        return Event(
+            **{name: self.text(row, field) for field, name in enumerate(TEXTS)},
+            timestamp=int(record["timestamp"]),
+            type=TYPES[record["type"]],
+            quantity=int(record["quantity"]),
+            revenue=float(record["revenue"]),
+        )
+
+    def events(self) -> Iterator[Event]:
+        """All rows as `Event`s, slowly: for people and tests."""
+        return (self.event(row) for row in range(len(self)))
+
+
+def _unpack(source: str, partition: int, rows: bytes, data: bytes) -> EventBatch:
+    return EventBatch(source, partition, np.frombuffer(rows, ROW), np.frombuffer(data, np.uint8))
+
+
+@nb.njit(cache=True)
+def _needed(rows, order):  # type: ignore[no-untyped-def]
+    total = 0
+    for row in order:
+        record = rows[row]
+        total += record.payload_stop - record.payload_start
+        for field in range(len(record.start)):
+            inside = record.start[field] >= record.payload_start and record.stop[field] <= record.payload_stop
+            if not inside:
+                total += record.stop[field] - record.start[field]
+    return total
+
+
+@nb.njit(cache=True)
+def gather_into(rows, data, order, out_rows, out_data, at):  # type: ignore[no-untyped-def]
+    """Copy rows and their bytes; a text inside its message is moved with the message. Returns the next free byte."""
+    for place in range(len(order)):
+        source = rows[order[place]]
+        out_rows[place] = source
+        target = out_rows[place]
+        low, high = source.payload_start, source.payload_stop
+        shift = at - low
+        for byte in range(low, high):
+            out_data[byte + shift] = data[byte]
+        target.payload_start = at
+        at += high - low
+        target.payload_stop = at
+        for field in range(len(source.start)):
+            start, stop = source.start[field], source.stop[field]
+            if start >= low and stop <= high:
+                target.start[field] = start + shift
+                target.stop[field] = stop + shift
+            else:
+                target.start[field] = at
+                for byte in range(start, stop):
+                    out_data[at] = data[byte]
+                    at += 1
+                target.stop[field] = at
+    return at
+
+
+def gather(
+    rows: NDArray[np.void], data: NDArray[np.uint8], order: NDArray[np.int64]
+) -> tuple[NDArray[np.void], NDArray[np.uint8]]:
+    """Rows in the given order and a copy of just their bytes, spans mended."""
+    out_rows = np.empty(len(order), ROW)
+    out_data = np.empty(_needed(rows, order), np.uint8)
+    gather_into(rows, data, order, out_rows, out_data, 0)
+    return out_rows, out_data
+
+
+_PRIME = np.uint64(0x9E3779B185EBCA87)
+
+
+@nb.njit(cache=True)
+def fill_hashes(rows, data):  # type: ignore[no-untyped-def]
+    """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers."""
+    number = np.empty(2, np.float64)
+    number_bytes = number.view(np.uint8)
+    for row in range(len(rows)):
+        record = rows[row]
+        record.event_key = np.int64(xxh3(data, record.start[EVENT_ID], record.stop[EVENT_ID]))
+        record.user_hash = xxh3(data, record.start[USER_ID], record.stop[USER_ID])
+        number[0] = record.revenue + 0.0  # -0.0 is 0.0
+        number[1] = record.quantity
+        mixed = xxh3(number_bytes, 0, 16)
+        for field in range(USER_ID + 1, len(record.start)):
+            if field != CAMPAIGN:
+                mixed = (mixed ^ xxh3(data, record.start[field], record.stop[field])) * _PRIME
+        record.body = np.uint32(mixed >> np.uint64(32))

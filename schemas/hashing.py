@@ -1,0 +1,25 @@
+"""XXH3-64 inside compiled code: the stable hash behind event keys, user buckets and text tables.
+
+The hash itself is the `xxhash` package's; only its C symbol is made known to Numba, so that a batch is
+hashed without one Python call per string. `xxhash.xxh3_64_intdigest` gives the same numbers.
+"""
+
+from __future__ import annotations
+
+import ctypes
+
+import numba as nb
+import xxhash._xxhash
+from llvmlite import binding
+from numba import types
+
+_library = ctypes.CDLL(xxhash._xxhash.__file__)
+binding.add_symbol("XXH3_64bits", ctypes.cast(_library.XXH3_64bits, ctypes.c_void_p).value)
+
+_xxh3 = types.ExternalFunction("XXH3_64bits", types.uint64(types.uintp, types.uintp))
+
+
+@nb.njit(cache=True, inline="always")
+def xxh3(data, start, stop):  # type: ignore[no-untyped-def]
+    """XXH3-64 of `data[start:stop]` (uint8), as uint64."""
+    return _xxh3(nb.uint64(data.ctypes.data) + nb.uint64(start), nb.uint64(stop - start))

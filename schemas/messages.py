@@ -1,0 +1,39 @@
+"""Messages as they come from a source: many at once, in one block of bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class MessageBatch:
+    """Messages of one source partition, joined.
+
+    `bounds` (n + 1) are the edges of the messages in `data`; `offsets` (n) their places in the source; `times` (n) the
+    messages' own timestamps in ms, negative where a message has none, or None where the source knows no such time.
+    """
+
+    source: str
+    partition: int
+    offsets: NDArray[np.int64]
+    data: bytes
+    bounds: NDArray[np.int64]
+    times: NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    @classmethod
+    def of(cls, source: str, partition: int, first: int, payloads: Sequence[bytes]) -> MessageBatch:
+        """A batch of separate payloads with consecutive offsets from `first` on."""
+        bounds = np.zeros(len(payloads) + 1, np.int64)
+        np.cumsum([len(payload) for payload in payloads], out=bounds[1:])
+        return cls(source, partition, first + np.arange(len(payloads)), b"".join(payloads), bounds)
+
+    def payload(self, message: int) -> bytes:
+        """The bytes of one message."""
+        return self.data[self.bounds[message] : self.bounds[message + 1]]

@@ -1,0 +1,52 @@
+"""Rows on their way to the stores: what the sequences say about each event, and its propensity."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.events import EventBatch
+
+COMPUTED_AGAIN = -1
+
+OUTCOME = np.dtype(
+    [
+        ("timestamp", np.int64),  # event time, ms
+        ("event_key", np.int64),
+        ("seen", np.int64),  # the user's distinct events up to and including this one
+        ("version", np.int64),  # of two rows with one key the greater is the truer
+        ("user_row", np.int32),  # a row of the batch that has the user's id
+        ("body_row", np.int32),  # the row of the batch that has the event, or COMPUTED_AGAIN
+        ("type", np.uint8),
+        ("newest", np.bool_),  # the user's newest event
+    ],
+    align=True,
+)
+"""What the sequences say about one event. Rows of one user are in the sequence's order."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRows:
+    """Rows to write: the batch they came with, the outcomes (n), and their propensities (n).
+
+    An outcome whose `body_row` is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and
+    `version` are new.
+    """
+
+    events: EventBatch
+    outcomes: NDArray[np.void]
+    propensities: NDArray[np.float64]
+    model_id: str
+
+    def __len__(self) -> int:
+        return len(self.outcomes)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self.events, self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id)
+
+
+def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str) -> ScoredRows:
+    return ScoredRows(events, np.frombuffer(outcomes, OUTCOME), np.frombuffer(propensities), model_id)

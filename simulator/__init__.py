@@ -1,0 +1,30 @@
+"""A made-up world of users, touchpoints and conversions in which the true propensity is known.
+
+`Simulator` yields the events, `Oracle` the truth about them. The package reads and writes nothing and
+imports nothing else of the project.
+"""
+
+from simulator.events import CL, CN, EVENT_TYPES, IM, NA, PS, Day
+from simulator.history import History
+from simulator.oracle import Oracle, Shares
+from simulator.population import Population
+from simulator.process import Simulator, State
+from simulator.world import Branch, World
+
+__all__ = [
+    "CL",
+    "CN",
+    "EVENT_TYPES",
+    "IM",
+    "NA",
+    "PS",
+    "Branch",
+    "Day",
+    "History",
+    "Oracle",
+    "Population",
+    "Shares",
+    "Simulator",
+    "State",
+    "World",
+]

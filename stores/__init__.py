@@ -1,0 +1,1 @@
+"""Where scored rows are kept: one interface, and a store for each database."""

@@ -1,0 +1,217 @@
+"""The embedded store: one SQLite file in WAL mode, read while it is written."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schemas.dead_letters import DeadLetter
+from schemas.events import TEXTS, TYPES
+from schemas.scored import COMPUTED_AGAIN, ScoredRows
+from stores.base import Latest, Point, StoreError, Summary
+
+SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
+PATIENCE = 60
+"""Seconds to wait for another process's write."""
+HELD_ROWS = 20_000
+"""Rows held before they are written without being asked to."""
+
+_BODY = ("event_id", "state", "segment", "campaign", "publisher", "product")
+_POINT = (
+    "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
+    " propensity, seen, model_id"
+)
+_LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
+
+_UPSERT = """
+INSERT INTO propensity_by_user (user_id, event_time, event_key, event_type, event_id, state, segment, campaign,
+  publisher, product, quantity, revenue, propensity, seen, version, model_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET event_type = excluded.event_type, event_id = excluded.event_id, state = excluded.state,
+  segment = excluded.segment, campaign = excluded.campaign, publisher = excluded.publisher, product = excluded.product,
+  quantity = excluded.quantity, revenue = excluded.revenue, propensity = excluded.propensity, seen = excluded.seen,
+  version = excluded.version, model_id = excluded.model_id
+WHERE excluded.version >= version
+"""
+_COMPUTED_AGAIN = """
+UPDATE propensity_by_user SET propensity = ?, seen = ?, version = ?, model_id = ?
+WHERE user_id = ? AND event_time = ? AND event_key = ? AND version <= ?
+"""
+_UPSERT_LATEST = """
+INSERT INTO latest_propensity (user_id, event_time, event_key, event_type, propensity, seen, version, model_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET event_time = excluded.event_time, event_key = excluded.event_key,
+  event_type = excluded.event_type, propensity = excluded.propensity, seen = excluded.seen,
+  version = excluded.version, model_id = excluded.model_id
+WHERE excluded.version >= version
+"""
+_UPSERT_LETTER = """
+INSERT INTO dead_letters (source, "partition", "offset", reason, detail, payload) VALUES (?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail, payload = excluded.payload
+"""
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open the file, and make it with its tables where it is missing.
+
+    Raises:
+        StoreError: it cannot be opened, or is not a database.
+    """
+    try:
+        if not path.exists():
+            _create(path)
+        return _open(path)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreError(f"SQLite file {path}: {error}") from error
+
+
+def _open(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")  # an epoch is committed after its rows: they must be on disk
+    connection.executescript(SCHEMA.read_text())
+    return connection
+
+
+def _create(path: Path) -> None:
+    """Make the file whole before it has its name: two processes that switch one file to WAL at once lock each other out."""
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
+        draft = Path(folder) / path.name
+        _open(draft).close()
+        with contextlib.suppress(FileExistsError):
+            path.hardlink_to(draft)
+
+
+class SqliteWriter:
+    """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = connect(path)
+        self._full: list[tuple[Any, ...]] = []
+        self._again: list[tuple[Any, ...]] = []
+        self._newest: list[tuple[Any, ...]] = []
+        self._letters: list[tuple[Any, ...]] = []
+
+    def write(self, rows: ScoredRows) -> None:
+        """Take rows."""
+        outcomes, events, model_id = rows.outcomes, rows.events, rows.model_id
+        users = events.texts(TEXTS.index("user_id"), outcomes["user_row"])
+        kinds = [TYPES[kind] for kind in outcomes["type"].tolist()]
+        keys = list(zip(users, outcomes["timestamp"].tolist(), outcomes["event_key"].tolist(), strict=True))
+        scores = list(
+            zip(rows.propensities.tolist(), outcomes["seen"].tolist(), outcomes["version"].tolist(), strict=True)
+        )
+        came = np.flatnonzero(outcomes["body_row"] != COMPUTED_AGAIN)
+        bodies = outcomes["body_row"][came]
+        texts = [events.texts(TEXTS.index(name), bodies) for name in _BODY]
+        numbers = [events.rows[name][bodies].tolist() for name in ("quantity", "revenue")]
+        self._full += [
+            (*keys[row], kinds[row], *body, *scores[row], model_id)
+            for row, *body in zip(came.tolist(), *texts, *numbers, strict=True)
+        ]
+        again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
+        self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
+        newest = np.flatnonzero(outcomes["newest"]).tolist()
+        self._newest += [(*keys[row], kinds[row], *scores[row], model_id) for row in newest]
+        if len(self._full) + len(self._again) >= HELD_ROWS:
+            self.flush()
+
+    def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take dead letters."""
+        self._letters += [(x.source, x.partition, x.offset, x.reason, x.detail, x.payload) for x in letters]
+
+    def flush(self) -> None:
+        """Write all that is held in one transaction."""
+        work = (
+            (_UPSERT, self._full),
+            (_COMPUTED_AGAIN, self._again),
+            (_UPSERT_LATEST, self._newest),
+            (_UPSERT_LETTER, self._letters),
+        )
+        if not any(held for _, held in work):
+            return
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statement, held in work:
+                self._connection.executemany(statement, held)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            raise StoreError(f"SQLite file {self._path}: {error}") from error
+        for _, held in work:
+            held.clear()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+
+class SqliteReader:
+    """Reads the file; every question sees the newest state that was written."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = connect(path)
+
+    def curve(
+        self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000
+    ) -> list[Point]:
+        """The user's newest points between two times, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
+            " ORDER BY event_time DESC LIMIT ?",
+            (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
+        )
+        points = (Point(*row) for row in rows)
+        return sorted(points, key=lambda p: (p.event_time, TYPES.index(p.event_type), p.event_key))
+
+    def latest(self, user_ids: Sequence[str]) -> list[Latest]:
+        """Where the given users stand."""
+        marks = ", ".join("?" * len(user_ids))
+        return self._latest(f"WHERE user_id IN ({marks}) ORDER BY user_id", *user_ids)
+
+    def most_likely(self, count: int) -> list[Latest]:
+        """The users with the greatest propensity after their newest event."""
+        return self._latest("ORDER BY propensity DESC LIMIT ?", count)
+
+    def most_recent(self, count: int) -> list[Latest]:
+        """The users with the newest events."""
+        return self._latest("ORDER BY event_time DESC LIMIT ?", count)
+
+    def _latest(self, rest: str, *values: object) -> list[Latest]:
+        rows = self._connection.execute(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
+        return [Latest(*row) for row in rows]
+
+    def search(self, prefix: str, count: int) -> list[str]:
+        """User ids that start with a prefix."""
+        rows = self._connection.execute(
+            "SELECT user_id FROM latest_propensity WHERE user_id >= ? AND user_id < ? ORDER BY user_id LIMIT ?",
+            (prefix, prefix + chr(0x10FFFF), count),
+        )
+        return [user_id for (user_id,) in rows]
+
+    def summary(self) -> Summary:
+        """What the file holds."""
+        (row,) = self._connection.execute(
+            "SELECT (SELECT count(*) FROM latest_propensity), (SELECT max(event_time) FROM latest_propensity),"
+            " (SELECT count(*) FROM dead_letters)"
+        )
+        return Summary(*row)
+
+    def dead_letters(self, count: int) -> list[DeadLetter]:
+        """Dead letters in the order of their keys."""
+        rows = self._connection.execute(
+            'SELECT source, "partition", "offset", reason, detail, payload FROM dead_letters'
+            ' ORDER BY source, "partition", "offset" LIMIT ?',
+            (count,),
+        )
+        return [DeadLetter(*row) for row in rows]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
