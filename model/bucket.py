@@ -55,11 +55,15 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """What a batch did: outcomes (m) and their features (m, number of features), and what became of each row (n)."""
+    """What a batch did: outcomes (m) and their features (m, number of features), and what became of each row (n).
+
+    `late` of the new events came after a later one, or one of the same instant, of their user.
+    """
 
     outcomes: NDArray[np.void]
     features: NDArray[np.float64]
     fates: NDArray[np.uint8]
+    late: int
 
     def count(self, fate: int) -> int:
         """How many of the batch's rows had this fate."""
@@ -206,7 +210,7 @@ class Bucket:
         order, groups = group_rows(rows, slots)
         self._make_room_for_entries(int(entries_needed(self._records, groups)))
         fates = np.empty(len(rows), np.uint8)
-        self._used, changed = merge(
+        self._used, changed, late = merge(
             rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns, self._length, fates
         )  # fmt: skip
         outcomes, features = np.empty(changed, OUTCOME), np.empty((changed, len(self._plan[0])))
@@ -214,7 +218,7 @@ class Bucket:
             rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
             self._length, fates, outcomes, features,
         )  # fmt: skip
-        return Update(outcomes, features, fates)
+        return Update(outcomes, features, fates, int(late))
 
     def _make_room(self, rows: NDArray[np.void]) -> None:
         """Room for as many new users and campaigns as the batch could bring."""

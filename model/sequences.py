@@ -209,10 +209,10 @@ def _insert(record, campaign, user, entries, campaigns, length):  # type: ignore
 def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns, length, fates):  # type: ignore[no-untyped-def]
     """Merge a batch into the sequences.
 
-    Fills `fates` (what became of each row) and each group's `dirty` and `known`; returns the entries in use and the
-    number of live entries from every group's `dirty` on.
+    Fills `fates` (what became of each row) and each group's `dirty` and `known`; returns the entries in use, the number
+    of live entries from every group's `dirty` on, and how many of the new events came after a later one of their user.
     """
-    changed = 0
+    changed, late = 0, 0
     for group in groups:
         user = users[group.slot]
         group.known = user.size
@@ -223,11 +223,12 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
             row = order[at]
             fates[row], dirty = _insert(rows[row], campaign_of_row[row], user, entries, campaigns, length)
             if fates[row] == NEW or fates[row] == CONFLICT:
+                late += fates[row] == NEW and dirty < group.known
                 group.dirty = min(group.dirty, dirty)
                 touched = True
         if touched:
             changed += live_from(user, entries, group.dirty)
-    return used, changed
+    return used, changed, late
 
 
 @nb.njit(cache=True)

@@ -37,3 +37,11 @@ class MessageBatch:
     def payload(self, message: int) -> bytes:
         """The bytes of one message."""
         return self.data[self.bounds[message] : self.bounds[message + 1]]
+
+    def __getitem__(self, messages: slice) -> MessageBatch:
+        """Some of the messages, with only their bytes."""
+        low, high, _ = messages.indices(len(self))
+        bounds = self.bounds[low : high + 1]
+        times = None if self.times is None else self.times[low:high]
+        data = self.data[bounds[0] : bounds[-1]]
+        return MessageBatch(self.source, self.partition, self.offsets[low:high], data, bounds - bounds[0], times)

@@ -19,7 +19,7 @@ from stores.base import Latest, Point, StoreError, Summary
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
 PATIENCE = 60
 """Seconds to wait for another process's write."""
-HELD_ROWS = 20_000
+HELD_ROWS = 50_000
 """Rows held before they are written without being asked to."""
 
 _BODY = ("event_id", "state", "segment", "campaign", "publisher", "product")
@@ -88,12 +88,18 @@ def _create(path: Path) -> None:
             path.hardlink_to(draft)
 
 
+def _in_key_order(row: tuple[Any, ...]) -> tuple[str, int]:
+    return row[0], -row[1]
+
+
 class SqliteWriter:
     """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path)
+        self._connection.execute("PRAGMA cache_size = -200000")  # 200 MB: an old log is loaded in no order of users
+        self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         self._full: list[tuple[Any, ...]] = []
         self._again: list[tuple[Any, ...]] = []
         self._newest: list[tuple[Any, ...]] = []
@@ -139,6 +145,7 @@ class SqliteWriter:
             return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._full.sort(key=_in_key_order)  # neighbours in the table are written together
             for statement, held in work:
                 self._connection.executemany(statement, held)
             self._connection.execute("COMMIT")

@@ -1,0 +1,35 @@
+.PHONY: setup run test lint bench lock clean
+
+PYTHON ?= python3
+PORT ?= 5006
+BIN := .venv/bin
+
+setup: .venv/ready ## make .venv with everything
+
+.venv/ready: requirements.lock
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	touch $@
+
+run: setup ## the dataflow on simulated events, and the app
+	$(BIN)/python -m jobs run --port $(PORT)
+
+test: setup ## all tests
+	$(BIN)/python -m pytest
+
+lint: setup ## format, lint and types
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: setup ## measurements, as ratios
+	$(BIN)/python -m benchmarks
+
+lock: setup ## pin all dependencies again
+	$(BIN)/pip install --quiet uv
+	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --generate-hashes --no-annotate \
+	  --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove .venv and caches
+	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Programs beside the dataflow: `python -m jobs COMMAND`."""

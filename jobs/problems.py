@@ -1,0 +1,26 @@
+"""Expected errors of a command, as one plain line and exit code 2."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from schemas.columns import ColumnsError
+from schemas.log_files import LogFileError
+from settings import SettingsError, stop
+from stores.base import StoreError
+
+
+class JobError(Exception):
+    """A command cannot do its work; the message is one line."""
+
+
+@contextlib.contextmanager
+def plainly() -> Iterator[None]:
+    """Say an expected error on one line, without a traceback."""
+    try:
+        yield
+    except (JobError, LogFileError, ColumnsError, SettingsError, StoreError) as error:
+        stop(error)
+    except KeyboardInterrupt:
+        stop("interrupted; nothing was written")

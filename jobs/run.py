@@ -1,0 +1,83 @@
+"""The dataflow and the app together, on one machine: what `make run` starts."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from types import FrameType
+
+from jobs.problems import JobError
+from settings import load_settings
+
+DRAIN_TIME = 30
+"""Seconds that a program gets to end by itself."""
+
+
+def run(port: int, recovery: Path) -> int:
+    """Run both until one fails or a signal comes; returns the exit code of the one that failed, else 0.
+
+    A dataflow that has read its source to the end leaves the app running.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        JobError: the recovery directory cannot be made.
+    """
+    load_settings()
+    _prepare(recovery)
+    asked: list[int] = []
+
+    def ask(number: int, frame: FrameType | None) -> None:
+        asked.append(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, ask)
+    flow = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
+    app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--port", str(port)]
+    address = f"http://localhost:{port}"
+    # Sessions of their own: Ctrl-C reaches this program alone, which stops the others in order.
+    programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app)]
+    told = False
+    while not asked and (programs[0].poll() or 0) == 0 and programs[1].poll() is None:
+        if not told and _answers(f"{address}/api/health"):
+            print(f"\n  Propensity curves: {address}/app\n  Ctrl-C stops everything.\n", flush=True)
+            told = True
+        time.sleep(0.2)
+    codes = [program.poll() or 0 for program in programs]
+    for program in programs:
+        _stop(program)
+    print("stopped", flush=True)
+    return max(codes, default=0)
+
+
+def _prepare(recovery: Path) -> None:
+    if not recovery.exists():
+        try:
+            recovery.mkdir(parents=True)
+        except OSError as error:
+            raise JobError(f"recovery directory {recovery}: {error.strerror}") from None
+        subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], check=True)
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=1):
+            return True
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+
+
+def _stop(program: subprocess.Popen[bytes]) -> None:
+    if program.poll() is None:
+        program.terminate()
+        try:
+            program.wait(DRAIN_TIME)
+        except subprocess.TimeoutExpired:
+            program.kill()
+            program.wait()

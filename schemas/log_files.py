@@ -1,0 +1,263 @@
+"""Logs of events as files: CSV (also compressed), Parquet and Avro containers in the event's columns."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import fastavro
+import numba as nb
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet
+
+from schemas.codec import load_schema
+from schemas.columns import ColumnBatch, check_columns
+from schemas.dead_letters import DeadLetter
+from schemas.events import TEXTS, TYPES, EventBatch
+
+ROWS = 50_000
+"""Rows of a batch read from Parquet and Avro."""
+BLOCK = 1 << 22
+"""Bytes of CSV read at a time."""
+_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+_ARROW = pa.schema(
+    [
+        *((name, pa.large_string()) for name in TEXTS),
+        ("timestamp", pa.int64()),
+        ("type", pa.string()),
+        ("quantity", pa.int32()),
+        ("revenue", pa.float64()),
+    ]
+)
+
+
+class LogFileError(Exception):
+    """A file that cannot be read or written; the message is one line that names it."""
+
+
+def _kind(path: Path) -> str:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes[-1:] and suffixes[-1] in (".csv", ".parquet", ".avro"):
+        return suffixes[-1]
+    if suffixes[-2:-1] == [".csv"] and suffixes[-1] in _COMPRESSED:
+        return ".csv"
+    raise LogFileError(f"{path}: not a .csv, .csv.gz, .parquet or .avro file")
+
+
+class LogFile:
+    """A log to read. Opening it checks that it is there and has the columns.
+
+    Raises:
+        LogFileError: it cannot be read, or a required column is missing.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._kind = path, _kind(path)
+        with self._plainly():
+            self._names = self._columns()
+            self.ignored = check_columns(self._names)
+        self._wanted = [name for name in self._names if name not in self.ignored]
+
+    @contextlib.contextmanager
+    def _plainly(self) -> Iterator[None]:
+        """Turn whatever a damaged file provokes into one line."""
+        try:
+            yield
+        except (OSError, EOFError, ValueError, KeyError, IndexError, TypeError, pa.ArrowException) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            line = " ".join(reason.split()) or type(error).__name__
+            raise LogFileError(f"{self._path}: {line}") from error
+
+    def _columns(self) -> list[str]:
+        match self._kind:
+            case ".parquet":
+                names: list[str] = pa.parquet.ParquetFile(self._path).schema_arrow.names
+            case ".avro":
+                with self._path.open("rb") as file:
+                    names = [field["name"] for field in fastavro.reader(file).writer_schema["fields"]]
+            case _:
+                names = self._open_csv(pa.csv.ConvertOptions(check_utf8=False), []).schema.names
+        return names
+
+    def batches(self, after: int = 0) -> Iterator[ColumnBatch]:
+        """The rows whose number is greater than `after`. Rows are numbered from 1, a CSV's header included.
+
+        Raises:
+            LogFileError: the file breaks off or cannot be decoded; all rows before that were given.
+        """
+        read = {".parquet": self._parquet, ".avro": self._avro, ".csv": self._csv}[self._kind]
+        with self._plainly():
+            yield from read(after)
+
+    def _batch(self, first: int, columns: pa.RecordBatch) -> ColumnBatch:
+        offsets = first + np.arange(len(columns))
+        return ColumnBatch(str(self._path), offsets, columns, [], first + len(columns) - 1)
+
+    def _parquet(self, after: int) -> Iterator[ColumnBatch]:
+        file, row = pa.parquet.ParquetFile(self._path), 0
+        for group in range(file.num_row_groups):
+            if row + file.metadata.row_group(group).num_rows <= after:
+                row += file.metadata.row_group(group).num_rows
+                continue
+            for columns in file.iter_batches(ROWS, row_groups=[group], columns=self._wanted):
+                skipped = min(max(after - row, 0), len(columns))
+                row += len(columns)
+                if skipped < len(columns):
+                    rest = columns.slice(skipped)
+                    yield self._batch(row - len(rest) + 1, rest)
+
+    def _avro(self, after: int) -> Iterator[ColumnBatch]:
+        schema = load_schema("event")
+        with self._path.open("rb") as file:
+            records: Iterator[Any] = islice(fastavro.reader(file, schema), after, None)
+            row, failure = after, None
+            while True:
+                rows: list[Any] = []
+                try:
+                    rows.extend(islice(records, ROWS))
+                except Exception as error:  # fastavro raises whatever the bytes provoke
+                    failure = error
+                if rows:
+                    plain = [{**record, "timestamp": _plain_time(record["timestamp"])} for record in rows]
+                    yield self._batch(row + 1, pa.RecordBatch.from_pylist(plain, _ARROW))
+                    row += len(rows)
+                if failure is not None:
+                    raise ValueError(f"broken after {row:,} rows: {type(failure).__name__}: {failure}")
+                if not rows:
+                    return
+
+    def _open_csv(self, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
+        def skip(row: Any) -> str:
+            invalid.append(row)
+            return "skip"
+
+        return pa.csv.open_csv(
+            pa.input_stream(str(self._path), compression="detect"),
+            read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
+            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=convert,
+        )
+
+    def _csv(self, after: int) -> Iterator[ColumnBatch]:
+        invalid: list[Any] = []
+        convert = pa.csv.ConvertOptions(
+            column_types={name: pa.large_binary() for name in self._wanted},
+            include_columns=self._wanted,
+            strings_can_be_null=False,
+            check_utf8=False,
+        )
+        row, told = 1, 0
+        for columns in self._open_csv(convert, invalid):
+            bad = np.array([held.number for held in invalid], np.int64)
+            numbers = np.arange(row + 1, row + 1 + len(columns) + len(bad))
+            offsets = np.setdiff1d(numbers, bad, assume_unique=True)[: len(columns)]
+            row = int(max(offsets[-1] if len(offsets) else row, bad.max(initial=0)))
+            letters = [self._shape_letter(held) for held in invalid[told:] if held.number > after]
+            told = len(invalid)
+            fresh = int(np.searchsorted(offsets, after, side="right"))
+            if fresh < len(offsets) or letters:
+                yield ColumnBatch(str(self._path), offsets[fresh:], columns.slice(fresh), letters, row)
+
+    def _shape_letter(self, row: Any) -> DeadLetter:
+        detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"
+        text = row.text if isinstance(row.text, bytes) else row.text.encode(errors="surrogateescape")
+        return DeadLetter(str(self._path), 0, row.number, "wrong_shape", detail, text)
+
+
+def _plain_time(time: Any) -> int:
+    return time if isinstance(time, int) else round(time.timestamp() * 1000)
+
+
+@nb.njit(cache=True)
+def _column(rows, data, field, edges, out):  # type: ignore[no-untyped-def]
+    at = 0
+    for row in range(len(rows)):
+        edges[row] = at
+        for byte in range(rows[row].start[field], rows[row].stop[field]):
+            out[at] = data[byte]
+            at += 1
+    edges[len(rows)] = at
+
+
+def to_arrow(batch: EventBatch) -> pa.RecordBatch:
+    """A batch of events as Arrow columns, in the order of the event's fields."""
+    rows = batch.rows
+    arrays: dict[str, Any] = {}
+    for field, name in enumerate(TEXTS):
+        edges = np.empty(len(rows) + 1, np.int64)
+        out = np.empty(int((rows["stop"][:, field] - rows["start"][:, field]).sum()), np.uint8)
+        _column(rows, batch.data, field, edges, out)
+        arrays[name] = pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(edges), pa.py_buffer(out))
+    arrays["type"] = pa.DictionaryArray.from_arrays(rows["type"].astype(np.int8), pa.array(TYPES)).cast(pa.string())
+    for name in ("timestamp", "quantity", "revenue"):
+        arrays[name] = pa.array(np.ascontiguousarray(rows[name]))
+    names = [field["name"] for field in load_schema("event")["fields"]]
+    return pa.RecordBatch.from_arrays([arrays[name] for name in names], names)
+
+
+class LogWriter:
+    """Writes a log of events; the file has its name only once it is whole.
+
+    Raises:
+        LogFileError: the file cannot be written, or its name has no known ending.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._kind = path, _kind(path)
+        if not path.parent.is_dir():
+            raise LogFileError(f"{path}: no such folder")
+        self._draft = path.with_name(f".{os.getpid()}-{path.name}")
+        self._sink: Any = None
+
+    def __enter__(self) -> LogWriter:
+        return self
+
+    def write(self, batch: EventBatch) -> None:
+        """Add events."""
+        columns = to_arrow(batch)
+        try:
+            if self._sink is None:
+                self._sink = self._open(columns.schema)
+            self._sink.write(columns)
+        except OSError as error:
+            raise LogFileError(f"{self._path}: {error.strerror or error}") from None
+
+    def _open(self, schema: pa.Schema) -> Any:
+        match self._kind:
+            case ".parquet":
+                return pa.parquet.ParquetWriter(self._draft, schema, compression="zstd")
+            case ".avro":
+                return _AvroSink(self._draft)
+            case _:
+                return pa.csv.CSVWriter(pa.output_stream(str(self._draft), compression="detect"), schema)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._sink is not None:
+            self._sink.close()
+        if kind is None and self._sink is not None:
+            self._draft.replace(self._path)
+        else:
+            self._draft.unlink(missing_ok=True)
+
+
+class _AvroSink:
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("wb")
+        self._writer = fastavro.write.Writer(self._file, fastavro.parse_schema(load_schema("event")), codec="deflate")
+
+    def write(self, columns: pa.RecordBatch) -> None:
+        for record in columns.to_pylist():
+            self._writer.write(record)
+
+    def close(self) -> None:
+        self._writer.flush()
+        self._file.close()
+
+

@@ -1,0 +1,1 @@
+"""Adapters between the logic and Bytewax: sources, steps and outputs."""

@@ -1,0 +1,66 @@
+"""How a run ends: when it is asked to, it drains and saves; when it fails, its last line is a plain one.
+
+Bytewax has no word for "stop cleanly": sources end on their own here once a signal has come, so that the last epoch
+is written and saved. And `python -m bytewax.run` always exits with 0 when its sources have ended: the exit code of
+a source that had to give up is set here.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import signal
+import sys
+import threading
+from types import FrameType, TracebackType
+
+_asked = threading.Event()
+_problems: list[str] = []
+
+
+class RunError(Exception):
+    """A run cannot go on; the message is one plain line."""
+
+
+def is_asked() -> bool:
+    """Whether the run was asked to end."""
+    return _asked.is_set()
+
+
+def give_up(problem: object) -> None:
+    """Note why a source had to end early; the rest is drained and saved, and the run exits with 1."""
+    _problems.append(str(problem))
+
+
+def root_cause(error: BaseException) -> BaseException:
+    """The first error of a chain."""
+    while (before := error.__cause__ or error.__context__) is not None:
+        error = before
+    return error
+
+
+def prepare() -> None:
+    """Let SIGTERM and Ctrl-C end the run cleanly, and give it a plain last line when it fails."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _ask)
+    sys.excepthook = _note
+    atexit.register(_finish)
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    _asked.set()
+
+
+def _note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    cause = root_cause(error)
+    known = isinstance(cause, RunError) or not isinstance(cause, Exception)
+    _problems.append(str(cause) if known else f"{type(cause).__name__}: {cause}")
+
+
+def _finish() -> None:
+    if _problems:
+        print(f"ad-streams: {_problems[0]}", file=sys.stderr)
+        sys.stderr.flush()
+        sys.stdout.flush()
+        os._exit(1)

@@ -1,0 +1,96 @@
+"""One log line every few seconds: how fast, how many, and what was not scored."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, fields
+
+from bytewax.outputs import DynamicSink, StatelessSinkPartition
+
+from model.sequences import CONFLICT, NEW, REPEAT
+from schemas.codec import Decoded
+from steps.sequences import Sequenced
+
+LOG_INTERVAL = 5.0
+"""Seconds between two lines."""
+
+log = logging.getLogger("adstreams")
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of events. Every event sent is in exactly one of scored, repeats and dead.
+
+    `late` are those of the scored that came after a later event of their user; `conflicts` those of the repeats whose
+    body differed. `users` is how many users bucket `bucket` has.
+    """
+
+    scored: int = 0
+    late: int = 0
+    repeats: int = 0
+    conflicts: int = 0
+    dead: int = 0
+    bucket: str = ""
+    users: int = 0
+
+    def add(self, other: Counts) -> None:
+        """Add another's counts, but for the users."""
+        for field in fields(self)[:5]:
+            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+
+
+def count_decoded(decoded: Decoded) -> Counts:
+    """The messages of a batch that are no valid events."""
+    return Counts(dead=len(decoded.letters))
+
+
+def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
+    """What became of the valid events of a bucket's batch."""
+    bucket, item = keyed
+    update = item.update
+    scored, conflicts = update.count(NEW), update.count(CONFLICT)
+    repeats = update.count(REPEAT) + conflicts
+    dead = len(update.fates) - scored - repeats
+    return Counts(scored, update.late, repeats, conflicts, dead, bucket, item.users)
+
+
+class ProgressSink(DynamicSink):
+    """Logs the counts of the worker's own share. Nothing is lost where a count is: it may be dropped at a crash."""
+
+    def build(self, step_id: str, worker_index: int, worker_count: int) -> _ProgressPartition:
+        """The log of one worker."""
+        return _ProgressPartition(f"worker {worker_index + 1}/{worker_count}: " if worker_count > 1 else "")
+
+
+class _ProgressPartition(StatelessSinkPartition):
+    def __init__(self, prefix: str) -> None:
+        self._prefix, self._total, self._users = prefix, Counts(), dict[str, int]()
+        self._since, self._scored = time.monotonic(), 0
+        self._started = self._since
+
+    def write_batch(self, items: list[Counts]) -> None:
+        for counts in items:
+            self._total.add(counts)
+            if counts.bucket:
+                self._users[counts.bucket] = counts.users
+        now = time.monotonic()
+        if now - self._since >= LOG_INTERVAL:
+            self._line((self._handled - self._scored) / (now - self._since))
+            self._since, self._scored = now, self._handled
+
+    @property
+    def _handled(self) -> int:
+        return self._total.scored + self._total.repeats + self._total.dead
+
+    def _line(self, rate: float, word: str = "") -> None:
+        total = self._total
+        log.info(
+            "%s%s%s events/s, %s users, %s scored (%s late), %s repeats (%s conflicts), %s dead letters",
+            self._prefix, word, f"{rate:,.0f}", f"{sum(self._users.values()):,}", f"{total.scored:,}",
+            f"{total.late:,}", f"{total.repeats:,}", f"{total.conflicts:,}", f"{total.dead:,}",
+        )  # fmt: skip
+
+    def close(self) -> None:
+        took = max(time.monotonic() - self._started, 1e-9)
+        self._line(self._handled / took, "in all, ")

@@ -1,0 +1,18 @@
+"""Features -> propensities: the scoring map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.propensity import Scorer
+from schemas.scored import ScoredRows
+from steps.sequences import Sequenced
+
+
+def score_with(scorer: Scorer) -> Callable[[Sequenced], ScoredRows]:
+    """The step that scores every row of a batch."""
+
+    def score(item: Sequenced) -> ScoredRows:
+        return ScoredRows(item.events, item.update.outcomes, scorer(item.update.features), scorer.model_id)
+
+    return score

@@ -1,0 +1,64 @@
+"""A bucket's events -> features of every row that is new or that changed: the stateful step."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from model.bucket import Bucket, Snapshot, Update
+from model.plan import FeaturePlan
+from model.sequences import DISPUTED, TOO_LATE
+from schemas.codec import Codec
+from schemas.dead_letters import REASONS, DeadLetter
+from schemas.events import EventBatch
+
+_LETTERS = {TOO_LATE: "too_late", DISPUTED: "disputed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sequenced:
+    """A bucket's batch, what it did to the sequences, and how many users the bucket has now."""
+
+    events: EventBatch
+    update: Update
+    users: int
+
+
+def sequencer(
+    plan: FeaturePlan, length: int
+) -> Callable[[Bucket | Snapshot | None, EventBatch], tuple[Bucket, Sequenced]]:
+    """The mapper of `stateful_map`. The state is a `Bucket`; after a resume it starts from a `Snapshot`."""
+
+    def sequence(state: Bucket | Snapshot | None, events: EventBatch) -> tuple[Bucket, Sequenced]:
+        if isinstance(state, Bucket):
+            bucket = state
+        elif state is None:
+            bucket = Bucket(plan, length)
+        else:
+            bucket = Bucket.restore(state, plan, length)
+        return bucket, Sequenced(events, bucket.update(events), len(bucket))
+
+    return sequence
+
+
+def keyed_letters(letters: list[DeadLetter]) -> list[tuple[str, DeadLetter]]:
+    """Dead letters keyed by where they came from."""
+    return [(f"{letter.source}/{letter.partition}", letter) for letter in letters]
+
+
+def late_letters(codec: Codec) -> Callable[[tuple[str, Sequenced]], list[tuple[str, DeadLetter]]]:
+    """Keyed dead letters for the rows that the sequences could not take, with the message that brought them."""
+
+    def letter(events: EventBatch, row: int, reason: str) -> DeadLetter:
+        payload = events.payload(row) or codec.encode_one(events.event(row))
+        offset = int(events.rows[row]["offset"])
+        return DeadLetter(events.source, events.partition, offset, reason, REASONS[reason], payload)
+
+    def letters(keyed: tuple[str, Sequenced]) -> list[tuple[str, DeadLetter]]:
+        events, fates = keyed[1].events, keyed[1].update.fates
+        lost = np.flatnonzero(fates >= TOO_LATE).tolist()
+        return keyed_letters([letter(events, row, _LETTERS[int(fates[row])]) for row in lost])
+
+    return letters

@@ -1,0 +1,119 @@
+"""Scored rows and dead letters -> the store, durable before the epoch that brought them is committed.
+
+The writers are `stateful_batch` steps keyed by bucket, as the sequences are, so that a row crosses no process on its
+way. Bytewax commits an epoch only after every `snapshot()` of it, and theirs return once all is durable.
+(A `DynamicSink` does not hold the commit back: rows could be lost.) Together with versioned upserts, a replay
+after a crash leaves the same rows.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from bytewax.operators import StatefulBatchLogic
+
+from schemas.dead_letters import DeadLetter
+from schemas.scored import ScoredRows
+from stores.base import StoreError, Writer
+from steps.ending import RunError
+
+FLUSH_INTERVAL = 0.25
+"""Seconds after which rows are written, so that readers see them soon; an epoch's end does not wait for it."""
+
+
+class SharedWriter:
+    """One store writer for all buckets of a process, opened when the first of them needs it."""
+
+    def __init__(self, open_writer: Callable[[], Writer]) -> None:
+        self._open, self._writer = open_writer, None
+        self._lock = threading.Lock()
+        self._flushed, self._held = time.monotonic(), False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"open_writer": self._open}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def write(self, rows: list[ScoredRows], letters: list[DeadLetter]) -> None:
+        """Hand over rows and dead letters; they are written within `FLUSH_INTERVAL` while more keep coming."""
+        with self._lock, _plainly():
+            if self._writer is None:
+                self._writer = self._open()
+            for batch in rows:
+                self._writer.write(batch)
+            if letters:
+                self._writer.write_dead_letters(letters)
+            self._held = True
+            if time.monotonic() - self._flushed >= FLUSH_INTERVAL:
+                self._flush()
+
+    def flush(self) -> None:
+        """Return once all that was handed over is durable."""
+        with self._lock, _plainly():
+            if self._held:
+                self._flush()
+
+    def _flush(self) -> None:
+        assert self._writer is not None
+        self._writer.flush()
+        self._flushed, self._held = time.monotonic(), False
+
+    @property
+    def held(self) -> bool:
+        """Whether something was handed over that is not durable yet."""
+        return self._held
+
+
+class _plainly:  # noqa: N801
+    """Lets a store's error end the run with the store's own words."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, StoreError):
+            raise RunError(str(error)) from None
+
+
+class WriteLogic(StatefulBatchLogic):
+    """Writes what comes under one key; nothing of it is state."""
+
+    def __init__(self, writer: SharedWriter, take: Callable[[SharedWriter, list[Any]], None]) -> None:
+        self._writer, self._take = writer, take
+
+    def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
+        """Hand the values over."""
+        self._take(self._writer, values)
+        return [], StatefulBatchLogic.RETAIN
+
+    def on_notify(self) -> tuple[list[Any], bool]:
+        """Write what was held back when no more came."""
+        self._writer.flush()
+        return [], StatefulBatchLogic.RETAIN
+
+    def on_eof(self) -> tuple[list[Any], bool]:
+        """Write what is left."""
+        self._writer.flush()
+        return [], StatefulBatchLogic.RETAIN
+
+    def notify_at(self) -> datetime | None:
+        """When to write what is held back."""
+        return datetime.now(UTC) + timedelta(seconds=FLUSH_INTERVAL) if self._writer.held else None
+
+    def snapshot(self) -> None:
+        """The end of an epoch: the first key to come here writes for all keys of the process."""
+        self._writer.flush()
+
+
+def row_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
+    """The builder of the step that writes scored rows."""
+    return lambda _: WriteLogic(writer, lambda shared, rows: shared.write(rows, []))
+
+
+def letter_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
+    """The builder of the step that writes dead letters."""
+    return lambda _: WriteLogic(writer, lambda shared, letters: shared.write([], letters))
