@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
+import gzip
+import io
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 from types import TracebackType
@@ -26,7 +30,7 @@ ROWS = 50_000
 """Rows of a batch read from Parquet and Avro."""
 BLOCK = 1 << 22
 """Bytes of CSV read at a time."""
-_COMPRESSED = (".gz", ".bz2", ".zst", ".lz4")
+_OPENERS: dict[str, Callable[..., Any]] = {".gz": gzip.open, ".bz2": bz2.open}
 _ARROW = pa.schema(
     [
         *((name, pa.large_string()) for name in TEXTS),
@@ -46,9 +50,43 @@ def _kind(path: Path) -> str:
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] and suffixes[-1] in (".csv", ".parquet", ".avro"):
         return suffixes[-1]
-    if suffixes[-2:-1] == [".csv"] and suffixes[-1] in _COMPRESSED:
+    if suffixes[-2:-1] == [".csv"] and suffixes[-1] in _OPENERS:
         return ".csv"
     raise LogFileError(f"{path}: not a .csv, .csv.gz, .parquet or .avro file")
+
+
+class _Lines(io.RawIOBase):
+    """The whole lines of a file that may break off: `failure` is why it did, and what is left of its last line is lost."""
+
+    def __init__(self, file: Any) -> None:
+        self._file, self._ready, self._rest = file, b"", b""
+        self.failure: Exception | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        while not self._ready and self.failure is None:
+            try:
+                piece = self._file.read1(BLOCK)
+            except (OSError, EOFError, zlib.error) as error:
+                self.failure = error
+                break
+            end = piece.rfind(b"\n") + 1 if piece else 0
+            if not piece:
+                self._ready, self._rest = self._rest, b""
+                break
+            if end:
+                self._ready, self._rest = self._rest + piece[:end], piece[end:]
+            else:
+                self._rest += piece
+        size = len(self._ready) if size < 0 else size
+        taken, self._ready = self._ready[:size], self._ready[size:]
+        return taken
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 class LogFile:
@@ -83,7 +121,11 @@ class LogFile:
                 with self._path.open("rb") as file:
                     names = [field["name"] for field in fastavro.reader(file).writer_schema["fields"]]
             case _:
-                names = self._open_csv(pa.csv.ConvertOptions(check_utf8=False), []).schema.names
+                with self._lines() as lines:
+                    try:
+                        names = self._open_csv(lines, pa.csv.ConvertOptions(check_utf8=False), []).schema.names
+                    except pa.ArrowException as error:
+                        raise lines.failure or error from None
         return names
 
     def batches(self, after: int = 0) -> Iterator[ColumnBatch]:
@@ -133,13 +175,16 @@ class LogFile:
                 if not rows:
                     return
 
-    def _open_csv(self, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
+    def _lines(self) -> _Lines:
+        return _Lines(_OPENERS.get(self._path.suffix.lower(), open)(self._path, "rb"))
+
+    def _open_csv(self, lines: _Lines, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
         def skip(row: Any) -> str:
             invalid.append(row)
             return "skip"
 
         return pa.csv.open_csv(
-            pa.input_stream(str(self._path), compression="detect"),
+            pa.PythonFile(lines, mode="r"),
             read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
             parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
             convert_options=convert,
@@ -154,16 +199,19 @@ class LogFile:
             check_utf8=False,
         )
         row, told = 1, 0
-        for columns in self._open_csv(convert, invalid):
-            bad = np.array([held.number for held in invalid], np.int64)
-            numbers = np.arange(row + 1, row + 1 + len(columns) + len(bad))
-            offsets = np.setdiff1d(numbers, bad, assume_unique=True)[: len(columns)]
-            row = int(max(offsets[-1] if len(offsets) else row, bad.max(initial=0)))
-            letters = [self._shape_letter(held) for held in invalid[told:] if held.number > after]
-            told = len(invalid)
-            fresh = int(np.searchsorted(offsets, after, side="right"))
-            if fresh < len(offsets) or letters:
-                yield ColumnBatch(str(self._path), offsets[fresh:], columns.slice(fresh), letters, row)
+        with self._lines() as lines:
+            for columns in self._open_csv(lines, convert, invalid):
+                bad = np.array([held.number for held in invalid], np.int64)
+                numbers = np.arange(row + 1, row + 1 + len(columns) + len(bad))
+                offsets = np.setdiff1d(numbers, bad, assume_unique=True)[: len(columns)]
+                row = int(max(offsets[-1] if len(offsets) else row, bad.max(initial=0)))
+                letters = [self._shape_letter(held) for held in invalid[told:] if held.number > after]
+                told = len(invalid)
+                fresh = int(np.searchsorted(offsets, after, side="right"))
+                if fresh < len(offsets) or letters:
+                    yield ColumnBatch(str(self._path), offsets[fresh:], columns.slice(fresh), letters, row)
+            if lines.failure is not None:
+                raise ValueError(f"broken after row {row:,}: {lines.failure}")
 
     def _shape_letter(self, row: Any) -> DeadLetter:
         detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"
@@ -215,6 +263,7 @@ class LogWriter:
             raise LogFileError(f"{path}: no such folder")
         self._draft = path.with_name(f".{os.getpid()}-{path.name}")
         self._sink: Any = None
+        self._stream: Any = None
 
     def __enter__(self) -> LogWriter:
         return self
@@ -236,11 +285,13 @@ class LogWriter:
             case ".avro":
                 return _AvroSink(self._draft)
             case _:
-                return pa.csv.CSVWriter(pa.output_stream(str(self._draft), compression="detect"), schema)
+                self._stream = pa.output_stream(str(self._draft), compression="detect")
+                return pa.csv.CSVWriter(self._stream, schema)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._sink is not None:
-            self._sink.close()
+        for part in (self._sink, self._stream):
+            if part is not None:
+                part.close()
         if kind is None and self._sink is not None:
             self._draft.replace(self._path)
         else:

@@ -1,0 +1,103 @@
+"""Running the real dataflow in processes of its own, and reading what it wrote."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+DATA = ROOT.parent / "shared" / "data"
+PATIENCE = 120
+"""Seconds after which a condition that should come true counts as a failure, on any machine."""
+
+
+def data_file(name: str) -> Path:
+    """A log of somebody else's; skips where there is none, but never in CI."""
+    path = DATA / name
+    if not path.exists():
+        assert os.environ.get("CI") != "true", f"{path} must be there in CI"
+        pytest.skip(f"no {path}")
+    return path
+
+
+def environment(**settings: object) -> dict[str, str]:
+    """This environment with only the given settings, named without their prefix."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("ADSTREAMS_")}
+    return kept | {f"ADSTREAMS_{name.upper()}": str(value) for name, value in settings.items()}
+
+
+def command(processes: int = 1, recovery: Path | None = None) -> list[str]:
+    """The command line of the dataflow, as the README gives it."""
+    flags = [] if recovery is None else ["-r", str(recovery), "-s", "1", "-b", "0"]
+    if processes == 1:
+        return [sys.executable, "-m", "bytewax.run", "dataflow", *flags]
+    return [sys.executable, "-m", "bytewax.testing", "-p", str(processes), "dataflow", *flags]
+
+
+def run_flow(processes: int = 1, recovery: Path | None = None, **settings: object) -> subprocess.CompletedProcess[str]:
+    """Run the dataflow to its end."""
+    return subprocess.run(
+        command(processes, recovery), cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=PATIENCE
+    )
+
+
+def make_recovery(path: Path) -> Path:
+    """A new recovery directory."""
+    path.mkdir()
+    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(path), "2"], check=True)
+    return path
+
+
+@contextmanager
+def running_flow(recovery: Path, **settings: object) -> Iterator[subprocess.Popen[str]]:
+    """The dataflow while it runs; it is killed if the test does not end it."""
+    program = subprocess.Popen(
+        command(1, recovery), cwd=ROOT, env=environment(**settings), stderr=subprocess.PIPE, text=True
+    )
+    try:
+        yield program
+    finally:
+        if program.poll() is None:
+            program.send_signal(signal.SIGKILL)
+            program.communicate()
+
+
+def wait_for(condition: Callable[[], bool], program: subprocess.Popen[str] | None = None) -> None:
+    """Wait until a condition holds."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the condition did not come true"
+        assert program is None or program.poll() is None, "the program ended before the condition came true"
+        time.sleep(0.02)
+
+
+def query(path: Path, sql: str) -> list[tuple[object, ...]]:
+    """Rows of the embedded store; none while it is not there."""
+    if not path.exists():
+        return []
+    connection = sqlite3.connect(path, timeout=PATIENCE)
+    try:
+        return connection.execute(sql).fetchall()
+    finally:
+        connection.close()
+
+
+def table(path: Path) -> list[tuple[object, ...]]:
+    """All of `propensity_by_user`, in the order of its key."""
+    return query(path, "SELECT * FROM propensity_by_user ORDER BY user_id, event_time, event_key")
+
+
+def read_text(path: Path) -> str:
+    """A compressed text file."""
+    with gzip.open(path, "rt", encoding="utf-8", newline="") as file:
+        return file.read()
