@@ -148,6 +148,8 @@ def _readable(value: Any) -> Any:
 
 
 def _text(column: pa.Array) -> TextColumn:
+    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
+        column = column.cast(pa.large_string())  # ids are often numbers
     column = column.cast(pa.large_binary()).fill_null(MISSING.encode())
     _, offsets, data = column.buffers()
     edges = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
