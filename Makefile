@@ -3,12 +3,14 @@
 PYTHON ?= python3
 PORT ?= 5006
 BIN := .venv/bin
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-annotate --no-emit-index-url \
+  --custom-compile-command "make lock"
 
 setup: .venv/ready ## make .venv with everything
 
-.venv/ready: requirements.lock
+.venv/ready: requirements-dev.lock
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --require-hashes --requirement requirements.lock
+	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
 	touch $@
 
 run: setup ## the dataflow on simulated events, and the app
@@ -27,8 +29,8 @@ bench: setup ## measurements, as ratios
 
 lock: setup ## pin all dependencies again
 	$(BIN)/pip install --quiet uv
-	$(BIN)/uv pip compile --quiet pyproject.toml --group dev --universal --generate-hashes --no-annotate \
-	  --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --group dev --output-file requirements-dev.lock
 
 clean: ## remove .venv and caches
 	rm -rf .venv .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -57,11 +57,13 @@ def import_command(
 @app.command(name="run")
 def run_command(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the app.")] = 5006,
+    address: Annotated[str, typer.Option(help="Address that the app listens at.")] = "127.0.0.1",
+    origin: Annotated[list[str] | None, typer.Option(help="host:port that browsers may come from.")] = None,
     recovery: Annotated[Path, typer.Option(help="Recovery directory; made where it is missing.")] = Path("recovery"),
 ) -> None:
     """Run the dataflow and the app together; Ctrl-C stops both cleanly."""
     with plainly():
-        sys.exit(run(port, recovery))
+        sys.exit(run(recovery, port, address, tuple(origin or ())))
 
 
 if __name__ == "__main__":

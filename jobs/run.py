@@ -18,9 +18,10 @@ DRAIN_TIME = 30
 """Seconds that a program gets to end by itself."""
 
 
-def run(port: int, recovery: Path) -> int:
+def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[str, ...] = ()) -> int:
     """Run both until one fails or a signal comes; returns the exit code of the one that failed, else 0.
 
+    The app listens at `address`; `origins` are the host:port pairs that browsers may come from beside localhost.
     A dataflow that has read its source to the end leaves the app running.
 
     Raises:
@@ -37,14 +38,17 @@ def run(port: int, recovery: Path) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
     flow = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
-    app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--port", str(port)]
-    address = f"http://localhost:{port}"
+    app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api"]
+    app += ["--address", address, "--port", str(port)]
+    for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
+        app += ["--allow-websocket-origin", origin]
+    page = f"http://localhost:{port}"
     # Sessions of their own: Ctrl-C reaches this program alone, which stops the others in order.
     programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app)]
     told = False
     while not asked and (programs[0].poll() or 0) == 0 and programs[1].poll() is None:
-        if not told and _answers(f"{address}/api/health"):
-            print(f"\n  Propensity curves: {address}/app\n  Ctrl-C stops everything.\n", flush=True)
+        if not told and _answers(f"{page}/api/health"):
+            print(f"\n  Propensity curves: {page}/app\n  Ctrl-C stops everything.\n", flush=True)
             told = True
         time.sleep(0.2)
     codes = [program.poll() or 0 for program in programs]

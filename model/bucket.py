@@ -9,7 +9,7 @@ import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import grown
+from model.arrays import allocate, grown
 from model.entries import ENTRY, campaign_of, is_ghost, type_of
 from model.plan import CAMPAIGN, FeaturePlan
 from model.recursion import compute, forget, observe, restart, shift_marks
@@ -180,8 +180,8 @@ class Bucket:
         for feature in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
             features[feature, CAMPAIGN] = self._campaign(plan.campaigns[features[feature, CAMPAIGN]])
         self._plan = (features, plan.windows, plan.half_lives, plan.never)
-        self._marks = np.empty((len(self._records), plan.marks), np.int32)
-        self._decays = np.empty((len(self._records), plan.decays), np.float64)
+        self._marks = allocate((len(self._records), plan.marks), np.int32)
+        self._decays = allocate((len(self._records), plan.decays), np.float64)
 
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
@@ -234,7 +234,7 @@ class Bucket:
         if self._used + needed <= len(self._entries):
             return
         users = self._records[: len(self._users)]
-        packed = np.empty((int(packed_size(users)) + needed) * 5 // 4, ENTRY)
+        packed = allocate(((int(packed_size(users)) + needed) * 5 // 4,), ENTRY)
         self._used = int(repack(users, self._entries, packed))
         self._entries = packed
 

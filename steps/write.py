@@ -31,7 +31,7 @@ class SharedWriter:
     def __init__(self, open_writer: Callable[[], Writer]) -> None:
         self._open, self._writer = open_writer, None
         self._lock = threading.Lock()
-        self._flushed, self._held = time.monotonic(), False
+        self._due, self._held = time.monotonic() + FLUSH_INTERVAL, False
 
     def __getstate__(self) -> dict[str, Any]:
         return {"open_writer": self._open}
@@ -49,7 +49,7 @@ class SharedWriter:
             if letters:
                 self._writer.write_dead_letters(letters)
             self._held = True
-            if time.monotonic() - self._flushed >= FLUSH_INTERVAL:
+            if time.monotonic() >= self._due:
                 self._flush()
 
     def flush(self) -> None:
@@ -60,8 +60,11 @@ class SharedWriter:
 
     def _flush(self) -> None:
         assert self._writer is not None
+        began = time.monotonic()
         self._writer.flush()
-        self._flushed, self._held = time.monotonic(), False
+        ended = time.monotonic()
+        # A store that takes long is given more at a time.
+        self._due, self._held = ended + max(FLUSH_INTERVAL, ended - began), False
 
     @property
     def held(self) -> bool:

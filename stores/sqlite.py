@@ -19,7 +19,7 @@ from stores.base import Latest, Point, StoreError, Summary
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
 PATIENCE = 60
 """Seconds to wait for another process's write."""
-HELD_ROWS = 50_000
+HELD_ROWS = 100_000
 """Rows held before they are written without being asked to."""
 
 _BODY = ("event_id", "state", "segment", "campaign", "publisher", "product")
@@ -88,10 +88,6 @@ def _create(path: Path) -> None:
             path.hardlink_to(draft)
 
 
-def _in_key_order(row: tuple[Any, ...]) -> tuple[str, int]:
-    return row[0], -row[1]
-
-
 class SqliteWriter:
     """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
 
@@ -102,7 +98,7 @@ class SqliteWriter:
         self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         self._full: list[tuple[Any, ...]] = []
         self._again: list[tuple[Any, ...]] = []
-        self._newest: list[tuple[Any, ...]] = []
+        self._newest: dict[str, tuple[Any, ...]] = {}
         self._letters: list[tuple[Any, ...]] = []
 
     def write(self, rows: ScoredRows) -> None:
@@ -125,7 +121,7 @@ class SqliteWriter:
         again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
         self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
         newest = np.flatnonzero(outcomes["newest"]).tolist()
-        self._newest += [(*keys[row], kinds[row], *scores[row], model_id) for row in newest]
+        self._newest |= {users[row]: (*keys[row], kinds[row], *scores[row], model_id) for row in newest}
         if len(self._full) + len(self._again) >= HELD_ROWS:
             self.flush()
 
@@ -135,23 +131,23 @@ class SqliteWriter:
 
     def flush(self) -> None:
         """Write all that is held in one transaction."""
+        if not (self._full or self._again or self._letters):
+            return
+        # Neighbours in a table are written together.
         work = (
-            (_UPSERT, self._full),
+            (_UPSERT, sorted(self._full, key=lambda row: (row[0], -row[1]))),
             (_COMPUTED_AGAIN, self._again),
-            (_UPSERT_LATEST, self._newest),
+            (_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)]),
             (_UPSERT_LETTER, self._letters),
         )
-        if not any(held for _, held in work):
-            return
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            self._full.sort(key=_in_key_order)  # neighbours in the table are written together
             for statement, held in work:
                 self._connection.executemany(statement, held)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for _, held in work:
+        for held in (self._full, self._again, self._newest, self._letters):
             held.clear()
 
     def close(self) -> None:

@@ -1,0 +1,104 @@
+"""`make bench`: measure, print the ratios, and write them to `benchmarks/RESULTS.md`.
+
+The two sides of a ratio are measured in turn, each in a process of its own, and their medians are compared: on a shared
+machine only that means something.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.logs import write_log
+from jobs.simulate import simulate
+from settings import Settings
+
+ROUNDS = 5
+EVENTS = 2_000_000
+SIMULATED = 200_000
+RESULTS = Path(__file__).parent / "RESULTS.md"
+
+Row = tuple[str, str, str, str]
+
+
+def measure(*module: object) -> float:
+    """One measurement in a process of its own."""
+    done = subprocess.run(
+        [sys.executable, "-m", *map(str, module)], check=True, capture_output=True, text=True
+    )
+    return float(done.stdout.split()[-1])
+
+
+def in_turn(left: tuple[object, ...], right: tuple[object, ...]) -> tuple[float, float]:
+    """Medians of two measurements that took turns."""
+    pairs = [(measure(*left), measure(*right)) for _ in range(ROUNDS)]
+    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+
+
+def against(name: str, goal: str, left: tuple[object, ...], right: tuple[object, ...], unit: str) -> Row:
+    """A row of the table: the ratio of two measurements."""
+    a, b = in_turn(left, right)
+    return name, goal, f"{a / b:.2f}", f"{a:,.0f} / {b:,.0f} {unit}"
+
+
+def main() -> None:
+    """Measure everything."""
+    console, rows = Console(), list[Row]()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
+        with console.status("writing logs"):
+            write_log(few, 10_000, EVENTS)
+            write_log(many, 1_000_000, EVENTS)
+            start = Settings().simulator_start_time
+            simulate(world, users=1_000, events=SIMULATED, seed=7, start_ms=start)
+        kernel, flow = "benchmarks.kernel", "benchmarks.run_flow"
+        steps = [
+            ("kernel: time of an event, sequences of 1,000 against 10", "<= 1.5", (kernel, "length", 1_000), (kernel, "length", 10), "ns"),
+            ("dataflow from file, no store: 1,000,000 users against 10,000", ">= 0.7", (flow, many, "none"), (flow, few, "none"), "events/s"),
+            ("dataflow from file into SQLite: 1,000,000 users against 10,000", "", (flow, many, "sqlite"), (flow, few, "sqlite"), "events/s"),
+            ("dataflow from file, no store, against plain Python", ">= 20", (flow, world, "none"), ("benchmarks.reference", world), "events/s"),
+            ("dataflow from file into SQLite against plain Python", "", (flow, world, "sqlite"), ("benchmarks.reference", world), "events/s"),
+        ]  # fmt: skip
+        for step in steps:
+            with console.status(step[0]):
+                rows.append(against(*step))
+            console.print(f"{rows[-1][0]}: {rows[-1][2]}  ({rows[-1][3]})")
+    with console.status("memory"):
+        held = measure(kernel, "memory", 1_000_000, 16)
+    rows.append(("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
+    report(console, rows)
+
+
+def report(console: Console, rows: list[Row]) -> None:
+    """Print the table and write it."""
+    table = Table("measure", "goal", "seen", "of")
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    lines = [
+        "# Results",
+        "",
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: medians of {ROUNDS} rounds, the two sides of a ratio in turn,"
+        f" `model/decay.json`, one worker. Machine: {os.cpu_count()} shared cores, {platform.machine()},"
+        f" Python {platform.python_version()}. Take the ratios, not the figures.",
+        "",
+        "| measure | goal | seen | of |",
+        "|---|---|---|---|",
+        *(f"| {' | '.join(row)} |" for row in rows),
+        "",
+    ]
+    RESULTS.write_text("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+"""Made logs to measure on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from schemas.columns import TextColumn, pack
+from schemas.events import EventBatch, fill_hashes
+from schemas.log_files import LogWriter
+
+START = 1_500_000_000_000
+TYPE_SHARES = (0.80, 0.12, 0.06, 0.02)
+CHUNK = 100_000
+_HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
+
+
+def hexadecimal(numbers: np.ndarray, digits: int) -> TextColumn:
+    """Numbers as texts of so many hexadecimal digits."""
+    places = (numbers[:, None] >> np.arange(4 * (digits - 1), -1, -4)) & 15
+    start = np.arange(len(numbers), dtype=np.int64) * digits
+    return TextColumn(_HEX[places].ravel(), start, start + digits)
+
+
+def events(users: np.ndarray, first: int, rng: np.random.Generator, spacing: int = 50) -> EventBatch:
+    """Events of the given users (numbers), one every `spacing` ms from the `first` on."""
+    number = first + np.arange(len(users), dtype=np.int64)
+    numbers = {
+        "offset": number,
+        "timestamp": START + number * spacing,
+        "type": rng.choice(4, len(users), p=TYPE_SHARES).astype(np.uint8),
+        "quantity": np.zeros(len(users), np.int32),
+        "revenue": np.zeros(len(users)),
+    }
+    batch = pack("bench", 0, numbers, {"event_id": hexadecimal(number, 12), "user_id": hexadecimal(users, 14)})
+    fill_hashes(batch.rows, batch.data)
+    return batch
+
+
+def write_log(path: Path, users: int, count: int, seed: int = 1) -> None:
+    """A Parquet log of `count` events in time order, each of a random one of `users`."""
+    rng = np.random.default_rng(seed)
+    with LogWriter(path) as log:
+        for first in range(0, count, CHUNK):
+            log.write(events(rng.integers(0, users, min(CHUNK, count - first)), first, rng))

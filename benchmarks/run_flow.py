@@ -1,0 +1,69 @@
+"""The whole dataflow over one file in a process of its own: `python -m benchmarks.run_flow FILE STORE`.
+
+Prints events a second, from the first batch that is read to the end. Compiling comes before that: a small log of the
+same shape goes through the same flow first.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pyarrow.parquet
+from bytewax.testing import run_main
+
+from benchmarks.logs import write_log
+from dataflow import build_flow
+from schemas.dead_letters import DeadLetter
+from schemas.scored import ScoredRows
+from settings import Settings
+from steps.sources.file import FileSource
+from stores.base import Writer
+from stores.sqlite import SqliteWriter
+
+
+class NoStore:
+    """Takes rows and keeps nothing, to measure the dataflow alone."""
+
+    def write(self, rows: ScoredRows) -> None:
+        """Drop the rows."""
+
+    def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Drop the letters."""
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def seconds(path: Path, open_writer: Callable[[], Writer]) -> float:
+    """How long the flow takes over a log."""
+    settings = Settings(model=Path("model/decay.json"))
+    flow = build_flow(FileSource(path), settings.loaded_model, open_writer, settings)
+    started = time.perf_counter()
+    run_main(flow)
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    """Measure and print."""
+    logging.disable(logging.CRITICAL)
+    path, store = Path(sys.argv[1]), sys.argv[2]
+    with tempfile.TemporaryDirectory() as folder:
+        write_log(Path(folder) / "warm.parquet", 100, 2_000)
+        seconds(Path(folder) / "warm.parquet", NoStore)
+        writer = NoStore if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
+        took = seconds(path, writer)
+    print(pyarrow.parquet.ParquetFile(path).metadata.num_rows / took, flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()
