@@ -16,12 +16,13 @@ COPY stores stores
 COPY jobs jobs
 COPY viz viz
 
-# Compile now rather than at every start: a short simulated run touches every compiled function.
-RUN ADSTREAMS_SIMULATOR_EVENTS=2000 ADSTREAMS_SIMULATOR_RATE=0 ADSTREAMS_SQLITE_PATH=/tmp/warm.db \
-      python -m bytewax.run dataflow && rm -f /tmp/warm.db* \
-    && useradd --create-home --uid 10001 adstreams && mkdir /data && chown adstreams /data
-
+RUN useradd --create-home --uid 10001 adstreams && mkdir /data /srv/compiled && chown adstreams /data /srv/compiled
 USER adstreams
+# Compile now rather than at every start: a short simulated run touches every compiled function.
+ENV NUMBA_CACHE_DIR=/srv/compiled
+RUN ADSTREAMS_SIMULATOR_EVENTS=2000 ADSTREAMS_SIMULATOR_RATE=0 ADSTREAMS_SQLITE_PATH=/tmp/warm.db \
+      python -m bytewax.run dataflow && rm -f /tmp/warm.db*
+
 VOLUME /data
 ENV ADSTREAMS_SQLITE_PATH=/data/adstreams.db
 EXPOSE 5006
