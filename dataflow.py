@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -31,7 +32,7 @@ from stores.sqlite import SqliteWriter
 
 
 def build_flow(
-    source: BytewaxSource, model: Model, open_writer: Callable[[], Writer], settings: Settings
+    source: BytewaxSource[Any], model: Model, open_writer: Callable[[], Writer], settings: Settings
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store."""
     writer = SharedWriter(open_writer)
@@ -51,13 +52,15 @@ def build_flow(
     kept = op.stateful_batch("write_letters", letters, letter_writer(writer))  # nothing
 
     counts = op.merge(
-        "counts", op.map("count_decoded", decoded, count_decoded), op.map("count_sequenced", sequenced, count_sequenced)
+        "counts",
+        op.map("count_decoded", decoded, count_decoded),
+        op.map("count_sequenced", sequenced, count_sequenced),
     )  # Counts
     op.output("progress", op.merge("ends", counts, written, kept), ProgressSink())
     return flow
 
 
-def source_of(settings: Settings) -> BytewaxSource:
+def source_of(settings: Settings) -> BytewaxSource[Any]:
     """The source that the settings name.
 
     Raises:
@@ -70,7 +73,9 @@ def source_of(settings: Settings) -> BytewaxSource:
         except LogFileError as error:
             raise SettingsError(f"ADSTREAMS_FILE: {error}") from None
         if ignored:
-            logging.getLogger("adstreams").warning("%s: ignored columns: %s", settings.file, ", ".join(map(repr, ignored)))
+            logging.getLogger("adstreams").warning(
+                "%s: ignored columns: %s", settings.file, ", ".join(map(repr, ignored))
+            )
         return FileSource(settings.file)
     return SimulatorSource(
         codec(),

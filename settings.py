@@ -17,7 +17,6 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
 
-
 _PREFIX = "ADSTREAMS_"
 
 
@@ -66,7 +65,7 @@ class Settings(BaseSettings):
         1_000, description="Newest events of a user that count; fixed for the life of a recovery directory."
     )
     max_skew: Duration = Field(
-        "1h",  # type: ignore[assignment]
+        "1h",
         validate_default=True,
         description="How much later than its message an event may claim to have happened.",
     )

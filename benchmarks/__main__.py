@@ -28,23 +28,22 @@ SIMULATED = 200_000
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
 Row = tuple[str, str, str, str]
+Command = tuple[object, ...]
 
 
 def measure(*module: object) -> float:
     """One measurement in a process of its own."""
-    done = subprocess.run(
-        [sys.executable, "-m", *map(str, module)], check=True, capture_output=True, text=True
-    )
+    done = subprocess.run([sys.executable, "-m", *map(str, module)], check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 
 
-def in_turn(left: tuple[object, ...], right: tuple[object, ...]) -> tuple[float, float]:
+def in_turn(left: Command, right: Command) -> tuple[float, float]:
     """Medians of two measurements that took turns."""
     pairs = [(measure(*left), measure(*right)) for _ in range(ROUNDS)]
     return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
 
 
-def against(name: str, goal: str, left: tuple[object, ...], right: tuple[object, ...], unit: str) -> Row:
+def against(name: str, goal: str, left: Command, right: Command, unit: str) -> Row:
     """A row of the table: the ratio of two measurements."""
     a, b = in_turn(left, right)
     return name, goal, f"{a / b:.2f}", f"{a:,.0f} / {b:,.0f} {unit}"
@@ -61,14 +60,22 @@ def main() -> None:
             write_log(many, 1_000_000, EVENTS)
             start = Settings().simulator_start_time
             simulate(world, users=1_000, events=SIMULATED, seed=7, start_ms=start)
-        kernel, flow = "benchmarks.kernel", "benchmarks.run_flow"
-        steps = [
-            ("kernel: time of an event, sequences of 1,000 against 10", "<= 1.5", (kernel, "length", 1_000), (kernel, "length", 10), "ns"),
-            ("dataflow from file, no store: 1,000,000 users against 10,000", ">= 0.7", (flow, many, "none"), (flow, few, "none"), "events/s"),
-            ("dataflow from file into SQLite: 1,000,000 users against 10,000", "", (flow, many, "sqlite"), (flow, few, "sqlite"), "events/s"),
-            ("dataflow from file, no store, against plain Python", ">= 20", (flow, world, "none"), ("benchmarks.reference", world), "events/s"),
-            ("dataflow from file into SQLite against plain Python", "", (flow, world, "sqlite"), ("benchmarks.reference", world), "events/s"),
-        ]  # fmt: skip
+        kernel, flow, plain = "benchmarks.kernel", "benchmarks.run_flow", ("benchmarks.reference", world)
+        steps: list[tuple[str, str, Command, Command, str]] = [
+            (
+                "kernel: time of an event, sequences of 1,000 against 10",
+                "<= 1.5",
+                (kernel, "length", 1_000),
+                (kernel, "length", 10),
+                "ns",
+            )
+        ]
+        for store, of in (("none", "without a store"), ("sqlite", "into SQLite")):
+            users = f"dataflow from file {of}, 1,000,000 users against 10,000"
+            steps += [
+                (users, ">= 0.7", (flow, many, store), (flow, few, store), "events/s"),
+                (f"dataflow from file {of}, against plain Python", ">= 20", (flow, world, store), plain, "events/s"),
+            ]
         for step in steps:
             with console.status(step[0]):
                 rows.append(against(*step))
@@ -88,8 +95,8 @@ def report(console: Console, rows: list[Row]) -> None:
     lines = [
         "# Results",
         "",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: medians of {ROUNDS} rounds, the two sides of a ratio in turn,"
-        f" `model/decay.json`, one worker. Machine: {os.cpu_count()} shared cores, {platform.machine()},"
+        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: medians of {ROUNDS} rounds, the two sides of a ratio"
+        f" in turn, `model/decay.json`, one worker. Machine: {os.cpu_count()} shared cores, {platform.machine()},"
         f" Python {platform.python_version()}. Take the ratios, not the figures.",
         "",
         "| measure | goal | seen | of |",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.columns import TextColumn, pack
 from schemas.events import EventBatch, fill_hashes
-from schemas.log_files import LogWriter
+from schemas.log_writer import LogWriter
 
 START = 1_500_000_000_000
 TYPE_SHARES = (0.80, 0.12, 0.06, 0.02)
@@ -16,17 +18,17 @@ CHUNK = 100_000
 _HEX = np.frombuffer(b"0123456789abcdef", np.uint8)
 
 
-def hexadecimal(numbers: np.ndarray, digits: int) -> TextColumn:
+def hexadecimal(numbers: NDArray[np.int64], digits: int) -> TextColumn:
     """Numbers as texts of so many hexadecimal digits."""
     places = (numbers[:, None] >> np.arange(4 * (digits - 1), -1, -4)) & 15
     start = np.arange(len(numbers), dtype=np.int64) * digits
     return TextColumn(_HEX[places].ravel(), start, start + digits)
 
 
-def events(users: np.ndarray, first: int, rng: np.random.Generator, spacing: int = 50) -> EventBatch:
+def events(users: NDArray[np.int64], first: int, rng: np.random.Generator, spacing: int = 50) -> EventBatch:
     """Events of the given users (numbers), one every `spacing` ms from the `first` on."""
     number = first + np.arange(len(users), dtype=np.int64)
-    numbers = {
+    numbers: dict[str, NDArray[Any]] = {
         "offset": number,
         "timestamp": START + number * spacing,
         "type": rng.choice(4, len(users), p=TYPE_SHARES).astype(np.uint8),

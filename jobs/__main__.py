@@ -46,8 +46,8 @@ def import_command(
 ) -> None:
     """Map a log to the event's columns with SQL, and say what was rejected and why.
 
-    Columns: user_id, timestamp (a time, or ms since 1970) and type (IM, CL, PS or CN) are needed; event_id is made where
-    there is none, the same for the same row; state, segment, campaign, publisher, creative, placement, product,
+    Columns: user_id, timestamp (a time, or ms since 1970) and type (IM, CL, PS or CN) are needed; event_id is made
+    where there is none, the same for the same row; state, segment, campaign, publisher, creative, placement, product,
     quantity and revenue are optional.
     """
     with plainly():

@@ -14,7 +14,7 @@ from jobs.bars import progress
 from jobs.problems import JobError
 from schemas.columns import ColumnBatch, ColumnsError, check_columns, decode_columns
 from schemas.dead_letters import REASONS, DeadLetter
-from schemas.log_files import LogWriter
+from schemas.log_writer import LogWriter
 
 ROWS = 50_000
 """Rows decoded at a time."""

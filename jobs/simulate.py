@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.bars import progress
-from schemas.log_files import LogWriter
+from schemas.log_writer import LogWriter
 from simulator import Population, Simulator, World
 from simulator.messages import Spelling, events_of
 
@@ -21,7 +21,11 @@ def simulate(to: Path, users: int, events: int, seed: int, start_ms: int) -> Non
     """
     world = World()
     population = Population.draw(world, users, seed)
-    spelling, simulator, written = Spelling(world, population), Simulator(world, population, seed, start_ms), 0
+    spelling, simulator, written = (
+        Spelling(world, population),
+        Simulator(world, population, seed, start_ms),
+        0,
+    )
     with LogWriter(to) as log, progress() as bar:
         task = bar.add_task("simulating", total=events)
         while written < events:

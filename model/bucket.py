@@ -5,32 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import allocate, grown
-from model.entries import ENTRY, campaign_of, is_ghost, type_of
+from model.emission import derive_all, emit
+from model.entries import ENTRY
 from model.plan import CAMPAIGN, FeaturePlan
-from model.recursion import compute, forget, observe, restart, shift_marks
-from model.sequences import (
-    CONFLICT,
-    NEW,
-    USER,
-    entries_needed,
-    evict,
-    group_rows,
-    intern_rows,
-    live_from,
-    merge,
-    packed_size,
-    repack,
-)
-from model.texts import Texts, intern_text
+from model.sequences import USER, entries_needed, group_rows, intern_rows, merge, packed_size, repack
+from model.texts import Texts, intern_name
 from schemas.events import CAMPAIGN as EVENT_CAMPAIGN
 from schemas.events import USER_ID, EventBatch
-from schemas.hashing import xxh3
-from schemas.scored import COMPUTED_AGAIN, OUTCOME
+from schemas.scored import OUTCOME
 
 SNAPSHOT_VERSION = 1
 DEFAULT_LENGTH = 1_000
@@ -70,96 +56,6 @@ class Update:
         return int(np.count_nonzero(self.fates == fate))
 
 
-@nb.njit(cache=True, inline="always")
-def _is_before(record, entry):  # type: ignore[no-untyped-def]
-    if record.timestamp != entry.timestamp:
-        return record.timestamp < entry.timestamp
-    if record.type != type_of(entry.tag):
-        return record.type < type_of(entry.tag)
-    return record.event_key < entry.key
-
-
-@nb.njit(cache=True)
-def _row_of(entry, rows, order, at, stop, campaign_of_row, fates):  # type: ignore[no-untyped-def]
-    """The row that brought an entry, looked for from `order[at]` on; `COMPUTED_AGAIN` if it came earlier."""
-    while at < stop:
-        row = order[at]
-        record = rows[row]
-        if record.timestamp != entry.timestamp or record.event_key != entry.key or record.type != type_of(entry.tag):
-            break
-        brought = fates[row] == NEW or fates[row] == CONFLICT
-        if brought and record.body == entry.body and campaign_of_row[row] == campaign_of(entry.tag):
-            return row
-        at += 1
-    return COMPUTED_AGAIN
-
-
-@nb.njit(cache=True)
-def _emit(rows, order, groups, users, entries, campaign_of_row, marks, decays, plan, length, fates, outcomes, features):  # type: ignore[no-untyped-def]
-    """Run the recursion over what changed, and write an outcome and its features for every live entry of it."""
-    factors = np.empty(len(plan[2]), np.float64)
-    nothing = np.empty(len(plan[0]), np.float64)
-    out = 0
-    for group in groups:
-        if group.dirty == group.known and users[group.slot].size == group.known:
-            continue
-        slot, user = group.slot, users[group.slot]
-        first, size, begin = user.first, user.size, group.dirty
-        my_marks, my_decays = marks[slot], decays[slot]
-        if group.known == 0:
-            forget(my_marks, my_decays, plan)
-        elif group.dirty < group.known:
-            live = 0
-            while begin > 0 and live < length:
-                begin -= 1
-                if not is_ghost(entries[first + begin].tag):
-                    live += 1
-            restart(my_marks, my_decays, plan, begin)
-        seen = user.evicted_live + size - user.ghosts - live_from(user, entries, begin)
-        row_at, last_of_instant = group.start, -1
-        for place in range(begin, size):
-            entry = entries[first + place]
-            if is_ghost(entry.tag):
-                continue
-            seen += 1
-            observe(entries, first, place, seen, length, my_marks, my_decays, plan, factors)
-            if place < group.dirty:
-                continue
-            if place > last_of_instant:
-                last_of_instant = place
-                while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
-                    last_of_instant += 1
-            compute(entries, first, entry.timestamp, seen, my_marks, my_decays, plan, features[out])
-            outcome = outcomes[out]
-            outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
-            outcome.version = entry.timestamp * 1000 + user.evicted + last_of_instant + 1
-            outcome.type = type_of(entry.tag)
-            outcome.user_row = order[group.start]
-            outcome.newest = False
-            while row_at < group.stop and _is_before(rows[order[row_at]], entry):
-                row_at += 1
-            outcome.body_row = _row_of(entry, rows, order, row_at, group.stop, campaign_of_row, fates)
-            out += 1
-        outcomes[out - 1].newest = True
-        gone = evict(user, entries, length, length // 8)
-        if gone > 0:
-            shift_marks(my_marks, plan, gone)
-
-
-@nb.njit(cache=True)
-def _derive_all(users, entries, marks, decays, plan, length):  # type: ignore[no-untyped-def]
-    """Run the recursion over every user's sequence, from nothing."""
-    factors = np.empty(len(plan[2]), np.float64)
-    for slot in range(len(users)):
-        user = users[slot]
-        forget(marks[slot], decays[slot], plan)
-        seen = user.evicted_live
-        for place in range(user.size):
-            if not is_ghost(entries[user.first + place].tag):
-                seen += 1
-                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan, factors)
-
-
 class Bucket:
     """The sequences of the users of one bucket, in memory in proportion to what they hold.
 
@@ -186,7 +82,7 @@ class Bucket:
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
         self._campaigns = self._campaigns.with_room(1, len(text))
-        return int(intern_text(self._campaigns, text, 0, len(text), _hash(text)))
+        return int(intern_name(self._campaigns, text))
 
     def __len__(self) -> int:
         """The number of users."""
@@ -211,10 +107,11 @@ class Bucket:
         self._make_room_for_entries(int(entries_needed(self._records, groups)))
         fates = np.empty(len(rows), np.uint8)
         self._used, changed, late = merge(
-            rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns, self._length, fates
+            rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns,
+            self._length, fates,
         )  # fmt: skip
         outcomes, features = np.empty(changed, OUTCOME), np.empty((changed, len(self._plan[0])))
-        _emit(
+        emit(
             rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
             self._length, fates, outcomes, features,
         )  # fmt: skip
@@ -263,14 +160,9 @@ class Bucket:
         bucket._records, bucket._entries = snapshot.sizes.copy(), snapshot.entries.copy()
         bucket._used = len(bucket._entries)
         bucket._follow(plan)
-        _derive_all(bucket._records, bucket._entries, bucket._marks, bucket._decays, bucket._plan, length)
+        derive_all(bucket._records, bucket._entries, bucket._marks, bucket._decays, bucket._plan, length)
         return bucket
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
         """What a stream keeps of a bucket at the end of an epoch."""
         return self.snapshot()
-
-
-@nb.njit(cache=True)
-def _hash(text):  # type: ignore[no-untyped-def]
-    return xxh3(text, 0, len(text))

@@ -30,7 +30,7 @@ class Sequence:
 
 
 @nb.njit(cache=True)
-def _walk(entries, times, before, length, marks, decays, plan, features):  # type: ignore[no-untyped-def]
+def _walk(entries, times, before, length, marks, decays, plan, features):
     """Features at each of the ascending `times`, from the entries up to and including it."""
     factors = np.empty(len(plan[2]), np.float64)
     forget(marks, decays, plan)
@@ -66,7 +66,16 @@ class Curve:
         out = np.empty((len(times), len(features)))
         marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays)
         plan = (features, self._plan.windows, self._plan.half_lives, self._plan.never)
-        _walk(entries, np.ascontiguousarray(times, np.int64), sequence.before, self._length, marks, decays, plan, out)
+        _walk(
+            entries,
+            np.ascontiguousarray(times, np.int64),
+            sequence.before,
+            self._length,
+            marks,
+            decays,
+            plan,
+            out,
+        )
         return out
 
     def propensity(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:

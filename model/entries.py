@@ -10,9 +10,7 @@ from __future__ import annotations
 import numba as nb
 import numpy as np
 
-ENTRY = np.dtype(
-    [("timestamp", np.int64), ("key", np.int64), ("tag", np.uint32), ("body", np.uint32)], align=True
-)
+ENTRY = np.dtype([("timestamp", np.int64), ("key", np.int64), ("tag", np.uint32), ("body", np.uint32)], align=True)
 """24 bytes an event: time (ms), event key, tag (ghost 1 bit, type 2 bits, campaign 29 bits), hash of the body."""
 
 GHOST = np.uint32(1 << 31)
@@ -21,31 +19,31 @@ _CAMPAIGN = np.uint32((1 << 29) - 1)
 
 
 @nb.njit(cache=True, inline="always")
-def make_tag(type_, campaign):  # type: ignore[no-untyped-def]
+def make_tag(type_, campaign):
     """The tag of a live entry."""
     return (np.uint32(type_) << _TYPE_SHIFT) | np.uint32(campaign)
 
 
 @nb.njit(cache=True, inline="always")
-def is_ghost(tag):  # type: ignore[no-untyped-def]
+def is_ghost(tag):
     """Whether the entry lost against another body of its identity."""
     return tag & GHOST != 0
 
 
 @nb.njit(cache=True, inline="always")
-def type_of(tag):  # type: ignore[no-untyped-def]
+def type_of(tag):
     """The event's type, an index into `TYPES`."""
     return np.int64((tag >> _TYPE_SHIFT) & np.uint32(3))
 
 
 @nb.njit(cache=True, inline="always")
-def campaign_of(tag):  # type: ignore[no-untyped-def]
+def campaign_of(tag):
     """The bucket's number of the event's campaign."""
     return np.int64(tag & _CAMPAIGN)
 
 
 @nb.njit(cache=True)
-def first_not_before(entries, low, high, timestamp, type_, key):  # type: ignore[no-untyped-def]
+def first_not_before(entries, low, high, timestamp, type_, key):
     """The first place in `entries[low:high]` that is not before (timestamp, type, key)."""
     while low < high:
         middle = (low + high) >> 1

@@ -87,6 +87,4 @@ class TimeBetween(_Template):
     never: float
 
 
-Feature = Annotated[
-    Count | DecayedCount | Recency | EventsSince | TimeBetween, Field(discriminator="aggregation")
-]
+Feature = Annotated[Count | DecayedCount | Recency | EventsSince | TimeBetween, Field(discriminator="aggregation")]

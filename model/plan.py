@@ -14,7 +14,7 @@ from schemas.events import TYPES
 
 COUNT, DECAYED, RECENCY, SINCE, BETWEEN = range(5)
 KIND, TYPE, CAMPAIGN, SCALE, PLACE = range(5)
-"""Columns of `FeaturePlan.features`: kind; type and campaign (-1 = any); index of the time scale; index of the running value."""
+"""Columns of `FeaturePlan.features`: kind, type and campaign (-1 = any), and where time scale and running value are."""
 HEAD, LIVE, FIRST_TAIL = range(3)
 """Marks that every user has: the first event among the newest L, their number, and a tail per window from there on."""
 
@@ -23,9 +23,9 @@ HEAD, LIVE, FIRST_TAIL = range(3)
 class FeaturePlan:
     """What the recursion over a sequence keeps and computes.
 
-    Shapes: `features` (n, 5) int64; `windows` int64 and `half_lives` float64 in ms; `never` (n,) float64. `campaigns` are
-    the names that column CAMPAIGN indexes; a bucket puts its own numbers there. `marks` and `decays` are how many
-    int32 and float64 running values a user has.
+    Shapes: `features` (n, 5) int64; `windows` int64 and `half_lives` float64 in ms; `never` (n,) float64.
+    `campaigns` are the names that column CAMPAIGN indexes; a bucket puts its own numbers there. `marks` and `decays`
+    are how many int32 and float64 running values a user has.
     """
 
     features: NDArray[np.int64]

@@ -53,7 +53,7 @@ class Model(BaseModel):
 
 
 @nb.njit(cache=True)
-def _logistic(features, weights, intercept):  # type: ignore[no-untyped-def]
+def _logistic(features, weights, intercept):
     propensity = np.empty(len(features), np.float64)
     for row in range(len(features)):
         logit = intercept

@@ -12,20 +12,34 @@ import numba as nb
 import numpy as np
 
 from model.entries import campaign_of, is_ghost, type_of
-from model.plan import BETWEEN, CAMPAIGN, COUNT, DECAYED, FIRST_TAIL, HEAD, KIND, LIVE, PLACE, RECENCY, SCALE, SINCE, TYPE
+from model.plan import (
+    BETWEEN,
+    CAMPAIGN,
+    COUNT,
+    DECAYED,
+    FIRST_TAIL,
+    HEAD,
+    KIND,
+    LIVE,
+    PLACE,
+    RECENCY,
+    SCALE,
+    SINCE,
+    TYPE,
+)
 
 HOUR = 3_600_000.0
 _LOG1P = np.array([math.log1p(n) for n in range(2_048)])
 
 
 @nb.njit(cache=True, inline="always")
-def _matches(features, feature, tag):  # type: ignore[no-untyped-def]
+def _matches(features, feature, tag):
     type_, campaign = features[feature, TYPE], features[feature, CAMPAIGN]
     return (type_ < 0 or type_ == type_of(tag)) and (campaign < 0 or campaign == campaign_of(tag))
 
 
 @nb.njit(cache=True)
-def forget(marks, decays, plan):  # type: ignore[no-untyped-def]
+def forget(marks, decays, plan):
     """Set one user's running values to those of an empty sequence."""
     features = plan[0]
     marks[:] = 0
@@ -39,7 +53,7 @@ def forget(marks, decays, plan):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def restart(marks, decays, plan, place):  # type: ignore[no-untyped-def]
+def restart(marks, decays, plan, place):
     """Set one user's running values to those before the entry at `place`, as if nothing had been before it."""
     forget(marks, decays, plan)
     marks[HEAD] = place
@@ -48,7 +62,7 @@ def restart(marks, decays, plan, place):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def advance(entries, first, end, time, since, marks, decays, plan, factors):  # type: ignore[no-untyped-def]
+def advance(entries, first, end, time, since, marks, decays, plan, factors):
     """Move one user's running values on to `time`, from `since`, the time that they stand at.
 
     The sequence is `entries[first:first + end]` so far. `factors` is scratch of the length of `half_lives`.
@@ -78,7 +92,7 @@ def advance(entries, first, end, time, since, marks, decays, plan, factors):  # 
 
 
 @nb.njit(cache=True)
-def _drop_oldest(entries, first, time, marks, decays, plan):  # type: ignore[no-untyped-def]
+def _drop_oldest(entries, first, time, marks, decays, plan):
     """Take the oldest live event out of the newest L."""
     features, windows, half_lives = plan[0], plan[1], plan[2]
     head = marks[HEAD]
@@ -101,7 +115,7 @@ def _drop_oldest(entries, first, time, marks, decays, plan):  # type: ignore[no-
 
 
 @nb.njit(cache=True)
-def observe(entries, first, place, seen, length, marks, decays, plan, factors):  # type: ignore[no-untyped-def]
+def observe(entries, first, place, seen, length, marks, decays, plan, factors):
     """Take the live entry at `place` into one user's running values, which stand at the entry before it.
 
     `seen` is the number of the user's distinct events up to and including this one, `length` is L.
@@ -135,12 +149,12 @@ def observe(entries, first, place, seen, length, marks, decays, plan, factors): 
 
 
 @nb.njit(cache=True, inline="always")
-def _log1p_of_count(count):  # type: ignore[no-untyped-def]
+def _log1p_of_count(count):
     return _LOG1P[count] if count < len(_LOG1P) else math.log1p(count)
 
 
 @nb.njit(cache=True)
-def compute(entries, first, time, seen, marks, decays, plan, out):  # type: ignore[no-untyped-def]
+def compute(entries, first, time, seen, marks, decays, plan, out):
     """Write the features at `time`, at which the running values stand, into `out`."""
     features, never = plan[0], plan[3]
     for feature in range(len(features)):
@@ -164,7 +178,7 @@ def compute(entries, first, time, seen, marks, decays, plan, out):  # type: igno
 
 
 @nb.njit(cache=True)
-def shift_marks(marks, plan, evicted):  # type: ignore[no-untyped-def]
+def shift_marks(marks, plan, evicted):
     """Mend one user's places after `evicted` entries were dropped at the front."""
     features, windows = plan[0], plan[1]
     marks[HEAD] -= evicted

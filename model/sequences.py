@@ -29,12 +29,14 @@ USER = np.dtype(
 NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(5)
 """What became of a row: a conflict is a repeat whose body differs, disputed is one that came after L conflicts."""
 
-GROUP = np.dtype([("slot", np.int64), ("start", np.int64), ("stop", np.int64), ("dirty", np.int64), ("known", np.int64)])
+GROUP = np.dtype(
+    [("slot", np.int64), ("start", np.int64), ("stop", np.int64), ("dirty", np.int64), ("known", np.int64)]
+)
 """Rows of one user in a batch: `order[start:stop]`; entries from `dirty` on changed; `known` were there before."""
 
 
 @nb.njit(cache=True)
-def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):  # type: ignore[no-untyped-def]
+def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):
     """Number the users and campaigns of a batch's rows."""
     for row in range(len(rows)):
         record = rows[row]
@@ -44,7 +46,7 @@ def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):  # type
 
 
 @nb.njit(cache=True, inline="always")
-def _after(left, right):  # type: ignore[no-untyped-def]
+def _after(left, right):
     if left.timestamp != right.timestamp:
         return left.timestamp > right.timestamp
     if left.type != right.type:
@@ -53,7 +55,7 @@ def _after(left, right):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _sort(rows, order):  # type: ignore[no-untyped-def]
+def _sort(rows, order):
     """Sort row numbers by (timestamp, type, event key); nothing to do where they are in order."""
     unsorted = 1
     while unsorted < len(order) and not _after(rows[order[unsorted - 1]], rows[order[unsorted]]):
@@ -75,7 +77,7 @@ def _sort(rows, order):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def group_rows(rows, slots):  # type: ignore[no-untyped-def]
+def group_rows(rows, slots):
     """Row numbers user by user in event order, and a `GROUP` for each user."""
     order = np.argsort(slots, kind="mergesort")
     groups = np.empty(len(rows), GROUP)
@@ -93,12 +95,12 @@ def group_rows(rows, slots):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True, inline="always")
-def _room_for(size):  # type: ignore[no-untyped-def]
+def _room_for(size):
     return size + size // 8 + 2
 
 
 @nb.njit(cache=True)
-def entries_needed(users, groups):  # type: ignore[no-untyped-def]
+def entries_needed(users, groups):
     """Entries that a batch's users may need beyond those in use."""
     needed = 0
     for group in groups:
@@ -110,7 +112,7 @@ def entries_needed(users, groups):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def repack(users, entries, packed):  # type: ignore[no-untyped-def]
+def repack(users, entries, packed):
     """Copy all stretches one behind the other; returns the entries in use."""
     at = 0
     for slot in range(len(users)):
@@ -123,7 +125,7 @@ def repack(users, entries, packed):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def packed_size(users):  # type: ignore[no-untyped-def]
+def packed_size(users):
     """Entries in use after `repack`."""
     total = 0
     for slot in range(len(users)):
@@ -132,7 +134,7 @@ def packed_size(users):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _make_room(user, more, entries, used):  # type: ignore[no-untyped-def]
+def _make_room(user, more, entries, used):
     size = user.size + more
     if size > user.room:
         entries[used : used + user.size] = entries[user.first : user.first + user.size]
@@ -142,7 +144,7 @@ def _make_room(user, more, entries, used):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def live_from(user, entries, place):  # type: ignore[no-untyped-def]
+def live_from(user, entries, place):
     """How many live entries a user has from `place` on."""
     live = user.size - place
     if user.ghosts > 0:
@@ -153,7 +155,7 @@ def live_from(user, entries, place):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _insert(record, campaign, user, entries, campaigns, length):  # type: ignore[no-untyped-def]
+def _insert(record, campaign, user, entries, campaigns, length):
     """Put one row into its user's sequence, which has room; returns what became of it and the first entry changed."""
     first, size = user.first, user.size
     high = first + size
@@ -206,7 +208,7 @@ def _insert(record, campaign, user, entries, campaigns, length):  # type: ignore
 
 
 @nb.njit(cache=True)
-def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns, length, fates):  # type: ignore[no-untyped-def]
+def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns, length, fates):
     """Merge a batch into the sequences.
 
     Fills `fates` (what became of each row) and each group's `dirty` and `known`; returns the entries in use, the number
@@ -232,7 +234,7 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
 
 
 @nb.njit(cache=True)
-def evict(user, entries, length, slack):  # type: ignore[no-untyped-def]
+def evict(user, entries, length, slack):
     """Drop a user's oldest entries once more than 2L + slack are live; returns how many entries went."""
     live = user.size - user.ghosts
     if live <= 2 * length + slack:

@@ -70,7 +70,7 @@ def _cells_for(texts: int) -> int:
 
 
 @nb.njit(cache=True)
-def _place(cells, hash_, number):  # type: ignore[no-untyped-def]
+def _place(cells, hash_, number):
     mask = np.uint64(len(cells) - 1)
     at = hash_ & mask
     while cells[at] != 0:
@@ -79,7 +79,7 @@ def _place(cells, hash_, number):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _index(table):  # type: ignore[no-untyped-def]
+def _index(table):
     start = 0
     for number in range(table.used[0]):
         stop = table.stops[number]
@@ -88,7 +88,7 @@ def _index(table):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def intern_text(table, data, start, stop, hash_):  # type: ignore[no-untyped-def]
+def intern_text(table, data, start, stop, hash_):
     """The number of the text `data[start:stop]`, whose XXH3-64 is `hash_`; a new text gets the next number."""
     cells, stops, held = table.cells, table.stops, table.data
     mask = np.uint64(len(cells) - 1)
@@ -119,7 +119,13 @@ def intern_text(table, data, start, stop, hash_):  # type: ignore[no-untyped-def
 
 
 @nb.njit(cache=True)
-def is_greater_text(table, left, right):  # type: ignore[no-untyped-def]
+def intern_name(table, name):
+    """The number of a whole text (uint8)."""
+    return intern_text(table, name, 0, len(name), xxh3(name, 0, len(name)))
+
+
+@nb.njit(cache=True)
+def is_greater_text(table, left, right):
     """Whether text number `left` is greater than text number `right`, byte by byte."""
     stops, held = table.stops, table.data
     left_start = np.int64(stops[left - 1]) if left > 0 else np.int64(0)

@@ -86,7 +86,7 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
 
 
 @nb.njit(cache=True)
-def _varint(data, at, stop):  # type: ignore[no-untyped-def]
+def _varint(data, at, stop):
     """A zig-zag number of at most nine bytes and the byte after it; -1 in its place where there is none."""
     value, shift = np.uint64(0), np.uint64(0)
     while at < stop and shift < 63:
@@ -101,7 +101,7 @@ def _varint(data, at, stop):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure):  # type: ignore[no-untyped-def]
+def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure):
     """Decode the `chosen` messages into `rows`; `sure` says of which the program could be certain.
 
     `starts` holds the first byte of each datum, `bounds` the edges of each message, and `shift` the place of the
@@ -158,7 +158,7 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
 
 
 @nb.njit(cache=True)
-def _put_varint(out, at, value):  # type: ignore[no-untyped-def]
+def _put_varint(out, at, value):
     left = np.uint64((value << 1) ^ (value >> 63))
     while left >= 0x80:
         out[at] = (left & np.uint64(0x7F)) | np.uint64(0x80)
@@ -169,7 +169,7 @@ def _put_varint(out, at, value):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def write_rows(rows, data, steps, header, out, bounds):  # type: ignore[no-untyped-def]
+def write_rows(rows, data, steps, header, out, bounds):
     """Encode every row behind `header`, by the program of the event's own schema. `bounds` gets the edges."""
     number = np.empty(1, np.float64)
     number_bytes = number.view(np.uint8)

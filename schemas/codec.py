@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import fastavro
 import fastavro.schema
@@ -64,7 +64,7 @@ def fingerprint(schema: dict[str, Any]) -> int:
 
 
 @nb.njit(cache=True)
-def _frames(data, bounds, fingerprints):  # type: ignore[no-untyped-def]
+def _frames(data, bounds, fingerprints):
     """For each message the place of its schema among the fingerprints, or `UNFRAMED`, or `UNKNOWN`."""
     found = np.empty(len(bounds) - 1, np.int64)
     for message in range(len(found)):
@@ -126,12 +126,10 @@ class Codec:
         if not len(known):
             raise Undecodable("unknown_schema", f"fingerprint {message[2:HEADER].hex()}")
         try:
-            datum = fastavro.schemaless_reader(
-                io.BytesIO(message[HEADER:]), self._writers[known[0]], self._reader
-            )
+            datum = fastavro.schemaless_reader(io.BytesIO(message[HEADER:]), self._writers[known[0]], self._reader)
         except Exception as error:  # fastavro raises whatever the bytes provoke
             raise Undecodable("undecodable", f"{type(error).__name__}: {error}") from error
-        fields = dict(datum)
+        fields: dict[str, Any] = dict(cast("dict[str, Any]", datum))
         fields["timestamp"] = _milliseconds(fields["timestamp"])
         return Event(**fields)
 
@@ -167,7 +165,10 @@ class Codec:
                 _fill_row(rows[message : message + 1], event, len(raw), extra)
             except Undecodable as problem:
                 problems[message] = problem.reason, problem.detail
-            rows[message]["payload_start"], rows[message]["payload_stop"] = bounds[message], bounds[message + 1]
+            rows[message]["payload_start"], rows[message]["payload_stop"] = (
+                bounds[message],
+                bounds[message + 1],
+            )
         if extra:
             raw = np.frombuffer(raw.tobytes() + extra, np.uint8)
         rows["offset"] = messages.offsets
@@ -229,6 +230,3 @@ def _fill_row(row: NDArray[np.void], event: Event, base: int, extra: bytearray) 
 def codec() -> Codec:
     """The codec of the schema versions that this checkout knows."""
     return Codec()
-
-
-

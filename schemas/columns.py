@@ -31,8 +31,8 @@ class ColumnsError(ValueError):
 class ColumnBatch:
     """Rows of a file in the event's columns.
 
-    `offsets` are the rows' numbers in the file, `letters` the rows before `last` that have no columns, and `last` is the
-    number of the newest row that was read.
+    `offsets` are the rows' numbers in the file, `letters` the rows before `last` that have no columns, and `last`
+    is the number of the newest row that was read.
     """
 
     source: str
@@ -137,7 +137,12 @@ def decode_columns(rows: ColumnBatch, max_skew: timedelta) -> Decoded:
 
 
 def _reject(
-    problems: dict[int, tuple[str, str]], bad: pa.Array, reason: str, detail: str, column: pa.Array, quote: bool = True
+    problems: dict[int, tuple[str, str]],
+    bad: pa.Array,
+    reason: str,
+    detail: str,
+    column: pa.Array,
+    quote: bool = True,
 ) -> None:
     for row in np.flatnonzero(bad.to_numpy(zero_copy_only=False)).tolist():
         problems.setdefault(row, (reason, f"{detail} {_readable(column[row].as_py())!r}" if quote else detail))

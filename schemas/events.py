@@ -132,7 +132,7 @@ def _unpack(source: str, partition: int, rows: bytes, data: bytes) -> EventBatch
 
 
 @nb.njit(cache=True)
-def _needed(rows, order):  # type: ignore[no-untyped-def]
+def _needed(rows, order):
     total = 0
     for row in order:
         record = rows[row]
@@ -145,7 +145,7 @@ def _needed(rows, order):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def gather_into(rows, data, order, out_rows, out_data, at):  # type: ignore[no-untyped-def]
+def gather_into(rows, data, order, out_rows, out_data, at):
     """Copy rows and their bytes; a text inside its message is moved with the message. Returns the next free byte."""
     for place in range(len(order)):
         source = rows[order[place]]
@@ -186,7 +186,7 @@ _PRIME = np.uint64(0x9E3779B185EBCA87)
 
 
 @nb.njit(cache=True)
-def fill_hashes(rows, data):  # type: ignore[no-untyped-def]
+def fill_hashes(rows, data):
     """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers."""
     number = np.empty(2, np.float64)
     number_bytes = number.view(np.uint8)

@@ -20,6 +20,6 @@ _xxh3 = types.ExternalFunction("XXH3_64bits", types.uint64(types.uintp, types.ui
 
 
 @nb.njit(cache=True, inline="always")
-def xxh3(data, start, stop):  # type: ignore[no-untyped-def]
+def xxh3(data, start, stop):
     """XXH3-64 of `data[start:stop]` (uint8), as uint64."""
     return _xxh3(nb.uint64(data.ctypes.data) + nb.uint64(start), nb.uint64(stop - start))

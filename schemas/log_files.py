@@ -6,16 +6,13 @@ import bz2
 import contextlib
 import gzip
 import io
-import os
 import zlib
 from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import fastavro
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
@@ -24,7 +21,7 @@ import pyarrow.parquet
 from schemas.codec import load_schema
 from schemas.columns import ColumnBatch, check_columns
 from schemas.dead_letters import DeadLetter
-from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.events import TEXTS
 
 ROWS = 50_000
 """Rows of a batch read from Parquet and Avro."""
@@ -46,7 +43,8 @@ class LogFileError(Exception):
     """A file that cannot be read or written; the message is one line that names it."""
 
 
-def _kind(path: Path) -> str:
+def log_kind(path: Path) -> str:
+    """`.csv`, `.parquet` or `.avro`, by the file's name."""
     suffixes = [suffix.lower() for suffix in path.suffixes]
     if suffixes[-1:] and suffixes[-1] in (".csv", ".parquet", ".avro"):
         return suffixes[-1]
@@ -56,7 +54,7 @@ def _kind(path: Path) -> str:
 
 
 class _Lines(io.RawIOBase):
-    """The whole lines of a file that may break off: `failure` is why it did, and what is left of its last line is lost."""
+    """The whole lines of a file that may break off: `failure` is why; what is left of its last line is lost."""
 
     def __init__(self, file: Any) -> None:
         self._file, self._ready, self._rest = file, b"", b""
@@ -97,7 +95,7 @@ class LogFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._kind = path, _kind(path)
+        self._path, self._kind = path, log_kind(path)
         with self._plainly():
             self._names = self._columns()
             self.ignored = check_columns(self._names)
@@ -119,7 +117,8 @@ class LogFile:
                 names: list[str] = pa.parquet.ParquetFile(self._path).schema_arrow.names
             case ".avro":
                 with self._path.open("rb") as file:
-                    names = [field["name"] for field in fastavro.reader(file).writer_schema["fields"]]
+                    schema: Any = fastavro.reader(file).writer_schema
+                    names = [field["name"] for field in schema["fields"]]
             case _:
                 with self._lines() as lines:
                     try:
@@ -221,94 +220,3 @@ class LogFile:
 
 def _plain_time(time: Any) -> int:
     return time if isinstance(time, int) else round(time.timestamp() * 1000)
-
-
-@nb.njit(cache=True)
-def _column(rows, data, field, edges, out):  # type: ignore[no-untyped-def]
-    at = 0
-    for row in range(len(rows)):
-        edges[row] = at
-        for byte in range(rows[row].start[field], rows[row].stop[field]):
-            out[at] = data[byte]
-            at += 1
-    edges[len(rows)] = at
-
-
-def to_arrow(batch: EventBatch) -> pa.RecordBatch:
-    """A batch of events as Arrow columns, in the order of the event's fields."""
-    rows = batch.rows
-    arrays: dict[str, Any] = {}
-    for field, name in enumerate(TEXTS):
-        edges = np.empty(len(rows) + 1, np.int64)
-        out = np.empty(int((rows["stop"][:, field] - rows["start"][:, field]).sum()), np.uint8)
-        _column(rows, batch.data, field, edges, out)
-        arrays[name] = pa.LargeStringArray.from_buffers(len(rows), pa.py_buffer(edges), pa.py_buffer(out))
-    arrays["type"] = pa.DictionaryArray.from_arrays(rows["type"].astype(np.int8), pa.array(TYPES)).cast(pa.string())
-    for name in ("timestamp", "quantity", "revenue"):
-        arrays[name] = pa.array(np.ascontiguousarray(rows[name]))
-    names = [field["name"] for field in load_schema("event")["fields"]]
-    return pa.RecordBatch.from_arrays([arrays[name] for name in names], names)
-
-
-class LogWriter:
-    """Writes a log of events; the file has its name only once it is whole.
-
-    Raises:
-        LogFileError: the file cannot be written, or its name has no known ending.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._kind = path, _kind(path)
-        if not path.parent.is_dir():
-            raise LogFileError(f"{path}: no such folder")
-        self._draft = path.with_name(f".{os.getpid()}-{path.name}")
-        self._sink: Any = None
-        self._stream: Any = None
-
-    def __enter__(self) -> LogWriter:
-        return self
-
-    def write(self, batch: EventBatch) -> None:
-        """Add events."""
-        columns = to_arrow(batch)
-        try:
-            if self._sink is None:
-                self._sink = self._open(columns.schema)
-            self._sink.write(columns)
-        except OSError as error:
-            raise LogFileError(f"{self._path}: {error.strerror or error}") from None
-
-    def _open(self, schema: pa.Schema) -> Any:
-        match self._kind:
-            case ".parquet":
-                return pa.parquet.ParquetWriter(self._draft, schema, compression="zstd")
-            case ".avro":
-                return _AvroSink(self._draft)
-            case _:
-                self._stream = pa.output_stream(str(self._draft), compression="detect")
-                return pa.csv.CSVWriter(self._stream, schema)
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for part in (self._sink, self._stream):
-            if part is not None:
-                part.close()
-        if kind is None and self._sink is not None:
-            self._draft.replace(self._path)
-        else:
-            self._draft.unlink(missing_ok=True)
-
-
-class _AvroSink:
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("wb")
-        self._writer = fastavro.write.Writer(self._file, fastavro.parse_schema(load_schema("event")), codec="deflate")
-
-    def write(self, columns: pa.RecordBatch) -> None:
-        for record in columns.to_pylist():
-            self._writer.write(record)
-
-    def close(self) -> None:
-        self._writer.flush()
-        self._file.close()
-
-

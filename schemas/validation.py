@@ -23,7 +23,7 @@ VERDICTS = ("", "not_utf8", "id_length", "revenue", "time_range", "time_ahead")
 
 
 @nb.njit(cache=True)
-def is_utf8(data, start, stop):  # type: ignore[no-untyped-def]
+def is_utf8(data, start, stop):
     """Whether `data[start:stop]` is well-formed UTF-8 (The Unicode Standard, table 3-7), as Python decodes it."""
     at = start
     while at < stop:
@@ -60,7 +60,7 @@ def is_utf8(data, start, stop):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(cache=True)
-def _check(rows, data, latest, verdicts):  # type: ignore[no-untyped-def]
+def _check(rows, data, latest, verdicts):
     for row in range(len(rows)):
         record = rows[row]
         for field in range(len(record.start)):

@@ -73,16 +73,13 @@ class Outlook:
                 exponent += part * tired if branch.fatigued else part
             known[parent] = -np.expm1(-exponent)
             # A search draws its own campaign; a click keeps the impression's.
-            coming[parent] = (
-                known[parent] if parent == CL else _mean_over_campaigns(world, parent, known[parent])
-            )
+            coming[parent] = known[parent] if parent == CL else _mean_over_campaigns(world, parent, known[parent])
         for place, branch in enumerate(world.branches):
             if branch.parent == CN:
                 reach[place] = branch.means(codes) * keen * -np.expm1(-horizon / branch.delay)
         integral = {kind: np.trapezoid(coming[kind][:, 0], dx=step) for kind in (PS, IM)}
         return cls(
-            immigrants=world.organic_search_rate * classes.intent * integral[PS]
-            + classes.rate * integral[IM],
+            immigrants=world.organic_search_rate * classes.intent * integral[PS] + classes.rate * integral[IM],
             baseline=world.baseline_conversion_rate * classes.intent * horizon,
             reach=tuple(reach[place] for place in range(len(world.branches))),
         )

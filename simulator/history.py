@@ -28,9 +28,7 @@ class History:
     campaign: Codes
 
     @classmethod
-    def of(
-        cls, segment: Kinds, user: Ints, timestamp: Ints, type_: Kinds, campaign: Codes, start_ms: int
-    ) -> History:
+    def of(cls, segment: Kinds, user: Ints, timestamp: Ints, type_: Kinds, campaign: Codes, start_ms: int) -> History:
         """The history of users with these segments, from their events' columns in any order.
 
         `user` is a position in `segment`, `timestamp` in ms since 1970. An event before the start raises

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,9 @@ class SimulatedStream:
     50
     """
 
-    def __init__(self, world: World, users: int, seed: int, start_ms: int, codec: Codec, place: Place | None = None) -> None:
+    def __init__(
+        self, world: World, users: int, seed: int, start_ms: int, codec: Codec, place: Place | None = None
+    ) -> None:
         self._world, self._codec = world, codec
         self._population = Population.draw(world, users, seed)
         self._spelling = Spelling(world, self._population)
@@ -67,7 +70,9 @@ class SimulatedStream:
         self._row += len(day)
         batch = events_of(day, self._spelling)
         converted = day.type == CN
-        marketing, conversions = (self._send(stream, batch.rows[chosen], batch.data) for stream, chosen in enumerate((~converted, converted)))
+        marketing, conversions = (
+            self._send(stream, batch.rows[chosen], batch.data) for stream, chosen in enumerate((~converted, converted))
+        )
         self._sent = (self._sent[0] + len(marketing), self._sent[1] + len(conversions))
         return marketing, conversions
 
@@ -105,5 +110,11 @@ def events_of(day: Day, spelling: Spelling) -> EventBatch:
         **{name: column.at(day.user) for name, column in spelling.people.items()},
         **{name: column.at(getattr(day, name)) for name, column in spelling.fields.items()},
     }
-    numbers = {"offset": day.number, "timestamp": day.timestamp, "type": day.type, "quantity": day.quantity, "revenue": day.revenue}
+    numbers: dict[str, NDArray[Any]] = {
+        "offset": day.number,
+        "timestamp": day.timestamp,
+        "type": day.type,
+        "quantity": day.quantity,
+        "revenue": day.revenue,
+    }
     return pack("simulator", 0, numbers, texts)

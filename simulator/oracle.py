@@ -83,9 +83,7 @@ class Oracle:
             baseline=baseline / total,
         )
 
-    def _ask(
-        self, history: History, user: Ints, at: Ints | int, *, same_ms: bool
-    ) -> tuple[Past, Floats, Floats]:
+    def _ask(self, history: History, user: Ints, at: Ints | int, *, same_ms: bool) -> tuple[Past, Floats, Floats]:
         """The past of each question, its user's s, and its time in days since the start."""
         time = np.broadcast_to(np.asarray(at, dtype=np.int64) - history.start_ms, len(user))
         if len(time) and time.min() < 0:
@@ -111,9 +109,7 @@ class Oracle:
         pairs = np.flatnonzero(past.type == PS)
         search = np.searchsorted(searches, past.event[pairs])
         for k, rate in enumerate(organic):
-            log[:, k] += np.bincount(
-                past.question[pairs], np.log(rate + induced)[search], minlength=len(days)
-            )
+            log[:, k] += np.bincount(past.question[pairs], np.log(rate + induced)[search], minlength=len(days))
         weight = np.exp(log - log.max(axis=1, keepdims=True))
         posterior: Floats = weight / weight.sum(axis=1, keepdims=True)
         return posterior

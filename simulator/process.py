@@ -101,10 +101,7 @@ class Simulator:
         end = (self._block + 1) * DAY_MS
         born, later, number = [generation], [], self._number
         while len(generation):
-            families = [
-                self._children(rng, branch, generation, impressions, number)
-                for branch in self._world.branches
-            ]
+            families = [self._children(rng, branch, generation, impressions, number) for branch in self._world.branches]
             number += len(generation)
             children = np.concatenate(families)
             today = children["time"] < end
@@ -141,9 +138,7 @@ class Simulator:
         key = midnight + rows["time"] - self._block * DAY_MS
         since = key - look_back_ms(self._world)
         today = count_between(impressions, np.maximum(since, midnight), key)
-        yesterday = count_between(
-            self._yesterday, np.maximum(since, midnight - DAY_MS) + DAY_MS, midnight + DAY_MS
-        )
+        yesterday = count_between(self._yesterday, np.maximum(since, midnight - DAY_MS) + DAY_MS, midnight + DAY_MS)
         multiplier: Floats = np.power(self._world.fatigue, today + yesterday)
         return multiplier
 

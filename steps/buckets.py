@@ -15,7 +15,7 @@ _UPPER = np.uint64(40)
 
 
 @nb.njit(cache=True)
-def _split(rows, data, buckets, out_rows, out_data, row_edges, byte_edges):  # type: ignore[no-untyped-def]
+def _split(rows, data, buckets, out_rows, out_data, row_edges, byte_edges):
     bucket_of = np.empty(len(rows), np.int64)
     row_edges[:] = 0
     for row in range(len(rows)):

@@ -55,7 +55,7 @@ def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
     return Counts(scored, update.late, repeats, conflicts, dead, bucket, item.users)
 
 
-class ProgressSink(DynamicSink):
+class ProgressSink(DynamicSink[Counts]):
     """Logs the counts of the worker's own share. Nothing is lost where a count is: it may be dropped at a crash."""
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _ProgressPartition:
@@ -63,7 +63,7 @@ class ProgressSink(DynamicSink):
         return _ProgressPartition(f"worker {worker_index + 1}/{worker_count}: " if worker_count > 1 else "")
 
 
-class _ProgressPartition(StatelessSinkPartition):
+class _ProgressPartition(StatelessSinkPartition[Counts]):
     def __init__(self, prefix: str) -> None:
         self._prefix, self._total, self._users = prefix, Counts(), dict[str, int]()
         self._since, self._scored = time.monotonic(), 0

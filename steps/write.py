@@ -18,8 +18,8 @@ from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.scored import ScoredRows
-from stores.base import StoreError, Writer
 from steps.ending import RunError
+from stores.base import StoreError, Writer
 
 FLUSH_INTERVAL = 0.25
 """Seconds after which rows are written, so that readers see them soon; an epoch's end does not wait for it."""
@@ -29,7 +29,8 @@ class SharedWriter:
     """One store writer for all buckets of a process, opened when the first of them needs it."""
 
     def __init__(self, open_writer: Callable[[], Writer]) -> None:
-        self._open, self._writer = open_writer, None
+        self._open = open_writer
+        self._writer: Writer | None = None
         self._lock = threading.Lock()
         self._due, self._held = time.monotonic() + FLUSH_INTERVAL, False
 
@@ -82,7 +83,7 @@ class _plainly:  # noqa: N801
             raise RunError(str(error)) from None
 
 
-class WriteLogic(StatefulBatchLogic):
+class WriteLogic(StatefulBatchLogic[Any, Any, None]):
     """Writes what comes under one key; nothing of it is state."""
 
     def __init__(self, writer: SharedWriter, take: Callable[[SharedWriter, list[Any]], None]) -> None:

@@ -78,9 +78,7 @@ class Writer(Protocol):
 class Reader(Protocol):
     """What the app reads with; it works on an empty store, and while the store is written."""
 
-    def curve(
-        self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000
-    ) -> list[Point]:
+    def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest `limit` points with start <= event_time <= end (ms), oldest first, in sequence order."""
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:

@@ -80,7 +80,7 @@ def _open(path: Path) -> sqlite3.Connection:
 
 
 def _create(path: Path) -> None:
-    """Make the file whole before it has its name: two processes that switch one file to WAL at once lock each other out."""
+    """Make the file whole before it has its name: two processes that switch it to WAL at once lock each other out."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         draft = Path(folder) / path.name
         _open(draft).close()
@@ -108,7 +108,12 @@ class SqliteWriter:
         kinds = [TYPES[kind] for kind in outcomes["type"].tolist()]
         keys = list(zip(users, outcomes["timestamp"].tolist(), outcomes["event_key"].tolist(), strict=True))
         scores = list(
-            zip(rows.propensities.tolist(), outcomes["seen"].tolist(), outcomes["version"].tolist(), strict=True)
+            zip(
+                rows.propensities.tolist(),
+                outcomes["seen"].tolist(),
+                outcomes["version"].tolist(),
+                strict=True,
+            )
         )
         came = np.flatnonzero(outcomes["body_row"] != COMPUTED_AGAIN)
         bodies = outcomes["body_row"][came]
@@ -147,8 +152,9 @@ class SqliteWriter:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for held in (self._full, self._again, self._newest, self._letters):
-            held.clear()
+        for rows in (self._full, self._again, self._letters):
+            rows.clear()
+        self._newest.clear()
 
     def close(self) -> None:
         """Close the file."""
@@ -161,9 +167,7 @@ class SqliteReader:
     def __init__(self, path: Path) -> None:
         self._connection = connect(path)
 
-    def curve(
-        self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000
-    ) -> list[Point]:
+    def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"

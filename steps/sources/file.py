@@ -12,7 +12,7 @@ from schemas.log_files import LogFile, LogFileError
 from steps.ending import give_up, is_asked
 
 
-class FileSource(FixedPartitionedSource):
+class FileSource(FixedPartitionedSource[ColumnBatch, int]):
     """The rows of a file, in order; a recovered flow goes on after the last row that it had."""
 
     def __init__(self, path: Path) -> None:
@@ -27,7 +27,7 @@ class FileSource(FixedPartitionedSource):
         return _FilePartition(self._path, resume_state or 0)
 
 
-class _FilePartition(StatefulSourcePartition):
+class _FilePartition(StatefulSourcePartition[ColumnBatch, int]):
     def __init__(self, path: Path, last: int) -> None:
         self._last = last
         self._batches: Iterator[ColumnBatch] = LogFile(path).batches(after=last)

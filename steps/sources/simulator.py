@@ -21,7 +21,7 @@ PATIENCE = 2.0
 """Seconds of a rate that are made up for after a pause."""
 
 
-class SimulatorSource(FixedPartitionedSource):
+class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
     """Simulated events, in the order of event time; a recovered flow goes on with the very next one.
 
     Args:
@@ -43,7 +43,7 @@ class SimulatorSource(FixedPartitionedSource):
         return _SimulatorPartition(stream, self._events, self._rate)
 
 
-class _SimulatorPartition(StatefulSourcePartition):
+class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
     def __init__(self, stream: SimulatedStream, events: int, rate: float) -> None:
         self._stream, self._events, self._rate = stream, events, rate
         self._asked_at, self._due = time.monotonic(), 0.0
