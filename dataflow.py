@@ -100,4 +100,8 @@ def flow_of_environment() -> Dataflow:
     return build_flow(source, settings.loaded_model, lambda: SqliteWriter(settings.sqlite_path), settings)
 
 
-flow = flow_of_environment()
+def __getattr__(name: str) -> Dataflow:
+    """`flow`, made when Bytewax asks for it: importing `build_flow` alone reads no settings and opens nothing."""
+    if name == "flow":
+        return flow_of_environment()
+    raise AttributeError(name)

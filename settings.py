@@ -54,7 +54,9 @@ class Settings(BaseSettings):
         200.0, description="Simulated events a wall-clock second; 0 = as fast as it can."
     )
     simulator_seed: Annotated[int, Field(ge=0, lt=2**32)] = Field(7, description="Same seed, same events.")
-    simulator_start: date = Field(date(2017, 6, 15), description="Day of the first simulated event.")
+    simulator_start: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2100, 1, 1))] = Field(
+        date(2017, 6, 15), description="Day of the first simulated event."
+    )
     store: Store = Field(Store.SQLITE, description="Where scored rows are kept: `sqlite`.")
     sqlite_path: Path = Field(Path("adstreams.db"), description="File of the embedded store.")
     model: Path = Field(Path(__file__).parent / "model" / "seed.json", description="Model file.")

@@ -77,7 +77,7 @@ class Bucket:
             features[feature, CAMPAIGN] = self._campaign(plan.campaigns[features[feature, CAMPAIGN]])
         self._plan = (features, plan.windows, plan.half_lives, plan.never)
         self._marks = allocate((len(self._records), plan.marks), np.int32)
-        self._decays = allocate((len(self._records), plan.decays), np.float64)
+        self._decays = allocate((len(self._records), plan.decays), np.int64)
 
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
@@ -104,7 +104,7 @@ class Bucket:
         slots, campaigns = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
         intern_rows(rows, data, self._users, self._campaigns, slots, campaigns)
         order, groups = group_rows(rows, slots)
-        self._make_room_for_entries(int(entries_needed(self._records, groups)))
+        self._make_room_for_entries(groups)
         fates = np.empty(len(rows), np.uint8)
         self._used, changed, late = merge(
             rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns,
@@ -127,11 +127,12 @@ class Bucket:
         self._records[used:] = 0
         self._marks, self._decays = grown(self._marks, used, needed), grown(self._decays, used, needed)
 
-    def _make_room_for_entries(self, needed: int) -> None:
-        if self._used + needed <= len(self._entries):
+    def _make_room_for_entries(self, groups: NDArray[np.void]) -> None:
+        if self._used + entries_needed(self._records, groups, False) <= len(self._entries):
             return
         users = self._records[: len(self._users)]
-        packed = allocate(((int(packed_size(users)) + needed) * 5 // 4,), ENTRY)
+        needed = int(packed_size(users)) + int(entries_needed(users, groups, True))
+        packed = allocate((needed * 5 // 4,), ENTRY)
         self._used = int(repack(users, self._entries, packed))
         self._entries = packed
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +12,7 @@ from model.entries import ENTRY, make_tag
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from model.recursion import advance, compute, forget, observe
+from schemas.compiling import compiled
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,22 +29,21 @@ class Sequence:
     before: int = 0
 
 
-@nb.njit(cache=True)
+@compiled
 def _walk(entries, times, before, length, marks, decays, plan, features):
     """Features at each of the ascending `times`, from the entries up to and including it."""
-    factors = np.empty(len(plan[2]), np.float64)
     forget(marks, decays, plan)
     taken = 0
     for at in range(len(times)):
         time = times[at]
         while taken < len(entries) and entries[taken].timestamp <= time:
-            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan, factors)
+            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan)
             taken += 1
         later_marks, later_decays = marks.copy(), decays.copy()
         if taken > 0:
             since = entries[taken - 1].timestamp
-            advance(entries, 0, taken, time, since, later_marks, later_decays, plan, factors)
-        compute(entries, 0, time, before + taken, later_marks, later_decays, plan, features[at])
+            advance(entries, 0, taken, time, since, later_marks, later_decays, plan)
+        compute(entries, 0, time, before + taken, length, later_marks, later_decays, plan, features[at])
 
 
 class Curve:
@@ -64,7 +63,7 @@ class Curve:
         ]
         features = self._plan.features.copy()
         out = np.empty((len(times), len(features)))
-        marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays)
+        marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays, np.int64)
         plan = (features, self._plan.windows, self._plan.half_lives, self._plan.never)
         _walk(
             entries,

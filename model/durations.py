@@ -46,8 +46,8 @@ def to_milliseconds(duration: timedelta) -> int:
     return duration // timedelta(milliseconds=1)
 
 
-def _read(value: Any) -> Any:
-    return parse_duration(value) if isinstance(value, str) else value
+def _read(value: Any) -> timedelta:
+    return value if isinstance(value, timedelta) else parse_duration(str(value))
 
 
 Duration = Annotated[timedelta, BeforeValidator(_read), PlainSerializer(write_duration, return_type=str)]

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import numba as nb
-import numpy as np
-
 from model.entries import campaign_of, is_ghost, type_of
 from model.recursion import compute, forget, observe, restart, shift_marks
 from model.sequences import CONFLICT, NEW, evict, live_from
+from schemas.compiling import compiled, inlined
 from schemas.scored import COMPUTED_AGAIN
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _is_before(record, entry):
     if record.timestamp != entry.timestamp:
         return record.timestamp < entry.timestamp
@@ -20,7 +18,7 @@ def _is_before(record, entry):
     return record.event_key < entry.key
 
 
-@nb.njit(cache=True)
+@compiled
 def _row_of(entry, rows, order, at, stop, campaign_of_row, fates):
     """The row that brought an entry, looked for from `order[at]` on; `COMPUTED_AGAIN` if it came earlier."""
     while at < stop:
@@ -35,7 +33,7 @@ def _row_of(entry, rows, order, at, stop, campaign_of_row, fates):
     return COMPUTED_AGAIN
 
 
-@nb.njit(cache=True)
+@compiled
 def emit(
     rows,
     order,
@@ -52,7 +50,6 @@ def emit(
     features,
 ):
     """Run the recursion over what changed, and write an outcome and its features for every live entry of it."""
-    factors = np.empty(len(plan[2]), np.float64)
     out = 0
     for group in groups:
         if group.dirty == group.known and users[group.slot].size == group.known:
@@ -76,14 +73,14 @@ def emit(
             if is_ghost(entry.tag):
                 continue
             seen += 1
-            observe(entries, first, place, seen, length, my_marks, my_decays, plan, factors)
+            observe(entries, first, place, seen, length, my_marks, my_decays, plan)
             if place < group.dirty:
                 continue
             if place > last_of_instant:
                 last_of_instant = place
                 while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
                     last_of_instant += 1
-            compute(entries, first, entry.timestamp, seen, my_marks, my_decays, plan, features[out])
+            compute(entries, first, entry.timestamp, seen, length, my_marks, my_decays, plan, features[out])
             outcome = outcomes[out]
             outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
             outcome.version = entry.timestamp * 1000 + user.evicted + last_of_instant + 1
@@ -100,10 +97,9 @@ def emit(
             shift_marks(my_marks, plan, gone)
 
 
-@nb.njit(cache=True)
+@compiled
 def derive_all(users, entries, marks, decays, plan, length):
     """Run the recursion over every user's sequence, from nothing."""
-    factors = np.empty(len(plan[2]), np.float64)
     for slot in range(len(users)):
         user = users[slot]
         forget(marks[slot], decays[slot], plan)
@@ -111,4 +107,4 @@ def derive_all(users, entries, marks, decays, plan, length):
         for place in range(user.size):
             if not is_ghost(entries[user.first + place].tag):
                 seen += 1
-                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan, factors)
+                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan)

@@ -7,8 +7,9 @@ a repeat be told from a conflict.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from schemas.compiling import compiled, inlined
 
 ENTRY = np.dtype([("timestamp", np.int64), ("key", np.int64), ("tag", np.uint32), ("body", np.uint32)], align=True)
 """24 bytes an event: time (ms), event key, tag (ghost 1 bit, type 2 bits, campaign 29 bits), hash of the body."""
@@ -18,31 +19,31 @@ _TYPE_SHIFT = np.uint32(29)
 _CAMPAIGN = np.uint32((1 << 29) - 1)
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def make_tag(type_, campaign):
     """The tag of a live entry."""
     return (np.uint32(type_) << _TYPE_SHIFT) | np.uint32(campaign)
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def is_ghost(tag):
     """Whether the entry lost against another body of its identity."""
     return tag & GHOST != 0
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def type_of(tag):
     """The event's type, an index into `TYPES`."""
     return np.int64((tag >> _TYPE_SHIFT) & np.uint32(3))
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def campaign_of(tag):
     """The bucket's number of the event's campaign."""
     return np.int64(tag & _CAMPAIGN)
 
 
-@nb.njit(cache=True)
+@compiled
 def first_not_before(entries, low, high, timestamp, type_, key):
     """The first place in `entries[low:high]` that is not before (timestamp, type, key)."""
     while low < high:

@@ -23,14 +23,14 @@ HEAD, LIVE, FIRST_TAIL = range(3)
 class FeaturePlan:
     """What the recursion over a sequence keeps and computes.
 
-    Shapes: `features` (n, 5) int64; `windows` int64 and `half_lives` float64 in ms; `never` (n,) float64.
+    Shapes: `features` (n, 5) int64; `windows` and `half_lives` int64 in ms; `never` (n,) float64.
     `campaigns` are the names that column CAMPAIGN indexes; a bucket puts its own numbers there. `marks` and `decays`
-    are how many int32 and float64 running values a user has.
+    are how many int32 and int64 running values a user has.
     """
 
     features: NDArray[np.int64]
     windows: NDArray[np.int64]
-    half_lives: NDArray[np.float64]
+    half_lives: NDArray[np.int64]
     never: NDArray[np.float64]
     campaigns: tuple[str, ...]
     marks: int
@@ -67,7 +67,7 @@ class FeaturePlan:
         return cls(
             features=np.array(rows, np.int64),
             windows=np.array(windows, np.int64),
-            half_lives=np.array(half_lives, np.float64),
+            half_lives=np.array(half_lives, np.int64),
             never=np.array([getattr(f, "never", 0.0) for f in features], np.float64),
             campaigns=campaigns,
             marks=marks,

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from model.durations import Duration
 from model.features import Feature
+from schemas.compiling import compiled
 
 
 class ModelFileError(ValueError):
@@ -52,7 +52,7 @@ class Model(BaseModel):
         return np.array([feature.weight for feature in self.features], np.float64)
 
 
-@nb.njit(cache=True)
+@compiled
 def _logistic(features, weights, intercept):
     propensity = np.empty(len(features), np.float64)
     for row in range(len(features)):

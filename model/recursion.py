@@ -1,14 +1,18 @@
 """The recursion over a sequence: running counts, decays and marks, advanced event by event.
 
 All of it is derived from the sequence: nothing here is in a snapshot. An in-order event costs the same whatever the
-length of its sequence: windows move a tail, decays multiply. Places are relative to the sequence's first entry.
+length of its sequence: windows move a tail, decays are rescaled. Places are relative to the sequence's first entry.
+
+A decayed count is d(t) = sum over events i of 2^(-(t - t_i) / h). With t = q h + r (q whole, 0 <= r < h) it is
+2^(-r / h) times the sum of 2^(r_i / h) 2^(q_i - q), and that sum is kept as a whole number of 2^-F. What was added for
+an event can so be taken away again to the last bit but for the shifts by q, and nothing piles up: after any number of
+events the error is below L units. (The plain recursion d <- d 2^(-dt / h) + 1 left 3e-11 of 1,000 that had gone.)
 """
 
 from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 
 from model.entries import campaign_of, is_ghost, type_of
@@ -27,23 +31,50 @@ from model.plan import (
     SINCE,
     TYPE,
 )
+from schemas.compiling import compiled, inlined
 
 HOUR = 3_600_000.0
 _LOG1P = np.array([math.log1p(n) for n in range(2_048)])
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _matches(features, feature, tag):
     type_, campaign = features[feature, TYPE], features[feature, CAMPAIGN]
     return (type_ < 0 or type_ == type_of(tag)) and (campaign < 0 or campaign == campaign_of(tag))
 
 
-@nb.njit(cache=True)
+@compiled
+def fraction_bits(length):
+    """F, the bits behind the point of a decayed count's sum: as many as leave room for L terms below 2."""
+    bits = 61
+    while length > 0:
+        length >>= 1
+        bits -= 1
+    return bits
+
+
+@inlined
+def _term(time, half_life, bits):
+    """2^(r / h) of a time, as a whole number of 2^-F."""
+    return np.int64(np.rint(2.0 ** (time % half_life / half_life) * (np.int64(1) << bits)))
+
+
+@inlined
+def _shifted(sum_, halvings):
+    """A sum after so many half-lives, rounded."""
+    if halvings <= 0:
+        return sum_
+    if halvings > 62:
+        return np.int64(0)
+    return (sum_ + (np.int64(1) << (halvings - 1))) >> halvings
+
+
+@compiled
 def forget(marks, decays, plan):
     """Set one user's running values to those of an empty sequence."""
     features = plan[0]
     marks[:] = 0
-    decays[:] = 0.0
+    decays[:] = 0
     for feature in range(len(features)):
         kind, place = features[feature, KIND], features[feature, PLACE]
         if kind in (RECENCY, SINCE, BETWEEN):
@@ -52,7 +83,7 @@ def forget(marks, decays, plan):
             marks[place + 1] = -1
 
 
-@nb.njit(cache=True)
+@compiled
 def restart(marks, decays, plan, place):
     """Set one user's running values to those before the entry at `place`, as if nothing had been before it."""
     forget(marks, decays, plan)
@@ -61,19 +92,20 @@ def restart(marks, decays, plan, place):
         marks[FIRST_TAIL + window] = place
 
 
-@nb.njit(cache=True)
-def advance(entries, first, end, time, since, marks, decays, plan, factors):
+@compiled
+def advance(entries, first, end, time, since, marks, decays, plan):
     """Move one user's running values on to `time`, from `since`, the time that they stand at.
 
-    The sequence is `entries[first:first + end]` so far. `factors` is scratch of the length of `half_lives`.
+    The sequence is `entries[first:first + end]` so far.
     """
     features, windows, half_lives = plan[0], plan[1], plan[2]
-    if time > since:
-        for scale in range(len(half_lives)):
-            factors[scale] = 2.0 ** ((since - time) / half_lives[scale])
-        for feature in range(len(features)):
-            if features[feature, KIND] == DECAYED:
-                decays[features[feature, PLACE]] *= factors[features[feature, SCALE]]
+    for scale in range(len(half_lives)):
+        halvings = time // half_lives[scale] - since // half_lives[scale]
+        if halvings > 0:
+            for feature in range(len(features)):
+                if features[feature, KIND] == DECAYED and features[feature, SCALE] == scale:
+                    place = features[feature, PLACE]
+                    decays[place] = _shifted(decays[place], halvings)
     for window in range(len(windows)):
         tail = marks[FIRST_TAIL + window]
         oldest = time - windows[window]
@@ -91,8 +123,8 @@ def advance(entries, first, end, time, since, marks, decays, plan, factors):
         marks[FIRST_TAIL + window] = tail
 
 
-@nb.njit(cache=True)
-def _drop_oldest(entries, first, time, marks, decays, plan):
+@compiled
+def _drop_oldest(entries, first, time, marks, decays, plan, bits):
     """Take the oldest live event out of the newest L."""
     features, windows, half_lives = plan[0], plan[1], plan[2]
     head = marks[HEAD]
@@ -107,30 +139,33 @@ def _drop_oldest(entries, first, time, marks, decays, plan):
             if head >= marks[FIRST_TAIL + scale]:
                 marks[place] -= 1
         else:
-            decays[place] = max(decays[place] - 2.0 ** ((entry.timestamp - time) / half_lives[scale]), 0.0)
+            half_life = half_lives[scale]
+            halvings = time // half_life - entry.timestamp // half_life
+            gone = _shifted(_term(entry.timestamp, half_life, bits), halvings)
+            decays[place] = max(decays[place] - gone, np.int64(0))
     marks[HEAD] = head + 1
     marks[LIVE] -= 1
     for window in range(len(windows)):
         marks[FIRST_TAIL + window] = max(marks[FIRST_TAIL + window], head + 1)
 
 
-@nb.njit(cache=True)
-def observe(entries, first, place, seen, length, marks, decays, plan, factors):
+@compiled
+def observe(entries, first, place, seen, length, marks, decays, plan):
     """Take the live entry at `place` into one user's running values, which stand at the entry before it.
 
     `seen` is the number of the user's distinct events up to and including this one, `length` is L.
     """
-    features = plan[0]
+    features, half_lives, bits = plan[0], plan[2], fraction_bits(length)
     entry = entries[first + place]
     time = entry.timestamp
     last = place - 1
     while last >= 0 and is_ghost(entries[first + last].tag):
         last -= 1
     since = entries[first + last].timestamp if last >= 0 else time
-    advance(entries, first, place, time, since, marks, decays, plan, factors)
+    advance(entries, first, place, time, since, marks, decays, plan)
     marks[LIVE] += 1
     if marks[LIVE] > length:
-        _drop_oldest(entries, first, time, marks, decays, plan)
+        _drop_oldest(entries, first, time, marks, decays, plan, bits)
     for feature in range(len(features)):
         if not _matches(features, feature, entry.tag):
             continue
@@ -138,7 +173,7 @@ def observe(entries, first, place, seen, length, marks, decays, plan, factors):
         if kind == COUNT:
             marks[at] += 1
         elif kind == DECAYED:
-            decays[at] += 1.0
+            decays[at] += _term(time, half_lives[features[feature, SCALE]], bits)
         elif kind == BETWEEN:
             marks[at + 1] = marks[at]
             marks[at] = place
@@ -148,21 +183,25 @@ def observe(entries, first, place, seen, length, marks, decays, plan, factors):
                 marks[at + 1] = seen
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _log1p_of_count(count):
     return _LOG1P[count] if count < len(_LOG1P) else math.log1p(count)
 
 
-@nb.njit(cache=True)
-def compute(entries, first, time, seen, marks, decays, plan, out):
+@compiled
+def compute(entries, first, time, seen, length, marks, decays, plan, out):
     """Write the features at `time`, at which the running values stand, into `out`."""
-    features, never = plan[0], plan[3]
+    features, half_lives, never = plan[0], plan[2], plan[3]
+    unit = 1.0 / (np.int64(1) << fraction_bits(length))
     for feature in range(len(features)):
         kind, at = features[feature, KIND], features[feature, PLACE]
         if kind == COUNT:
             out[feature] = _log1p_of_count(marks[at])
         elif kind == DECAYED:
-            out[feature] = math.log1p(decays[at]) if decays[at] > 0.0 else 0.0
+            out[feature] = 0.0
+            if decays[at] > 0:
+                half_life = half_lives[features[feature, SCALE]]
+                out[feature] = math.log1p(decays[at] * unit * 2.0 ** (-(time % half_life) / half_life))
         elif kind == SINCE:
             known = marks[at] >= marks[HEAD]
             out[feature] = _log1p_of_count(seen - marks[at + 1] if known else marks[LIVE])
@@ -177,7 +216,7 @@ def compute(entries, first, time, seen, marks, decays, plan, out):
                 out[feature] = math.log1p(gap / HOUR)
 
 
-@nb.njit(cache=True)
+@compiled
 def shift_marks(marks, plan, evicted):
     """Mend one user's places after `evicted` entries were dropped at the front."""
     features, windows = plan[0], plan[1]

@@ -6,11 +6,11 @@ Each user owns a stretch of the entries with a little room behind. Rows of a bat
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 
 from model.entries import GHOST, campaign_of, first_not_before, is_ghost, make_tag, type_of
 from model.texts import intern_text, is_greater_text
+from schemas.compiling import compiled, inlined
 from schemas.events import CAMPAIGN, USER_ID
 from schemas.hashing import xxh3
 
@@ -26,6 +26,7 @@ USER = np.dtype(
     align=True,
 )
 
+NEVER = np.int64(np.iinfo(np.int64).min)
 NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(5)
 """What became of a row: a conflict is a repeat whose body differs, disputed is one that came after L conflicts."""
 
@@ -35,7 +36,7 @@ GROUP = np.dtype(
 """Rows of one user in a batch: `order[start:stop]`; entries from `dirty` on changed; `known` were there before."""
 
 
-@nb.njit(cache=True)
+@compiled
 def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):
     """Number the users and campaigns of a batch's rows."""
     for row in range(len(rows)):
@@ -45,7 +46,7 @@ def intern_rows(rows, data, users, campaigns, user_of, campaign_of_row):
         campaign_of_row[row] = intern_text(campaigns, data, start, stop, xxh3(data, start, stop))
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _after(left, right):
     if left.timestamp != right.timestamp:
         return left.timestamp > right.timestamp
@@ -54,7 +55,7 @@ def _after(left, right):
     return left.event_key > right.event_key
 
 
-@nb.njit(cache=True)
+@compiled
 def _sort(rows, order):
     """Sort row numbers by (timestamp, type, event key); nothing to do where they are in order."""
     unsorted = 1
@@ -76,7 +77,7 @@ def _sort(rows, order):
             order[:] = order[np.argsort(values, kind="mergesort")]
 
 
-@nb.njit(cache=True)
+@compiled
 def group_rows(rows, slots):
     """Row numbers user by user in event order, and a `GROUP` for each user."""
     order = np.argsort(slots, kind="mergesort")
@@ -94,24 +95,24 @@ def group_rows(rows, slots):
     return order, groups[:count]
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def _room_for(size):
     return size + size // 8 + 2
 
 
-@nb.njit(cache=True)
-def entries_needed(users, groups):
-    """Entries that a batch's users may need beyond those in use."""
+@compiled
+def entries_needed(users, groups, packed):
+    """Entries that a batch's users may need beyond those in use, as things stand or once all are `packed`."""
     needed = 0
     for group in groups:
         user = users[group.slot]
         size = user.size + group.stop - group.start
-        if size > user.room:
+        if packed or size > user.room:
             needed += _room_for(size)
     return needed
 
 
-@nb.njit(cache=True)
+@compiled
 def repack(users, entries, packed):
     """Copy all stretches one behind the other; returns the entries in use."""
     at = 0
@@ -124,7 +125,7 @@ def repack(users, entries, packed):
     return at
 
 
-@nb.njit(cache=True)
+@compiled
 def packed_size(users):
     """Entries in use after `repack`."""
     total = 0
@@ -133,7 +134,7 @@ def packed_size(users):
     return total
 
 
-@nb.njit(cache=True)
+@compiled
 def _make_room(user, more, entries, used):
     size = user.size + more
     if size > user.room:
@@ -143,7 +144,7 @@ def _make_room(user, more, entries, used):
     return used
 
 
-@nb.njit(cache=True)
+@compiled
 def live_from(user, entries, place):
     """How many live entries a user has from `place` on."""
     live = user.size - place
@@ -154,7 +155,7 @@ def live_from(user, entries, place):
     return live
 
 
-@nb.njit(cache=True)
+@compiled
 def _insert(record, campaign, user, entries, campaigns, length):
     """Put one row into its user's sequence, which has room; returns what became of it and the first entry changed."""
     first, size = user.first, user.size
@@ -207,7 +208,19 @@ def _insert(record, campaign, user, entries, campaigns, length):
     return CONFLICT, low - first
 
 
-@nb.njit(cache=True)
+@compiled
+def _first_computable(user, entries, length):
+    """The first place whose newest L events are all there, of a user whose older events were dropped."""
+    if user.ghosts == 0:
+        return length - 1
+    place, live = 0, 0
+    while live < length - 1:
+        live += not is_ghost(entries[user.first + place].tag)
+        place += 1
+    return place
+
+
+@compiled
 def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns, length, fates):
     """Merge a batch into the sequences.
 
@@ -219,21 +232,24 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
         user = users[group.slot]
         group.known = user.size
         group.dirty = user.size
+        last_known = entries[user.first + user.size - 1].timestamp if user.size > 0 else NEVER
         used = _make_room(user, group.stop - group.start, entries, used)
         touched = False
         for at in range(group.start, group.stop):
             row = order[at]
             fates[row], dirty = _insert(rows[row], campaign_of_row[row], user, entries, campaigns, length)
             if fates[row] == NEW or fates[row] == CONFLICT:
-                late += fates[row] == NEW and dirty < group.known
+                late += fates[row] == NEW and rows[row].timestamp <= last_known
                 group.dirty = min(group.dirty, dirty)
                 touched = True
         if touched:
+            if user.evicted > 0:
+                group.dirty = max(group.dirty, _first_computable(user, entries, length))
             changed += live_from(user, entries, group.dirty)
     return used, changed, late
 
 
-@nb.njit(cache=True)
+@compiled
 def evict(user, entries, length, slack):
     """Drop a user's oldest entries once more than 2L + slack are live; returns how many entries went."""
     live = user.size - user.ghosts

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import grown
+from schemas.compiling import compiled
 from schemas.hashing import xxh3
 
 _HALF = np.uint64(32)
@@ -69,7 +69,7 @@ def _cells_for(texts: int) -> int:
     return max(16, 1 << int(texts * 10 // 7).bit_length())
 
 
-@nb.njit(cache=True)
+@compiled
 def _place(cells, hash_, number):
     mask = np.uint64(len(cells) - 1)
     at = hash_ & mask
@@ -78,7 +78,7 @@ def _place(cells, hash_, number):
     cells[at] = ((hash_ >> _HALF) << _HALF) | np.uint64(number + 1)
 
 
-@nb.njit(cache=True)
+@compiled
 def _index(table):
     start = 0
     for number in range(table.used[0]):
@@ -87,7 +87,7 @@ def _index(table):
         start = stop
 
 
-@nb.njit(cache=True)
+@compiled
 def intern_text(table, data, start, stop, hash_):
     """The number of the text `data[start:stop]`, whose XXH3-64 is `hash_`; a new text gets the next number."""
     cells, stops, held = table.cells, table.stops, table.data
@@ -118,13 +118,13 @@ def intern_text(table, data, start, stop, hash_):
     return number
 
 
-@nb.njit(cache=True)
+@compiled
 def intern_name(table, name):
     """The number of a whole text (uint8)."""
     return intern_text(table, name, 0, len(name), xxh3(name, 0, len(name)))
 
 
-@nb.njit(cache=True)
+@compiled
 def is_greater_text(table, left, right):
     """Whether text number `left` is greater than text number `right`, byte by byte."""
     stops, held = table.stops, table.data

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.compiling import compiled
 from schemas.events import ROW, TEXTS
 
 TIMESTAMP, TYPE, QUANTITY, REVENUE = range(len(TEXTS), len(TEXTS) + 4)
@@ -42,20 +42,31 @@ def _plain(kind: Any) -> Any:
     return kind["type"] if isinstance(kind, dict) and kind.get("type") in _KINDS else kind
 
 
+def _logical(kind: Any) -> Any:
+    """A type's logical type, if it has one."""
+    return kind.get("logicalType") if isinstance(kind, dict) else None
+
+
 def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program | None:
     """The program that reads `writer`'s messages as `reader`'s, by Avro's resolution rules; None if it is not flat.
 
     Fields match by name or by one of the reader's aliases; a field that the writer lacks takes the reader's default.
     """
+    if writer["name"] != reader["name"]:
+        return None
     wanted = {name: field for field in reader["fields"] for name in (field["name"], *field.get("aliases", ()))}
     steps, symbols, filled = [], np.zeros(0, np.int64), set()
     for field in writer["fields"]:
         kind, match = _plain(field["type"]), wanted.get(field["name"])
         target = SKIP if match is None else _TARGETS[match["name"]]
+        if match is not None and _logical(field["type"]) not in (None, _logical(match["type"])):
+            return None
         if isinstance(kind, dict) and kind.get("type") == "enum":
             if match is None:
                 steps.append((VARINT, SKIP))
             else:
+                if not isinstance(match["type"], dict) or match["type"].get("name") != kind["name"]:
+                    return None
                 known = match["type"]["symbols"]
                 symbols = np.array([known.index(s) if s in known else -1 for s in kind["symbols"]], np.int64)
                 steps.append((ENUM, target))
@@ -85,7 +96,7 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
     return Program(np.array(steps, np.int64), symbols, template, defaults)
 
 
-@nb.njit(cache=True)
+@compiled
 def _varint(data, at, stop):
     """A zig-zag number of at most nine bytes and the byte after it; -1 in its place where there is none."""
     value, shift = np.uint64(0), np.uint64(0)
@@ -100,7 +111,7 @@ def _varint(data, at, stop):
     return np.int64(0), np.int64(-1)
 
 
-@nb.njit(cache=True)
+@compiled
 def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure):
     """Decode the `chosen` messages into `rows`; `sure` says of which the program could be certain.
 
@@ -157,7 +168,7 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
         sure[message] = good
 
 
-@nb.njit(cache=True)
+@compiled
 def _put_varint(out, at, value):
     left = np.uint64((value << 1) ^ (value >> 63))
     while left >= 0x80:
@@ -168,7 +179,7 @@ def _put_varint(out, at, value):
     return at + 1
 
 
-@nb.njit(cache=True)
+@compiled
 def write_rows(rows, data, steps, header, out, bounds):
     """Encode every row behind `header`, by the program of the event's own schema. `bounds` gets the edges."""
     number = np.empty(1, np.float64)

@@ -18,11 +18,11 @@ from typing import Any, cast
 
 import fastavro
 import fastavro.schema
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro_program import compile_program, read_rows, write_rows
+from schemas.compiling import compiled
 from schemas.dead_letters import DeadLetter
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
@@ -63,7 +63,7 @@ def fingerprint(schema: dict[str, Any]) -> int:
     return int.from_bytes(bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")), "little")
 
 
-@nb.njit(cache=True)
+@compiled
 def _frames(data, bounds, fingerprints):
     """For each message the place of its schema among the fingerprints, or `UNFRAMED`, or `UNKNOWN`."""
     found = np.empty(len(bounds) - 1, np.int64)
@@ -128,7 +128,7 @@ class Codec:
         try:
             datum = fastavro.schemaless_reader(io.BytesIO(message[HEADER:]), self._writers[known[0]], self._reader)
         except Exception as error:  # fastavro raises whatever the bytes provoke
-            raise Undecodable("undecodable", f"{type(error).__name__}: {error}") from error
+            raise Undecodable("undecodable", f"{type(error).__name__}: {str(error).partition(' from <')[0]}") from error
         fields: dict[str, Any] = dict(cast("dict[str, Any]", datum))
         fields["timestamp"] = _milliseconds(fields["timestamp"])
         return Event(**fields)

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.compiling import compiled
 from schemas.hashing import xxh3
 
 TYPES = ("IM", "CL", "PS", "CN")
@@ -131,7 +131,7 @@ def _unpack(source: str, partition: int, rows: bytes, data: bytes) -> EventBatch
     return EventBatch(source, partition, np.frombuffer(rows, ROW), np.frombuffer(data, np.uint8))
 
 
-@nb.njit(cache=True)
+@compiled
 def _needed(rows, order):
     total = 0
     for row in order:
@@ -144,7 +144,7 @@ def _needed(rows, order):
     return total
 
 
-@nb.njit(cache=True)
+@compiled
 def gather_into(rows, data, order, out_rows, out_data, at):
     """Copy rows and their bytes; a text inside its message is moved with the message. Returns the next free byte."""
     for place in range(len(order)):
@@ -185,7 +185,7 @@ def gather(
 _PRIME = np.uint64(0x9E3779B185EBCA87)
 
 
-@nb.njit(cache=True)
+@compiled
 def fill_hashes(rows, data):
     """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers."""
     number = np.empty(2, np.float64)

@@ -13,13 +13,15 @@ import xxhash._xxhash
 from llvmlite import binding
 from numba import types
 
+from schemas.compiling import inlined
+
 _library = ctypes.CDLL(xxhash._xxhash.__file__)
 binding.add_symbol("XXH3_64bits", ctypes.cast(_library.XXH3_64bits, ctypes.c_void_p).value)
 
 _xxh3 = types.ExternalFunction("XXH3_64bits", types.uint64(types.uintp, types.uintp))
 
 
-@nb.njit(cache=True, inline="always")
+@inlined
 def xxh3(data, start, stop):
     """XXH3-64 of `data[start:stop]` (uint8), as uint64."""
     return _xxh3(nb.uint64(data.ctypes.data) + nb.uint64(start), nb.uint64(stop - start))

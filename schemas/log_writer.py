@@ -8,18 +8,18 @@ from types import TracebackType
 from typing import Any
 
 import fastavro
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
 from schemas.codec import load_schema
+from schemas.compiling import compiled
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.log_files import LogFileError, log_kind
 
 
-@nb.njit(cache=True)
+@compiled
 def _column(rows, data, field, edges, out):
     at = 0
     for row in range(len(rows)):

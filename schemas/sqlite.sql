@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS propensity_by_user (
   product    TEXT    NOT NULL,
   quantity   INTEGER NOT NULL,
   revenue    REAL    NOT NULL,
+  body       INTEGER NOT NULL, -- hash of what is neither identity, type nor campaign
   propensity REAL    NOT NULL, -- right after the event
   seen       INTEGER NOT NULL, -- the user's distinct events up to and including this one
   version    INTEGER NOT NULL, -- the greater is the truer

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.compiling import compiled
 from schemas.events import EVENT_ID, USER_ID
 
 FIRST_TIME = 0
@@ -22,7 +22,7 @@ VERDICTS = ("", "not_utf8", "id_length", "revenue", "time_range", "time_ahead")
 """What `check_rows` answers with, by number: reasons of a dead letter; 0 is valid."""
 
 
-@nb.njit(cache=True)
+@compiled
 def is_utf8(data, start, stop):
     """Whether `data[start:stop]` is well-formed UTF-8 (The Unicode Standard, table 3-7), as Python decodes it."""
     at = start
@@ -59,7 +59,7 @@ def is_utf8(data, start, stop):
     return True
 
 
-@nb.njit(cache=True)
+@compiled
 def _check(rows, data, latest, verdicts):
     for row in range(len(rows)):
         record = rows[row]

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import numba as nb
 import numpy as np
 
 from schemas.codec import Decoded
+from schemas.compiling import compiled
 from schemas.events import ROW, EventBatch, gather_into
 
 _UPPER = np.uint64(40)
 """Buckets come from a hash's upper bits: a bucket's text table uses the lower ones."""
 
 
-@nb.njit(cache=True)
+@compiled
 def _split(rows, data, buckets, out_rows, out_data, row_edges, byte_edges):
     bucket_of = np.empty(len(rows), np.int64)
     row_edges[:] = 0

@@ -66,7 +66,7 @@ class ProgressSink(DynamicSink[Counts]):
 class _ProgressPartition(StatelessSinkPartition[Counts]):
     def __init__(self, prefix: str) -> None:
         self._prefix, self._total, self._users = prefix, Counts(), dict[str, int]()
-        self._since, self._scored = time.monotonic(), 0
+        self._since, self._told = time.monotonic(), 0
         self._started = self._since
 
     def write_batch(self, items: list[Counts]) -> None:
@@ -75,9 +75,9 @@ class _ProgressPartition(StatelessSinkPartition[Counts]):
             if counts.bucket:
                 self._users[counts.bucket] = counts.users
         now = time.monotonic()
-        if now - self._since >= LOG_INTERVAL:
-            self._line((self._handled - self._scored) / (now - self._since))
-            self._since, self._scored = now, self._handled
+        if now - self._since >= LOG_INTERVAL and self._handled > self._told:
+            self._line((self._handled - self._told) / (now - self._since))
+            self._since, self._told = now, self._handled
 
     @property
     def _handled(self) -> int:

@@ -29,16 +29,20 @@ _POINT = (
 )
 _LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
 
-_UPSERT = """
-INSERT INTO propensity_by_user (user_id, event_time, event_key, event_type, event_id, state, segment, campaign,
-  publisher, product, quantity, revenue, propensity, seen, version, model_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET event_type = excluded.event_type, event_id = excluded.event_id, state = excluded.state,
-  segment = excluded.segment, campaign = excluded.campaign, publisher = excluded.publisher, product = excluded.product,
-  quantity = excluded.quantity, revenue = excluded.revenue, propensity = excluded.propensity, seen = excluded.seen,
-  version = excluded.version, model_id = excluded.model_id
-WHERE excluded.version >= version
-"""
+_SHOWN = ("event_type", *_BODY, "quantity", "revenue", "body")
+_COMPUTED = ("propensity", "seen", "version", "model_id")
+_GREATER = (
+    "(instr('IM CL PS CN', excluded.event_type), excluded.campaign, excluded.body)"
+    " >= (instr('IM CL PS CN', event_type), campaign, body)"
+)
+_UPSERT = (
+    f"INSERT INTO propensity_by_user (user_id, event_time, event_key, {', '.join(_SHOWN + _COMPUTED)})"
+    f" VALUES ({', '.join('?' * (3 + len(_SHOWN) + len(_COMPUTED)))}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = CASE WHEN {_GREATER} THEN excluded.{name} ELSE {name} END" for name in _SHOWN)
+    + ", "
+    + ", ".join(f"{name} = iif(excluded.version >= version, excluded.{name}, {name})" for name in _COMPUTED)
+)
+"""Of two bodies of one event the greater is shown, whichever was written last; what is computed goes by version."""
 _COMPUTED_AGAIN = """
 UPDATE propensity_by_user SET propensity = ?, seen = ?, version = ?, model_id = ?
 WHERE user_id = ? AND event_time = ? AND event_key = ? AND version <= ?
@@ -118,7 +122,7 @@ class SqliteWriter:
         came = np.flatnonzero(outcomes["body_row"] != COMPUTED_AGAIN)
         bodies = outcomes["body_row"][came]
         texts = [events.texts(TEXTS.index(name), bodies) for name in _BODY]
-        numbers = [events.rows[name][bodies].tolist() for name in ("quantity", "revenue")]
+        numbers = [events.rows[name][bodies].tolist() for name in ("quantity", "revenue", "body")]
         self._full += [
             (*keys[row], kinds[row], *body, *scores[row], model_id)
             for row, *body in zip(came.tolist(), *texts, *numbers, strict=True)
@@ -126,7 +130,10 @@ class SqliteWriter:
         again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
         self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
         newest = np.flatnonzero(outcomes["newest"]).tolist()
-        self._newest |= {users[row]: (*keys[row], kinds[row], *scores[row], model_id) for row in newest}
+        for row in newest:
+            held = self._newest.get(users[row])
+            if held is None or scores[row][2] >= held[6]:
+                self._newest[users[row]] = (*keys[row], kinds[row], *scores[row], model_id)
         if len(self._full) + len(self._again) >= HELD_ROWS:
             self.flush()
 
@@ -151,6 +158,8 @@ class SqliteWriter:
                 self._connection.executemany(statement, held)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
         for rows in (self._full, self._again, self._letters):
             rows.clear()
@@ -159,6 +168,15 @@ class SqliteWriter:
     def close(self) -> None:
         """Close the file."""
         self._connection.close()
+
+
+def _behind(prefix: str) -> str | None:
+    """The least text behind all that start with `prefix`; None where there is none."""
+    prefix = prefix.rstrip(chr(0x10FFFF))
+    if not prefix:
+        return None
+    following = ord(prefix[-1]) + 1
+    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
 class SqliteReader:
@@ -171,7 +189,7 @@ class SqliteReader:
         """The user's newest points between two times, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
-            " ORDER BY event_time DESC LIMIT ?",
+            " ORDER BY event_time DESC, instr('IM CL PS CN', event_type) DESC, event_key DESC LIMIT ?",
             (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
         )
         points = (Point(*row) for row in rows)
@@ -197,8 +215,9 @@ class SqliteReader:
     def search(self, prefix: str, count: int) -> list[str]:
         """User ids that start with a prefix."""
         rows = self._connection.execute(
-            "SELECT user_id FROM latest_propensity WHERE user_id >= ? AND user_id < ? ORDER BY user_id LIMIT ?",
-            (prefix, prefix + chr(0x10FFFF), count),
+            "SELECT user_id FROM latest_propensity WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2)"
+            " ORDER BY user_id LIMIT ?3",
+            (prefix, _behind(prefix), count),
         )
         return [user_id for (user_id,) in rows]
 

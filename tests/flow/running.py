@@ -47,7 +47,12 @@ def command(processes: int = 1, recovery: Path | None = None) -> list[str]:
 def run_flow(processes: int = 1, recovery: Path | None = None, **settings: object) -> subprocess.CompletedProcess[str]:
     """Run the dataflow to its end."""
     return subprocess.run(
-        command(processes, recovery), cwd=ROOT, env=environment(**settings), capture_output=True, text=True, timeout=PATIENCE
+        command(processes, recovery),
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
     )
 
 

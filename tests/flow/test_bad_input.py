@@ -43,7 +43,9 @@ def test_every_bad_row_is_a_dead_letter_and_the_rest_is_scored(tmp_path: Path) -
         "last,u,1500000000013,PS,c,1,0\n": None,
     }
     file, store = tmp_path / "log.csv", tmp_path / "store.db"
-    file.write_bytes((HEADER + "".join(rows)).encode() + b"b\xff,u,1500000000014,IM,c,1,0\n" + b"good,u,1500000000000,IM,c,1,2.5\n")
+    file.write_bytes(
+        (HEADER + "".join(rows)).encode() + b"b\xff,u,1500000000014,IM,c,1,0\n" + b"good,u,1500000000000,IM,c,1,2.5\n"
+    )
     run = run_flow(source="file", file=file, sqlite_path=store)
     assert run.returncode == 0, run.stderr
     letters = query(store, 'SELECT source, "partition", "offset", reason, payload FROM dead_letters ORDER BY "offset"')
@@ -72,7 +74,11 @@ FILES: list[tuple[str, Callable[[Path], object], str]] = [
     ("empty.csv", lambda path: path.write_text(""), "mpty"),
     ("empty.csv.gz", lambda path: path.write_bytes(b""), "mpty"),
     ("no-type.csv", lambda path: path.write_text("event_id,user_id,timestamp\n"), "no column 'type'"),
-    ("twice.csv", lambda path: path.write_text("event_id,user_id,timestamp,type,type\n1,2,3,IM,IM\n"), "'type' is there twice"),
+    (
+        "twice.csv",
+        lambda path: path.write_text("event_id,user_id,timestamp,type,type\n1,2,3,IM,IM\n"),
+        "'type' is there twice",
+    ),
     ("truncated.csv.gz", truncated_gzip, "truncated"),
     ("not.csv.gz", lambda path: path.write_text("event_id,user_id,timestamp,type\n"), ""),
     ("broken.parquet", broken_parquet, "arquet"),

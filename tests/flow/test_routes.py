@@ -11,14 +11,29 @@ import pytest
 from schemas.codec import codec
 from schemas.columns import decode_columns
 from schemas.events import Event, EventBatch
-from schemas.log_files import LogFile, LogWriter
+from schemas.log_files import LogFile
+from schemas.log_writer import LogWriter
 from schemas.messages import MessageBatch
 from simulator import World
 from simulator.messages import SimulatedStream
 
 HOSTILE = "<b onclick='x'>\"q\",\n\r\n\x00 \U0001f600 é"
 EVENTS = [
-    Event(HOSTILE, HOSTILE, 1_500_000_000_000, "CN", HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, HOSTILE, -3, 1e-9),
+    Event(
+        HOSTILE,
+        HOSTILE,
+        1_500_000_000_000,
+        "CN",
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        HOSTILE,
+        -3,
+        1e-9,
+    ),
     Event("e", "u", 0, "IM"),
     Event("é" * 512, "u" * 1_024, 4_102_444_800_000, "PS", quantity=2**31 - 1, revenue=-1.5e300),
     Event("NA", "NA", 1, "CL", "", "", "", "", "", "", "", -(2**31), -0.0),

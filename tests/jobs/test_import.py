@@ -23,7 +23,11 @@ FROM log
 
 def jobs(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "jobs", *map(str, arguments)], cwd=ROOT, capture_output=True, text=True, timeout=120
+        [sys.executable, "-m", "jobs", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
 
 
@@ -61,13 +65,19 @@ def test_made_ids_stay_with_their_rows(tmp_path: Path) -> None:
 def test_rejected_rows_are_told_and_kept(tmp_path: Path) -> None:
     """How many, why, and the rows themselves."""
     source, rejected = tmp_path / "log.csv", tmp_path / "rejected.jsonl"
-    source.write_text("id,who,moment,what\n1,a,1500000000000,IM\n2,b,-5,IM\n3,c,1500000000000,view\n4,,1500000000000,CL\n")
+    source.write_text(
+        "id,who,moment,what\n1,a,1500000000000,IM\n2,b,-5,IM\n3,c,1500000000000,view\n4,,1500000000000,CL\n"
+    )
     sql = "SELECT id AS event_id, who AS user_id, moment AS timestamp, what AS type FROM log"
     run = jobs("import", source, "--sql", sql, "--to", tmp_path / "out.csv", "--rejected", rejected)
     assert run.returncode == 0, run.stderr
     assert "4 rows: 1 events" in run.stdout
     kept = [json.loads(line) for line in rejected.read_text().splitlines()]
-    assert {line["values"]["event_id"]: line["reason"] for line in kept} == {2: "time_range", 3: "wrong_type", 4: "missing"}
+    assert {line["values"]["event_id"]: line["reason"] for line in kept} == {
+        2: "time_range",
+        3: "wrong_type",
+        4: "missing",
+    }
     for reason in ("1 time_range", "1 wrong_type", "1 missing"):
         assert reason in run.stdout
 
@@ -80,7 +90,12 @@ def test_rejected_rows_are_told_and_kept(tmp_path: Path) -> None:
         ("log.csv", "SELECT nothing FROM log", "out.csv", "nothing"),
         ("absent.csv", "SELECT 1 FROM log", "out.csv", "no such file"),
         ("log.csv", "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log", "out.xls", "out.xls"),
-        ("log.csv", "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log", "nowhere/out.csv", "no such folder"),
+        (
+            "log.csv",
+            "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log",
+            "nowhere/out.csv",
+            "no such folder",
+        ),
     ],
 )
 def test_a_wrong_command_is_told_in_one_line(log: str, sql: str, to: str, word: str, tmp_path: Path) -> None:

@@ -180,9 +180,7 @@ def test_probability_equals_the_formula_written_out(seen, horizon):
     story = STORY[:seen]
     history = history_of([(0, round(hour * HOUR_MS), kind, campaign) for kind, campaign, hour in story])
     given_ = Oracle(World()).probability(history, np.array([0]), round(hours * HOUR_MS), horizon)
-    plain = plain_probability(
-        [(hour / 24, kind, campaign) for kind, campaign, hour in story], 2.0, hours / 24, horizon
-    )
+    plain = plain_probability([(hour / 24, kind, campaign) for kind, campaign, hour in story], 2.0, hours / 24, horizon)
     assert given_ == pytest.approx(plain, rel=1e-4)
 
 
@@ -205,9 +203,7 @@ def test_many_questions_at_once_equal_one_by_one(run):
     for question in range(20):
         own = history.user == user[question]
         alone = history_of(
-            np.column_stack(
-                (np.zeros(own.sum()), history.time[own], history.type[own], history.campaign[own])
-            ),
+            np.column_stack((np.zeros(own.sum()), history.time[own], history.type[own], history.campaign[own])),
             segment=run.users.segment[user[question : question + 1]],
         )
         single = oracle.probability(alone, np.array([0]), int(at[question]) - run.start_ms, 7.0)

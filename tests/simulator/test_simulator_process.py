@@ -158,9 +158,7 @@ def test_fatigue_counts_own_impressions_of_the_day_before():
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3 * DAY_MS)), max_size=30))
 def test_fatigue_equals_counting_one_by_one(impressions):
     impressions.sort()
-    expected = [
-        0.9 ** sum(u == user and 0 < t - time <= DAY_MS for user, time in impressions) for u, t in impressions
-    ]
+    expected = [0.9 ** sum(u == user and 0 < t - time <= DAY_MS for user, time in impressions) for u, t in impressions]
     columns = np.array(impressions, dtype=np.int64).reshape(-1, 2)
     assert fatigue(WORLD, columns[:, 0], columns[:, 1]) == pytest.approx(expected)
 
@@ -172,8 +170,7 @@ def test_children_of_an_impression_thin_out_with_fatigue():
     simulator = Simulator(world, users, seed=2, start_ms=0)
     days = [next(simulator) for _ in range(5)]
     user, time, kind, cause = (
-        np.concatenate([getattr(day, name) for day in days])
-        for name in ("user", "timestamp", "type", "cause")
+        np.concatenate([getattr(day, name) for day in days]) for name in ("user", "timestamp", "type", "cause")
     )
     shown = np.flatnonzero((kind == IM) & (time < 3 * DAY_MS))
     shown = shown[np.lexsort((time[shown], user[shown]))]

@@ -1,0 +1,190 @@
+"""Drives buckets as the stream does, and keeps their rows as a store does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+from model.bucket import Bucket, Update
+from model.plan import FeaturePlan
+from model.propensity import Model, Scorer
+from model.sequences import DISPUTED, TOO_LATE
+from schemas.codec import Codec
+from schemas.events import TYPES, Event, EventBatch
+from schemas.messages import MessageBatch
+from schemas.scored import COMPUTED_AGAIN, ScoredRows
+from tests import reference
+
+CODEC = Codec()
+TIME = 1_500_000_000_000
+HOUR = 3_600_000
+DAY = 24 * HOUR
+
+
+def event(event_id: str = "e", time: int = 0, type_: str = "IM", user: str = "u", **fields) -> Event:
+    """An event `time` ms after TIME."""
+    return Event(event_id, user, TIME + time, type_, **fields)
+
+
+def batch_of(events: Iterable[Event]) -> EventBatch:
+    """Events as the stream carries them."""
+    decoded = CODEC.decode(MessageBatch.of("events", 0, 0, [CODEC.encode_one(each) for each in events]))
+    assert not decoded.letters
+    return decoded.events
+
+
+def chunks(events: Sequence[Event], cuts: Iterable[int]) -> list[list[Event]]:
+    """Events in pieces, cut at the given places."""
+    edges = [0, *sorted({min(cut, len(events)) for cut in cuts}), len(events)]
+    return [list(events[start:stop]) for start, stop in pairwise(edges) if start < stop]
+
+
+Rank = tuple[int, bytes, int]
+"""Of two bodies of one identity the one of the greater (type, campaign, hash of the rest) is shown."""
+
+
+@dataclass(frozen=True)
+class Write:
+    """A row on its way to the table; without an event it only changes what is computed."""
+
+    key: tuple[str, int, int]
+    version: int
+    type: str
+    seen: int
+    propensity: float
+    event: Event | None
+    rank: Rank
+    newest: bool
+
+
+def writes_of(batch: EventBatch, update: Update, propensities: np.ndarray) -> list[Write]:
+    """A batch's rows, one by one."""
+    writes = []
+    for outcome, propensity in zip(update.outcomes, propensities, strict=True):
+        user = batch.event(outcome["user_row"]).user_id
+        shown, rank = None, (-1, b"", 0)
+        if outcome["body_row"] != COMPUTED_AGAIN:
+            shown = batch.event(outcome["body_row"])
+            rank = (
+                int(outcome["type"]),
+                shown.campaign.encode(),
+                int(batch.rows["body"][outcome["body_row"]]),
+            )
+        writes.append(
+            Write(
+                key=(user, int(outcome["timestamp"]), int(outcome["event_key"])),
+                version=int(outcome["version"]),
+                type=TYPES[outcome["type"]],
+                seen=int(outcome["seen"]),
+                propensity=float(propensity),
+                event=shown,
+                rank=rank,
+                newest=bool(outcome["newest"]),
+            )
+        )
+    return writes
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A stored row: its version and what is computed, and the event that it shows."""
+
+    version: int
+    seen: int
+    propensity: float
+    event: Event
+    rank: Rank
+
+
+class Table:
+    """What a store holds after some writes, by its rules.
+
+    What is computed goes by version, the greater or equal one wins; the event goes by its own rank, so that
+    the winner of a conflict is shown whatever was written before or after it. No row begins without an event.
+    """
+
+    def __init__(self, writes: Iterable[Write] = ()) -> None:
+        self.rows: dict[tuple[str, int, int], Cell] = {}
+        self.latest: dict[str, Write] = {}
+        for write in writes:
+            self.apply(write)
+
+    def apply(self, write: Write) -> None:
+        """Take one write."""
+        held = self.rows.get(write.key)
+        if held is None and write.event is not None:
+            held = Cell(-1, 0, 0.0, write.event, write.rank)
+        if held is not None:
+            if write.event is not None and write.rank >= held.rank:
+                held = replace(held, event=write.event, rank=write.rank)
+            if write.version >= held.version:
+                held = replace(held, version=write.version, seen=write.seen, propensity=write.propensity)
+            self.rows[write.key] = held
+        user = write.key[0]
+        if write.newest and (user not in self.latest or write.version >= self.latest[user].version):
+            self.latest[user] = replace(write, event=None, rank=(-1, b"", 0))
+
+
+class Run:
+    """A bucket under a model, the rows that it gave and the fates of what it was given."""
+
+    def __init__(self, model: Model, length: int, bucket: Bucket | None = None) -> None:
+        self.plan, self.scorer, self.length = FeaturePlan.of(model.features), Scorer(model), length
+        self.bucket = Bucket(self.plan, length) if bucket is None else bucket
+        self.writes: list[Write] = []
+        self.scored: list[ScoredRows] = []
+        self.fates: list[int] = []
+        self.given: list[Event] = []
+
+    def feed(self, *batches: Sequence[Event]) -> Run:
+        """Give it batches."""
+        for events in batches:
+            batch = batch_of(events)
+            update = self.bucket.update(batch)
+            propensities = self.scorer(update.features)
+            self.scored.append(ScoredRows(batch, update.outcomes, propensities, self.scorer.model_id))
+            self.writes += writes_of(batch, update, propensities)
+            self.fates += update.fates.tolist()
+            self.given += events
+        return self
+
+    @property
+    def table(self) -> Table:
+        """What a store holds now."""
+        return Table(self.writes)
+
+    @property
+    def accepted(self) -> list[Event]:
+        """The events that were given and are not dead letters."""
+        return [each for each, fate in zip(self.given, self.fates, strict=True) if fate not in (TOO_LATE, DISPUTED)]
+
+
+def near(propensity: float) -> object:
+    """What is equal to a propensity within 1e-12."""
+    return pytest.approx(propensity, abs=1e-12, rel=0)
+
+
+def assert_reference(run: Run, document: dict) -> None:
+    """A run's table holds just the rows that the plain-Python reference gives for what it accepted."""
+    expected = {
+        (user, time, reference.event_key(event_id)): row
+        for (user, time, event_id), row in reference.final_rows(map(asdict, run.accepted), document, run.length).items()
+    }
+    rows = run.table.rows
+    assert rows.keys() == expected.keys()
+    for key, row in expected.items():
+        cell = rows[key]
+        assert (cell.event.type, cell.event.campaign, cell.seen) == (row.type, row.campaign, row.seen), key
+        assert reference.body_of(asdict(cell.event)) in row.bodies, key
+        assert cell.propensity == near(row.propensity), key
+    newest = {}
+    for key in sorted(expected, key=lambda key: expected[key].seen):
+        newest[key[0]] = key
+    assert {user: write.key for user, write in run.table.latest.items()} == newest
+    for user, write in run.table.latest.items():
+        cell = rows[write.key]
+        assert (write.type, write.seen, write.propensity) == (cell.event.type, cell.seen, cell.propensity), user

@@ -1,0 +1,203 @@
+"""The whole semantics in plain Python: what the stream must say, written so that a person can check it.
+
+Events are dicts of the thirteen fields, a model is the JSON of its file. Nothing here comes from `model/`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict, deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import xxhash
+
+TYPES = ("IM", "CL", "PS", "CN")
+HOUR = 3_600_000
+UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": HOUR, "d": 24 * HOUR}
+BODY = ("state", "segment", "publisher", "creative", "placement", "product", "quantity", "revenue")
+"""The fields that are neither identity nor type nor campaign."""
+
+Event = dict[str, Any]
+Key = tuple[str, int, str]
+
+
+@dataclass(frozen=True)
+class Row:
+    """The final row of one event; `bodies` are those that it may have, one unless senders disagreed."""
+
+    type: str
+    campaign: str
+    bodies: tuple[tuple[Any, ...], ...]
+    propensity: float
+    seen: int
+
+
+def load(path: Path) -> dict[str, Any]:
+    """A model file as it is."""
+    model: dict[str, Any] = json.loads(path.read_text())
+    return model
+
+
+@cache
+def milliseconds(duration: str) -> float:
+    """A duration such as `30d` in ms."""
+    digits = duration.rstrip("abcdefghijklmnopqrstuvwxyz")
+    return float(digits) * UNITS[duration[len(digits) :].strip()]
+
+
+def event_key(event_id: str) -> int:
+    """XXH3-64 of an event id, as a signed number."""
+    unsigned = xxhash.xxh3_64_intdigest(event_id.encode())
+    return unsigned - 2**64 if unsigned >= 2**63 else unsigned
+
+
+def key_of(event: Event) -> Key:
+    """An event's identity."""
+    return event["user_id"], event["timestamp"], event["event_id"]
+
+
+def body_of(event: Event) -> tuple[Any, ...]:
+    """All of an event that is neither identity nor type nor campaign."""
+    return tuple(event[name] for name in BODY)
+
+
+def rank(event: Event) -> tuple[int, bytes]:
+    """Of two events of one identity the one of the greater rank counts."""
+    return TYPES.index(event["type"]), event["campaign"].encode()
+
+
+def place(event: Event) -> tuple[int, int, int]:
+    """Where an event stands in its user's sequence."""
+    return event["timestamp"], TYPES.index(event["type"]), event_key(event["event_id"])
+
+
+def is_matching(event: Event, feature: dict[str, Any]) -> bool:
+    """Whether a feature is about an event."""
+    return feature.get("type") in (None, event["type"]) and feature.get("campaign") in (
+        None,
+        event["campaign"],
+    )
+
+
+def value(feature: dict[str, Any], newest: list[Event], time: int) -> float:
+    """One feature at `time`, from the newest L events up to then, oldest first."""
+    times = [event["timestamp"] for event in newest if is_matching(event, feature)]
+    match feature["aggregation"]:
+        case "count":
+            return math.log1p(sum(time - t <= milliseconds(feature["look_back"]) for t in times))
+        case "decayed_count":
+            half_life = milliseconds(feature["half_life"])
+            return math.log1p(math.fsum(2.0 ** (-(time - t) / half_life) for t in times))
+        case "recency":
+            return math.log1p((time - times[-1]) / HOUR) if times else feature["never"]
+        case "events_since":
+            after = 0
+            while after < len(newest) and not is_matching(newest[-1 - after], feature):
+                after += 1
+            return math.log1p(after)
+        case "time_between":
+            return math.log1p((times[-1] - times[-2]) / HOUR) if len(times) > 1 else feature["never"]
+    raise ValueError(feature["aggregation"])
+
+
+def propensity_at(model: dict[str, Any], newest: list[Event], time: int) -> float:
+    """The propensity at `time`, from the newest L events up to then, oldest first."""
+    weighted = (feature["weight"] * value(feature, newest, time) for feature in model["features"])
+    return 1 / (1 + math.exp(-(model["intercept"] + sum(weighted))))
+
+
+def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
+    """Each user's distinct events in order; each as the list of the equally great versions of it."""
+    versions: dict[Key, list[Event]] = defaultdict(list)
+    for event in events:
+        versions[key_of(event)].append(event)
+    users: dict[str, list[list[Event]]] = defaultdict(list)
+    for (user, _, _), rivals in versions.items():
+        greatest = max(rank(event) for event in rivals)
+        users[user].append([event for event in rivals if rank(event) == greatest])
+    for sequence in users.values():
+        sequence.sort(key=lambda winners: place(winners[0]))
+    return users
+
+
+def final_rows(events: Iterable[Event], model: dict[str, Any], length: int = 1_000) -> dict[Key, Row]:
+    """The rows that must be there in the end, as if every event had arrived once, in order."""
+    rows = {}
+    for sequence in sequences(events).values():
+        for seen, winners in enumerate(sequence, start=1):
+            newest = [others[0] for others in sequence[max(0, seen - length) : seen]]
+            event = winners[0]
+            rows[key_of(event)] = Row(
+                type=event["type"],
+                campaign=event["campaign"],
+                bodies=tuple(dict.fromkeys(body_of(winner) for winner in winners)),
+                propensity=propensity_at(model, newest, event["timestamp"]),
+                seen=seen,
+            )
+    return rows
+
+
+class PlainScorer:
+    """Scores events that come in order and once: a dict of users, and walks back over a user's events."""
+
+    def __init__(self, model: dict[str, Any], length: int = 1_000) -> None:
+        self._features = [
+            (
+                feature["aggregation"],
+                feature.get("type"),
+                feature.get("campaign"),
+                milliseconds(feature.get("look_back") or feature.get("half_life") or "0ms"),
+                feature.get("never", 0.0),
+                feature["weight"],
+            )
+            for feature in model["features"]
+        ]
+        self._intercept = model["intercept"]
+        self._users: dict[str, deque[tuple[int, str, str]]] = defaultdict(lambda: deque(maxlen=length))
+
+    def score(self, event: Event) -> float:
+        """The propensity right after the user's newest event."""
+        history = self._users[event["user_id"]]
+        history.append((event["timestamp"], event["type"], event["campaign"]))
+        logit: float = self._intercept
+        for aggregation, kind, campaign, scale, never, weight in self._features:
+            logit += weight * self._value(history, aggregation, kind, campaign, scale, never)
+        return 1 / (1 + math.exp(-logit))
+
+    @staticmethod
+    def _value(
+        history: deque[tuple[int, str, str]],
+        aggregation: str,
+        kind: str | None,
+        campaign: str | None,
+        scale: float,
+        never: float,
+    ) -> float:
+        now = history[-1][0]
+        total, last = 0.0, None
+        for after, (time, event_type, event_campaign) in enumerate(reversed(history)):
+            age = now - time
+            if aggregation == "count" and age > scale:
+                break
+            if kind not in (None, event_type) or campaign not in (None, event_campaign):
+                continue
+            if aggregation == "count":
+                total += 1
+            elif aggregation == "decayed_count":
+                total += 2.0 ** (-age / scale)
+            elif aggregation == "recency":
+                return math.log1p(age / HOUR)
+            elif aggregation == "events_since":
+                return math.log1p(after)
+            elif last is None:
+                last = time
+            else:
+                return math.log1p((last - time) / HOUR)
+        if aggregation == "events_since":
+            return math.log1p(len(history))
+        return math.log1p(total) if aggregation in ("count", "decayed_count") else never

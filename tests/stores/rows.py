@@ -1,0 +1,52 @@
+"""Rows for a store, made by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.events import TYPES, Event
+from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
+from stores.base import Latest, Point
+from tests.model.driving import batch_of
+from tests.reference import event_key
+
+TIME = 1_500_000_000_000
+
+
+def event(event_id="e", time=0, type_="IM", user="u", **fields) -> Event:
+    """An event `time` ms after TIME."""
+    return Event(event_id, user, TIME + time, type_, **fields)
+
+
+def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m") -> ScoredRows:
+    """Rows that came with these events; `version` and `propensity` are one for all, or one for each."""
+    batch = batch_of(events)
+    outcomes = np.zeros(len(events), OUTCOME)
+    for name in ("timestamp", "event_key", "type"):
+        outcomes[name] = batch.rows[name]
+    outcomes["version"], outcomes["seen"] = version, seen
+    outcomes["user_row"] = outcomes["body_row"] = np.arange(len(events))
+    if again:
+        outcomes["body_row"] = COMPUTED_AGAIN
+    last = {each.user_id: row for row, each in enumerate(events)}
+    outcomes["newest"][list(last.values())] = True
+    propensities = np.broadcast_to(np.asarray(propensity, np.float64), len(events)).copy()
+    return ScoredRows(batch, outcomes, propensities, model_id)
+
+
+def point(of: Event, propensity=0.5, seen=1, model_id="m") -> Point:
+    """What a store gives for an event."""
+    return Point(
+        of.timestamp, event_key(of.event_id), of.event_id, of.type, of.state, of.segment, of.campaign,
+        of.publisher, of.product, of.quantity, of.revenue, propensity, seen, model_id,
+    )  # fmt: skip
+
+
+def latest(of: Event, propensity=0.5, seen=1, model_id="m") -> Latest:
+    """Where a user stands whose newest event this is."""
+    return Latest(of.user_id, of.timestamp, of.type, propensity, seen, model_id)
+
+
+def in_order(*events: Event) -> list[Event]:
+    """Events in the sequence's order."""
+    return sorted(events, key=lambda each: (each.timestamp, TYPES.index(each.type), event_key(each.event_id)))

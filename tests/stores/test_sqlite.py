@@ -1,0 +1,142 @@
+"""What only the embedded store promises: one file, many processes, plain errors."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from stores.base import StoreError
+from stores.sqlite import SqliteReader, SqliteWriter
+from tests.stores.rows import TIME, event, point, scored
+
+ROOT = Path(__file__).parent.parent.parent
+OPENERS = [SqliteWriter, SqliteReader]
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_missing_folder_is_one_plain_line(tmp_path, opener):
+    path = tmp_path / "missing" / "rows.db"
+    with pytest.raises(StoreError) as error:
+        opener(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize("content", [b"not a database at all, but long enough to have a header" * 40, b"short"])
+def test_a_file_that_is_not_a_database_is_one_plain_line_and_stays_as_it_is(tmp_path, opener, content):
+    path = tmp_path / "rows.db"
+    path.write_bytes(content)
+    with pytest.raises(StoreError) as error:
+        opener(path)
+    assert str(path) in str(error.value)
+    assert "not a database" in str(error.value)
+    assert "\n" not in str(error.value)
+    assert path.read_bytes() == content
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_a_folder_in_place_of_the_file_is_one_plain_line(tmp_path, opener):
+    with pytest.raises(StoreError) as error:
+        opener(tmp_path)
+    assert str(tmp_path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+def test_opening_makes_the_file_and_leaves_nothing_else(tmp_path, opener):
+    opener(tmp_path / "rows 'é?#%.db").close()
+    assert [each.name for each in tmp_path.iterdir()] == ["rows 'é?#%.db"]
+
+
+def test_it_is_read_while_another_process_is_in_the_middle_of_a_write(tmp_path):
+    """WAL: the reader answers at once, from before the write."""
+    path = tmp_path / "rows.db"
+    writer, reader = SqliteWriter(path), SqliteReader(path)
+    writer.write(scored(event()))
+    writer.flush()
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("DELETE FROM propensity_by_user")
+    assert reader.curve("u") == [point(event())]
+    assert reader.summary().users == 1
+    other.execute("ROLLBACK")
+    for each in (other, writer, reader):
+        each.close()
+
+
+WRITE = """
+import sys
+from pathlib import Path
+from stores.sqlite import SqliteWriter
+from tests.stores.rows import event, scored
+
+first, path = int(sys.argv[1]), Path(sys.argv[2])
+shared = [event(f"e{number}", number) for number in range(20)]
+own = [event(f"e{number}", number, user=f"own-{first}") for number in range(20)]
+writer = SqliteWriter(path)
+for version in range(first, 120, 2):
+    writer.write(scored(*shared, *own, version=version, propensity=version / 1000, seen=version))
+    writer.flush()
+writer.close()
+"""
+
+
+def test_two_processes_write_one_file(tmp_path):
+    """They start on a file that is not there yet, take turns, and a row's greatest version stays."""
+    path = tmp_path / "rows.db"
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITE, str(first), str(path)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+        )
+        for first in (0, 1)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    reader = SqliteReader(path)
+    assert {each.seen for each in reader.curve("u")} == {119}
+    assert {each.propensity for each in reader.curve("u")} == {0.119}
+    assert [len(reader.curve(user)) for user in ("u", "own-0", "own-1")] == [20, 20, 20]
+    assert reader.summary().newest == TIME + 19
+    reader.close()
+
+
+def test_a_write_that_cannot_be_made_is_one_plain_line(tmp_path):
+    path = tmp_path / "rows.db"
+    writer = SqliteWriter(path)
+    other = sqlite3.connect(path)
+    other.execute("DROP TABLE propensity_by_user")
+    other.close()
+    writer.write(scored(event()))
+    with pytest.raises(StoreError) as error:
+        writer.flush()
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    writer.close()
+
+
+def test_a_write_that_failed_leaves_nothing_behind_and_can_be_tried_again(tmp_path):
+    """Neither rows nor a lock: other processes write on."""
+    path = tmp_path / "rows.db"
+    writer, reader = SqliteWriter(path), SqliteReader(path)
+    other = sqlite3.connect(path, isolation_level=None, timeout=0)
+    other.execute("ALTER TABLE latest_propensity RENAME TO away")
+    writer.write(scored(event()))
+    with pytest.raises(StoreError):
+        writer.flush()
+    other.execute("ALTER TABLE away RENAME TO latest_propensity")
+    assert reader.curve("u") == []
+    writer.flush()
+    assert reader.curve("u") == [point(event())]
+    for each in (other, writer, reader):
+        each.close()
+
+
+def test_the_file_is_in_wal_mode(tmp_path):
+    SqliteWriter(tmp_path / "rows.db").close()
+    connection = sqlite3.connect(tmp_path / "rows.db")
+    assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    connection.close()

@@ -1,0 +1,342 @@
+"""What every store promises: versioned upserts, and answers in order."""
+
+import itertools
+import random
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from schemas.dead_letters import DeadLetter
+from schemas.events import TYPES
+from stores.base import Summary
+from tests.model.driving import Run, Table, chunks
+from tests.model.worlds import MODELS, cuts, events, within
+from tests.stores.rows import TIME, event, in_order, latest, point, scored
+
+HOSTILE = [
+    "\0",
+    "a\0b",
+    "'; DROP TABLE dead_letters; --",
+    '"',
+    "<script>alert(1)</script>",
+    "🙂é",
+    "%",
+    "_",
+    "\n",
+    "NULL",
+]
+
+
+def write(store, *batches):
+    writer = store.writer()
+    for rows in batches:
+        writer.write(rows)
+    writer.flush()
+
+
+def test_an_empty_store_answers(store):
+    reader = store.reader()
+    assert reader.curve("u") == []
+    assert reader.latest(["u"]) == reader.latest([]) == []
+    assert reader.most_likely(5) == reader.most_recent(5) == []
+    assert reader.search("", 5) == []
+    assert reader.dead_letters(5) == []
+    assert reader.summary() == Summary(0, None, 0)
+
+
+def test_what_is_written_is_read(store):
+    full = event(
+        "e7", 5, "CN", state="CA", segment="Older", campaign="Spring", publisher="pub", creative="c",
+        placement="p", product="Shoe", quantity=-3, revenue=0.1 + 0.2,
+    )  # fmt: skip
+    write(store, scored(full, propensity=0.1234567890123456789, seen=7, model_id="decay"))
+    assert store.reader().curve("u") == [point(full, 0.1234567890123456789, 7, "decay")]
+    assert store.reader().latest(["u"]) == [latest(full, 0.1234567890123456789, 7, "decay")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_any_text_is_read_as_it_was_written(store, text):
+    """NUL, quotes, markup, emoji: in ids and everywhere else."""
+    hostile = event(text, user=text, state=text, segment=text, campaign=text, publisher=text, product=text)
+    write(store, scored(hostile, event()))
+    reader = store.reader()
+    assert reader.curve(text) == [point(hostile)]
+    assert reader.latest([text]) == [latest(hostile)]
+    assert text in reader.search(text[0], 5)
+    assert reader.curve("u") == [point(event())]
+
+
+def test_ids_that_differ_behind_a_nul_are_two_users(store):
+    write(store, scored(event(user="a\0b"), event(user="a\0c"), event(user="a")))
+    assert [each.user_id for each in store.reader().latest(["a", "a\0c"])] == ["a", "a\0c"]
+    assert store.reader().summary().users == 3
+
+
+def test_a_curve_is_in_the_sequences_order(store):
+    """Time, then impression, click, paid search, conversion, then the signed key of the event."""
+    rng = random.Random(2)
+    world = [event(f"e{number}", number // 8, rng.choice(TYPES)) for number in range(64)]
+    shuffled = rng.sample(world, len(world))
+    write(store, scored(*shuffled[:30]), scored(*shuffled[30:]))
+    assert store.reader().curve("u") == [point(each) for each in in_order(*world)]
+
+
+def test_a_curve_holds_its_user_only(store):
+    write(store, scored(event(user="u"), event(user="u2"), event(user="U")))
+    assert store.reader().curve("u") == [point(event())]
+    assert store.reader().curve("nobody") == []
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "limit", "expected"),
+    [
+        (None, None, 2_000, range(10)),
+        (None, None, 3, range(7, 10)),
+        (3, 6, 2_000, range(3, 7)),
+        (3, 3, 9, [3]),
+        (3, None, 2_000, range(3, 10)),
+        (None, 3, 2_000, range(4)),
+        (None, 6, 2, [5, 6]),
+        (7, 6, 9, []),
+        (11, None, 9, []),
+        (None, None, 0, []),
+    ],
+)
+def test_a_curve_is_cut_to_its_times_and_its_newest_points(store, start, end, limit, expected):
+    """Both ends are part of it."""
+    write(store, scored(*[event(f"e{number}", number) for number in range(10)]))
+    start, end = (None if each is None else TIME + each for each in (start, end))
+    found = store.reader().curve("u", start, end, limit)
+    assert [each.event_time - TIME for each in found] == list(expected)
+
+
+@pytest.mark.parametrize("limit", range(9))
+def test_a_limit_amid_events_of_one_instant_keeps_the_last_in_the_sequences_order(store, limit):
+    """The conversion of an instant is newer than its impressions, whatever their keys are."""
+    world = in_order(*[event(f"e{number}", 0, TYPES[number % 4]) for number in range(8)])
+    write(store, scored(*world))
+    assert store.reader().curve("u", limit=limit) == [point(each) for each in world[len(world) - limit :]]
+
+
+def test_a_stale_row_changes_nothing(store):
+    newer, older = event("e", 0, "CN", campaign="b"), event("e", 0, "IM", campaign="a")
+    write(store, scored(newer, version=9, propensity=0.9, seen=4))
+    write(store, scored(older, version=8, propensity=0.1, seen=3, model_id="old"))
+    write(store, scored(older, version=8, propensity=0.1, seen=3, model_id="old", again=True))
+    assert store.reader().curve("u") == [point(newer, 0.9, 4)]
+    assert store.reader().latest(["u"]) == [latest(newer, 0.9, 4)]
+
+
+@pytest.mark.parametrize("flushes", [True, False])
+def test_an_equal_or_newer_row_replaces(store, flushes):
+    """An equal version is a retry, or the same row under another model."""
+    writer = store.writer()
+    first, second = event("e", 0, "IM", campaign="a"), event("e", 0, "CN", campaign="b")
+    for number, (each, version) in enumerate([(first, 5), (first, 5), (second, 6)]):
+        writer.write(scored(each, version=version, propensity=number / 10, seen=number, model_id=f"m{number}"))
+        if flushes:
+            writer.flush()
+            assert store.reader().curve("u") == [point(each, number / 10, number, f"m{number}")]
+    writer.flush()
+    assert store.reader().curve("u") == [point(second, 0.2, 2, "m2")]
+    assert store.reader().latest(["u"]) == [latest(second, 0.2, 2, "m2")]
+
+
+def test_the_winner_of_a_conflict_is_shown_whatever_its_version(store):
+    """A run died after it had shown the loser; the replay meets the winner first, at a smaller version."""
+    loser, winner = event("e", 10, "IM", campaign="a"), event("e", 10, "CN", campaign="b")
+    older = [event("f", 0), event("g", 1)]
+    died = Run(MODELS["seed"], 5).feed([*older, loser])
+    replay = Run(MODELS["seed"], 5).feed([winner], [loser], older)
+    write(store, *died.scored, *replay.scored)
+    (cell,) = (cell for key, cell in replay.table.rows.items() if key[1] == winner.timestamp)
+    assert store.reader().curve("u")[-1] == point(winner, cell.propensity, 3, "seed")
+
+
+def test_a_row_computed_again_changes_only_what_is_computed(store):
+    body = event("e", 0, "PS", state="CA", campaign="Spring", publisher="pub", product="Shoe", quantity=2, revenue=9.0)
+    write(store, scored(body, version=3))
+    bare = event("e", 0, "PS")  # what came with it has none of the body
+    write(store, scored(bare, version=4, propensity=0.75, seen=2, model_id="n", again=True))
+    assert store.reader().curve("u") == [point(body, 0.75, 2, "n")]
+    assert store.reader().latest(["u"]) == [latest(body, 0.75, 2, "n")]
+
+
+def test_a_row_computed_again_that_was_never_written_is_not_invented(store):
+    write(store, scored(event(), version=3, again=True))
+    assert store.reader().curve("u") == []
+
+
+def test_rows_of_one_flush_count_in_the_order_of_their_versions(store):
+    """A row and its later values may be held together."""
+    write(
+        store,
+        scored(event(), version=1, propensity=0.1),
+        scored(event(), version=3, propensity=0.3, again=True),
+        scored(event(), version=2, propensity=0.2, again=True),
+    )
+    assert store.reader().curve("u") == [point(event(), 0.3)]
+
+
+def test_where_a_user_stands_is_the_newest_event(store):
+    """An older event that comes later does not move it."""
+    old, new = event("a", 0, "IM"), event("b", 10, "CL")
+    write(store, scored(new, version=2_000, propensity=0.8), scored(old, version=1, propensity=0.2))
+    assert store.reader().latest(["u"]) == [latest(new, 0.8)]
+
+
+def test_where_the_given_users_stand_is_told_of_those_that_are_known(store):
+    write(store, scored(*[event(user=f"u{number}") for number in range(5)]))
+    found = store.reader().latest(["u3", "nobody", "u1", "u3"])
+    assert sorted(each.user_id for each in found) == ["u1", "u3"]
+    assert len(store.reader().latest([f"u{number}" for number in range(5_000)])) == 5
+
+
+def test_users_are_ranked_by_propensity_and_by_time(store):
+    world = [event(user=f"u{number}", time=number) for number in range(6)]
+    write(store, scored(*world, propensity=[0.3, 0.9, 0.1, 0.7, 0.2, 0.5]))
+    reader = store.reader()
+    assert [each.user_id for each in reader.most_likely(3)] == ["u1", "u3", "u5"]
+    assert [each.user_id for each in reader.most_recent(3)] == ["u5", "u4", "u3"]
+    assert len(reader.most_likely(100)) == len(reader.most_recent(100)) == 6
+    write(store, scored(event("x", 100, user="u1"), version=9, propensity=0.0))
+    assert reader.most_likely(1)[0].user_id == "u3"
+    assert reader.most_recent(1)[0].user_id == "u1"
+
+
+@pytest.mark.parametrize(
+    ("prefix", "expected"),
+    [
+        ("", ["A", "a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz", "b", "é", "🙂", "\U0010ffff"]),
+        ("a", ["a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz"]),
+        ("a%", ["a%b"]), ("a_", ["a_b"]), ("A", ["A"]), ("é", ["é"]), ("🙂", ["🙂"]), ("c", []), ("aaa", []),
+        ("a\U0010ffff", ["a\U0010ffff", "a\U0010ffffz"]),
+    ],
+)  # fmt: skip
+def test_a_search_finds_what_starts_with_the_prefix_in_order(store, prefix, expected):
+    """Letter by letter: no wildcards, no folding of case."""
+    ids = ["b", "a", "aa", "A", "a%b", "a_b", "é", "🙂", "a\U0010ffff", "a\U0010ffffz", "\U0010ffff"]
+    write(store, scored(*[event(user=each) for each in ids]))
+    assert store.reader().search(prefix, 50) == expected
+    assert store.reader().search(prefix, 2) == expected[:2]
+
+
+def letter(offset, source="events", partition=0, **fields):
+    values = {"reason": "undecodable", "detail": "why", "payload": b"\0\xff'"} | fields
+    return DeadLetter(source, partition, offset, **values)
+
+
+def test_dead_letters_are_kept_by_place_and_read_in_order(store):
+    writer = store.writer()
+    letters = [
+        letter(5),
+        letter(3, partition=1),
+        letter(2, source="conversions"),
+        letter(1, payload=b""),
+        letter(10),
+    ]
+    writer.write_dead_letters(letters[:2])
+    writer.write_dead_letters(letters[2:])
+    writer.flush()
+    expected = [letters[2], letters[3], letters[0], letters[4], letters[1]]
+    assert store.reader().dead_letters(50) == expected
+    assert store.reader().dead_letters(2) == expected[:2]
+    assert store.reader().summary() == Summary(0, None, 5)
+
+
+def test_a_dead_letter_again_is_one_dead_letter(store):
+    writer = store.writer()
+    for detail in ("first", "second"):
+        writer.write_dead_letters([letter(1, detail=detail)])
+        writer.flush()
+    assert store.reader().dead_letters(5) == [letter(1, detail="second")]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_a_dead_letter_may_hold_anything(store, text):
+    hostile = letter(2**62, source=text, detail=text, payload=text.encode() + b"\xff\0")
+    writer = store.writer()
+    writer.write_dead_letters([hostile])
+    writer.flush()
+    assert store.reader().dead_letters(5) == [hostile]
+
+
+def test_a_summary_counts_users_and_tells_the_newest_time(store):
+    write(store, scored(event("a", 5), event("b", 9), event(user="v", time=7)))
+    assert store.reader().summary() == Summary(2, TIME + 9, 0)
+
+
+def test_a_reader_sees_each_flush(store):
+    reader, writer = store.reader(), store.writer()
+    for number in range(3):
+        writer.write(scored(event(f"e{number}", number), version=number * 2_000))
+        writer.flush()
+        assert len(reader.curve("u")) == number + 1
+        assert reader.latest(["u"])[0].event_time == TIME + number
+
+
+def test_flushing_nothing_and_flushing_twice_are_harmless(store):
+    writer = store.writer()
+    writer.flush()
+    writer.write(scored(event()))
+    writer.flush()
+    writer.flush()
+    assert store.reader().curve("u") == [point(event())]
+
+
+def test_no_rows_are_no_rows(store):
+    write(store, scored())
+    assert store.reader().summary() == Summary(0, None, 0)
+
+
+def test_what_is_written_outlives_the_writer(store):
+    writer = store.writer()
+    writer.write(scored(event()))
+    writer.flush()
+    writer.close()
+    write(store, scored(event("f", 1), version=2_000))
+    assert len(store.reader().curve("u")) == 2
+
+
+def test_many_rows_are_written_without_being_asked_for(store):
+    """A backfill does not wait for its first epoch in memory."""
+    writer = store.writer()
+    rows = scored(*[event(f"e{number}", number) for number in range(5_000)], version=np.arange(5_000))
+    for _ in range(21):
+        writer.write(rows)
+    assert store.reader().summary().users == 1
+
+
+_worlds = itertools.count()
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(events, min_size=1, max_size=24), cuts, cuts, st.randoms(use_true_random=False))
+def test_a_store_keeps_the_rows_that_its_rules_keep(store, world, cut, other_cut, rng):
+    """Two runs over the same events in other orders, their writes mixed: as in the tests' table."""
+    user = f"{next(_worlds)}-"
+    world = [
+        event(each.event_id, each.timestamp - TIME, each.type, user + each.user_id, campaign=each.campaign,
+              publisher=each.publisher, revenue=each.revenue)
+        for each in within(world, 5, 5)
+    ]  # fmt: skip
+    one = Run(MODELS["rich"], 5).feed(*chunks(world, cut))
+    two = Run(MODELS["rich"], 5).feed(*chunks(rng.sample(world, len(world)), other_cut))
+    batches = [(run.scored[number], number) for run in (one, two) for number in range(len(run.scored))]
+    batches.sort(key=lambda item: item[1])
+    writer = store.writer()
+    for rows, _ in batches:
+        writer.write(rows)
+        if rng.random() < 0.5:
+            writer.flush()
+    writer.flush()
+    table, reader = Table(two.writes), store.reader()
+    for user_id in {each.user_id for each in world}:
+        found = {(user_id, each.event_time, each.event_key): each for each in reader.curve(user_id)}
+        cells = {key: cell for key, cell in table.rows.items() if key[0] == user_id}
+        assert found == {key: point(cell.event, cell.propensity, cell.seen, "rich") for key, cell in cells.items()}
+        (stands,) = reader.latest([user_id])
+        last = max(cells.values(), key=lambda cell: cell.seen)
+        assert stands == latest(last.event, last.propensity, last.seen, "rich")

@@ -1,0 +1,215 @@
+"""Settings: what is wrong is told in one line that names it, before anything starts."""
+
+import json
+import os
+import re
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from model.propensity import Model
+from settings import Settings, SettingsError, Source, Store, load_settings, setting_names, stop
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch):
+    for name in os.environ:
+        if name.upper().startswith("ADSTREAMS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Loads the settings of an environment in which only these are set; names without the prefix."""
+
+    def load(**given):
+        for name, value in given.items():
+            monkeypatch.setenv(f"ADSTREAMS_{name}", str(value))
+        return load_settings()
+
+    return load
+
+
+def test_everything_has_a_default(load):
+    settings = load()
+    assert (settings.source, settings.store) == (Source.SIMULATOR, Store.SQLITE)
+    assert (settings.simulator_users, settings.simulator_events, settings.simulator_seed) == (7_000, 0, 7)
+    assert (settings.simulator_rate, settings.simulator_start) == (200.0, date(2017, 6, 15))
+    assert settings.simulator_start_time == 1_497_484_800_000
+    assert settings.sqlite_path == Path("adstreams.db")
+    assert (settings.buckets, settings.sequence_length) == (64, 1_000)
+    assert settings.max_skew == timedelta(hours=1)
+    assert isinstance(settings.loaded_model, Model)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("SIMULATOR_USERS", "1", 1),
+        ("SIMULATOR_EVENTS", "20000", 20_000),
+        ("SIMULATOR_RATE", "0", 0.0),
+        ("SIMULATOR_RATE", "0.5", 0.5),
+        ("SIMULATOR_SEED", "4294967295", 2**32 - 1),
+        ("SIMULATOR_START", "2020-02-29", date(2020, 2, 29)),
+        ("SQLITE_PATH", "/tmp/x y.db", Path("/tmp/x y.db")),
+        ("BUCKETS", "1", 1),
+        ("BUCKETS", "4096", 4_096),
+        ("SEQUENCE_LENGTH", "100000", 100_000),
+        ("MAX_SKEW", "90s", timedelta(seconds=90)),
+        ("MAX_SKEW", "0s", timedelta(0)),
+        ("STORE", "sqlite", Store.SQLITE),
+        ("SOURCE", "simulator", Source.SIMULATOR),
+    ],
+)
+def test_a_setting_is_read(load, name, value, expected):
+    assert getattr(load(**{name: value}), name.lower()) == expected
+
+
+BAD = [
+    ("SOURCE", "kafak"),
+    ("SOURCE", ""),
+    ("STORE", "oracle"),
+    ("SIMULATOR_USERS", "0"),
+    ("SIMULATOR_USERS", "many"),
+    ("SIMULATOR_USERS", "1.5"),
+    ("SIMULATOR_USERS", "50000001"),
+    ("SIMULATOR_EVENTS", "-1"),
+    ("SIMULATOR_RATE", "-1"),
+    ("SIMULATOR_RATE", "nan"),
+    ("SIMULATOR_RATE", "inf"),
+    ("SIMULATOR_SEED", "-1"),
+    ("SIMULATOR_SEED", "4294967296"),
+    ("SIMULATOR_START", "yesterday"),
+    ("SIMULATOR_START", "2017-02-30"),
+    ("SIMULATOR_START", "1960-01-01"),
+    ("SIMULATOR_START", "2100-01-02"),
+    ("BUCKETS", "0"),
+    ("BUCKETS", "4097"),
+    ("BUCKETS", "a\nb"),
+    ("BUCKETS", ""),
+    ("SEQUENCE_LENGTH", "0"),
+    ("SEQUENCE_LENGTH", "100001"),
+    ("MAX_SKEW", "-1h"),
+    ("MAX_SKEW", "1 hour"),
+    ("MAX_SKEW", "3600"),
+    ("MAX_SKEW", ""),
+]
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_one_line_that_names_the_setting_and_the_value(load, name, value):
+    with pytest.raises(SettingsError) as error:
+        load(**{name: value})
+    assert str(error.value).startswith(f"ADSTREAMS_{name}: ")
+    assert repr(value) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("BUCKET", "BUCKETS"),
+        ("SQLITE_PAHT", "SQLITE_PATH"),
+        ("SIMULATOR_USER", "SIMULATOR_USERS"),
+        ("MODLE", "MODEL"),
+    ],
+)
+def test_a_misspelt_setting_is_refused_with_the_one_that_was_meant(load, name, meant):
+    with pytest.raises(SettingsError) as error:
+        load(**{name: "1"})
+    assert str(error.value) == f"ADSTREAMS_{name}: no such setting, did you mean ADSTREAMS_{meant}?"
+
+
+def test_a_setting_like_no_other_is_refused(load):
+    with pytest.raises(SettingsError, match=r"^ADSTREAMS_\?\?\?: no such setting"):
+        load(**{"???": "1"})
+
+
+def test_a_file_is_needed_to_read_a_file(load):
+    with pytest.raises(SettingsError, match=r"^ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file$"):
+        load(SOURCE="file")
+
+
+def test_a_file_that_is_not_there_is_named(load, tmp_path):
+    for path in (tmp_path / "log.csv", tmp_path):
+        with pytest.raises(SettingsError) as error:
+            load(SOURCE="file", FILE=path)
+        assert str(error.value) == f"ADSTREAMS_FILE: {path}: no such file"
+
+
+def test_a_file_that_is_there_is_taken(load, tmp_path):
+    path = tmp_path / "log.csv"
+    path.touch()
+    assert load(SOURCE="file", FILE=path).file == path
+
+
+def test_a_model_file_that_is_not_there_is_named(load, tmp_path):
+    with pytest.raises(SettingsError) as error:
+        load(MODEL=tmp_path / "none.json")
+    assert str(error.value) == f"ADSTREAMS_MODEL: {tmp_path / 'none.json'}: No such file or directory"
+
+
+@pytest.mark.parametrize(("text", "field"), [("{", "file"), ("{}", "id"), ('{"id": ""}', "id")])
+def test_a_model_file_that_is_no_model_is_named_with_its_field(load, tmp_path, text, field):
+    path = tmp_path / "model.json"
+    path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load(MODEL=path)
+    assert str(error.value).startswith(f"ADSTREAMS_MODEL: {path}: {field}: ")
+    assert "\n" not in str(error.value)
+
+
+def test_a_model_file_is_read_when_settings_are(load, tmp_path):
+    """A file that changes while the stream runs does not change the model."""
+    path = tmp_path / "model.json"
+    path.write_text((ROOT / "model" / "decay.json").read_text())
+    settings = load(MODEL=path)
+    path.write_text("{}")
+    assert settings.loaded_model.id == "decay"
+
+
+def test_settings_are_frozen(load):
+    with pytest.raises(ValidationError, match="frozen"):
+        load().buckets = 3
+
+
+def test_what_is_not_ours_is_not_looked_at(load, monkeypatch):
+    monkeypatch.setenv("OTHER_SETTING", "1")
+    monkeypatch.setenv("BUCKETS", "none")
+    assert load().buckets == 64
+
+
+def test_stopping_is_one_plain_line_and_exit_code_2(capsys):
+    with pytest.raises(SystemExit) as end:
+        stop(SettingsError("ADSTREAMS_BUCKETS: too few"))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == "ad-streams: ADSTREAMS_BUCKETS: too few\n"
+
+
+def default_of(name):
+    """A setting's default as the README writes it; nothing where there is none."""
+    field = Settings.model_fields[name.removeprefix("ADSTREAMS_").lower()]
+    if isinstance(field.default, Path) and field.default.is_absolute():
+        return str(field.default.relative_to(ROOT))
+    if isinstance(field.default, float):
+        return f"{field.default:g}"
+    return "" if field.default is None else str(field.default)
+
+
+@pytest.mark.parametrize("name", setting_names())
+def test_the_readme_documents_every_setting_with_its_default(name):
+    """On one line of a table: the name, then the default."""
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if f"`{name}`" in line]
+    assert lines, f"README.md says nothing of {name}"
+    plain = [re.sub(r"(?<=\d)[,_](?=\d{3})", "", line) for line in lines]
+    assert any(default_of(name) in line for line in plain), f"README.md does not tell the default of {name}"
+
+
+def test_every_setting_has_a_description():
+    for name, field in Settings.model_fields.items():
+        assert field.description, name
+        assert json.dumps(field.description)
