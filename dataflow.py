@@ -6,6 +6,7 @@ Run it with `python -m bytewax.run dataflow`; settings are environment variables
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,7 @@ from steps import ending
 from steps.buckets import bucket_splitter
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
+from steps.recovery import check_recovery, recovery_directory
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
@@ -94,6 +96,8 @@ def flow_of_environment() -> Dataflow:
         settings = load_settings()
         source = source_of(settings)
         SqliteWriter(settings.sqlite_path).close()
+        if directory := recovery_directory(sys.argv[1:]):
+            check_recovery(directory, settings)
     except (SettingsError, StoreError) as error:
         stop(error)
     ending.prepare()

@@ -19,8 +19,8 @@ class FileSource(FixedPartitionedSource[ColumnBatch, int]):
         self._path = path
 
     def list_parts(self) -> list[str]:
-        """One partition: rows of one file are in one order."""
-        return ["file"]
+        """One partition: rows of one file are in one order. Another file is another partition."""
+        return [str(self._path.absolute())]
 
     def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _FilePartition:
         """The rows after the last one that was read."""

@@ -34,8 +34,8 @@ class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
         self._seed, self._start_ms = seed, start_ms
 
     def list_parts(self) -> list[str]:
-        """One partition: the world is one."""
-        return ["simulator"]
+        """One partition: the world is one. Another world is another partition."""
+        return [f"users={self._users} seed={self._seed} start={self._start_ms}"]
 
     def build_part(self, step_id: str, for_part: str, resume_state: Place | None) -> _SimulatorPartition:
         """The stream, from where it stood."""

@@ -70,3 +70,36 @@ def test_a_file_is_read_on_where_it_was(tmp_path: Path) -> None:
     run = run_flow(recovery=recovery, **settings)
     assert f"{len(lines) - before:,} scored" in run.stderr
     assert count(store) == len(lines)
+
+
+@pytest.mark.parametrize("change", [{"buckets": 8}, {"sequence_length": 10}])
+def test_a_recovery_directory_keeps_what_its_state_depends_on(change: dict[str, int], tmp_path: Path) -> None:
+    """Other buckets or another sequence length are refused in one line; the same ones go on."""
+    recovery = make_recovery(tmp_path / "recovery")
+    settings = {"sqlite_path": tmp_path / "store.db", "simulator_events": 100, "simulator_rate": 0}
+    assert run_flow(recovery=recovery, **settings).returncode == 0
+    run = run_flow(recovery=recovery, **settings, **change)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert f"ADSTREAMS_{next(iter(change)).upper()}" in line
+    assert str(recovery) in line
+    assert run_flow(recovery=recovery, **settings).returncode == 0
+
+
+def test_another_file_is_read_from_its_start(tmp_path: Path) -> None:
+    """A recovery directory knows how far each log was read, and keeps the sequences of both."""
+    recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
+    for name in ("a", "b"):
+        lines = [f"{name}{number},u,{1_500_000_000_000 + number},IM\n" for number in range(10)]
+        (tmp_path / f"{name}.csv").write_text("event_id,user_id,timestamp,type\n" + "".join(lines))
+        run = run_flow(recovery=recovery, source="file", file=tmp_path / f"{name}.csv", sqlite_path=store)
+        assert "10 scored" in run.stderr, run.stderr
+    assert query(store, "SELECT max(seen) FROM propensity_by_user") == [(20,)]
+
+
+def test_a_directory_that_is_not_a_recovery_directory_is_told_in_one_line(tmp_path: Path) -> None:
+    """With the command that makes one."""
+    run = run_flow(recovery=tmp_path, sqlite_path=tmp_path / "store.db")
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "python -m bytewax.recovery" in line
