@@ -12,25 +12,25 @@ from schemas.log_files import LogFile, LogFileError
 from steps.ending import give_up, is_asked
 
 
-class FileSource(FixedPartitionedSource[ColumnBatch, int]):
+class FileSource(FixedPartitionedSource[ColumnBatch, dict[str, int]]):
     """The rows of a file, in order; a recovered flow goes on after the last row that it had."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
 
     def list_parts(self) -> list[str]:
-        """One partition: rows of one file are in one order. Another file is another partition."""
-        return [str(self._path.absolute())]
+        """One partition: rows of one file are in one order."""
+        return ["file"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: int | None) -> _FilePartition:
-        """The rows after the last one that was read."""
-        return _FilePartition(self._path, resume_state or 0)
+    def build_part(self, step_id: str, for_part: str, resume_state: dict[str, int] | None) -> _FilePartition:
+        """The rows after the last one that was read of this very file."""
+        return _FilePartition(self._path, resume_state or {})
 
 
-class _FilePartition(StatefulSourcePartition[ColumnBatch, int]):
-    def __init__(self, path: Path, last: int) -> None:
-        self._last = last
-        self._batches: Iterator[ColumnBatch] = LogFile(path).batches(after=last)
+class _FilePartition(StatefulSourcePartition[ColumnBatch, dict[str, int]]):
+    def __init__(self, path: Path, read: dict[str, int]) -> None:
+        self._name, self._read = str(path.absolute()), dict(read)
+        self._batches: Iterator[ColumnBatch] = LogFile(path).batches(after=read.get(self._name, 0))
 
     def next_batch(self) -> list[ColumnBatch]:
         if is_asked():
@@ -40,8 +40,8 @@ class _FilePartition(StatefulSourcePartition[ColumnBatch, int]):
         except LogFileError as error:
             give_up(error)
             raise StopIteration from None
-        self._last = batch.last
+        self._read[self._name] = batch.last
         return [batch]
 
-    def snapshot(self) -> int:
-        return self._last
+    def snapshot(self) -> dict[str, int]:
+        return dict(self._read)
