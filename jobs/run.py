@@ -38,7 +38,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, ask)
     flow = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
-    app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api"]
+    app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--warm"]
     app += ["--address", address, "--port", str(port)]
     for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
         app += ["--allow-websocket-origin", origin]

@@ -1,0 +1,80 @@
+"""`python -m jobs run`, which `make run` calls: the dataflow and the page, started and stopped together."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def answer(address: str) -> Any:
+    """The JSON at an address; None while nothing is there."""
+    try:
+        with urllib.request.urlopen(address, timeout=PATIENCE) as reply:
+            return json.load(reply)
+    except urllib.error.HTTPError as error:
+        with error:
+            return json.load(error)
+    except OSError:
+        return None
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_both_run_and_both_stop(how: signal.Signals, tmp_path: Path) -> None:
+    """Events reach the page's API; one signal stops all, with exit code 0; the next run goes on."""
+    port, store = free_port(), tmp_path / "store.db"
+    command = [sys.executable, "-m", "jobs", "run", "--port", str(port), "--recovery", str(tmp_path / "recovery")]
+    program = subprocess.Popen(
+        command, cwd=ROOT, env=environment(sqlite_path=store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    address = f"http://127.0.0.1:{port}/api"
+
+    def newest() -> int:
+        return int((answer(f"{address}/health") or {}).get("newest") or 0)
+
+    assert program.stdout is not None
+    assert any(f"http://localhost:{port}/app" in line for line in iter(program.stdout.readline, "")), "no address"
+    wait_for(lambda: newest() > 0, program)
+    first = newest()
+    wait_for(lambda: newest() > first, program)
+    ((user,),) = query(store, "SELECT user_id FROM latest_propensity LIMIT 1")
+    assert answer(f"{address}/users/{user}/propensity")["events"]
+    program.send_signal(how)
+    output, errors = program.communicate(timeout=PATIENCE)
+    assert program.returncode == 0, errors
+    assert output.rstrip().endswith("stopped")
+    assert "Traceback" not in errors
+    assert answer(f"{address}/health") is None
+
+
+def test_a_bad_setting_stops_before_anything_starts(tmp_path: Path) -> None:
+    """One plain line, exit code 2."""
+    run = subprocess.run(
+        [sys.executable, "-m", "jobs", "run", "--recovery", str(tmp_path / "recovery")],
+        cwd=ROOT,
+        env=environment(buckets=0),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "ADSTREAMS_BUCKETS" in line
+    assert not (tmp_path / "recovery").exists()
