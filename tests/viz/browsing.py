@@ -1,0 +1,145 @@
+"""A served page, and a Chromium that notes all that a page must not do."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, Dialog, Page
+
+from tests.viz.streams import DECAY, ROOT
+
+PATIENCE = 60.0
+FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+)  # fmt: skip
+
+
+def chromium() -> str | None:
+    """Where Chromium is."""
+    found = (shutil.which(name) for name in ("chromium", "chromium-browser", "google-chrome"))
+    return next((path for path in found if path), None)
+
+
+def serving(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    """A process that serves the page with these settings."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ADSTREAMS_")}
+    command = (sys.executable, "-m", "panel", "serve", "viz/app.py", "--address", "127.0.0.1", *arguments)
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port: int = server.getsockname()[1]
+    return port
+
+
+@contextmanager
+def served(store: Path, model: Path = DECAY) -> Iterator[str]:
+    """The address of a served page over a store."""
+    port = free_port()
+    process = serving(
+        "--plugins", "viz.api", "--warm", "--port", str(port),
+        ADSTREAMS_SQLITE_PATH=str(store), ADSTREAMS_MODEL=str(model),
+    )  # fmt: skip
+    try:
+        wait_for(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/api/health"))
+        if process.poll() is not None:
+            assert process.stdout is not None
+            raise AssertionError(f"the server ended: {process.stdout.read().decode()}")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Return once a condition holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.05)
+
+
+@contextmanager
+def visiting(browser: Browser, width: int = 1280, height: int = 800) -> Iterator[Page]:
+    """A browser page that fails if it asks another host for anything, logs an error or opens a dialog."""
+    problems: list[str] = []
+
+    def note_request(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob") and parts.hostname != "127.0.0.1":
+            problems.append(f"asked {url}")
+
+    def refuse(dialog: Dialog) -> None:
+        problems.append(f"dialog {dialog.message}")
+        dialog.dismiss()
+
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(PATIENCE * 1_000)
+    page.on("request", lambda request: note_request(request.url))
+    page.on("websocket", lambda connection: note_request(connection.url))
+    page.on("console", lambda said: problems.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", refuse)
+    try:
+        yield page
+    finally:
+        page.close()
+    assert not problems
+
+
+Drawn = dict[str, list[tuple[float, float]]]
+
+
+def drawn(page: Page) -> Drawn | None:
+    """What the chart holds by type of event, `curve` and `now`, in pixels of the page; None while there is none."""
+    result: Drawn | None = page.evaluate("""() => {
+      const models = window.Bokeh?.documents?.[0]?._all_models?.values() ?? []
+      const plot = [...models].find((model) => model.type == "Figure")
+      const view = plot && Bokeh.index.find_one(plot)
+      if (!view?.canvas_view) return null
+      const place = view.canvas_view.el.getBoundingClientRect()
+      const found = {"Impression": [], "Click": [], "Paid search": [], "Conversion": [], "curve": []}
+      for (const renderer of plot.renderers) {
+        const { name, data_source: { data } } = renderer
+        Array.from(data.time).forEach((time, at) => (found[data.type?.[at] ?? name] ??= []).push([
+          place.x + view.frame.x_scale.compute(time), place.y + view.frame.y_scale.compute(data.propensity[at]),
+        ]))
+      }
+      return found
+    }""")
+    return result
+
+
+def settled(page: Page, condition: Callable[[Drawn], bool]) -> Drawn:
+    """What the chart holds once a condition on it holds and nothing moves any more."""
+    found: list[Drawn | None] = [None]
+
+    def holds() -> bool:
+        page.wait_for_timeout(100)
+        found.append(drawn(page))
+        return found[-1] is not None and found[-1] == found[-2] and condition(found[-1])
+
+    wait_for(holds)
+    assert found[-1] is not None
+    return found[-1]

@@ -1,0 +1,31 @@
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from stores.sqlite import SqliteReader
+from tests.viz.streams import DECAY, Stream, load
+from viz.feed import Feed
+from viz.reading import Desk
+from viz.shared import Shared
+from viz.trace import Tracer
+
+
+@pytest.fixture
+def stream(tmp_path: Path) -> Iterator[Stream]:
+    stream = Stream(tmp_path / "store.db", load(DECAY))
+    yield stream
+    stream.close()
+
+
+@pytest.fixture
+def source(stream: Stream) -> Iterator[Shared]:
+    """A feed that polls when it is told to, and a desk."""
+
+    def open_reader() -> SqliteReader:
+        return SqliteReader(stream.path)
+
+    shared = Shared(Feed(open_reader, Tracer(stream.model, 1_000)), Desk(open_reader))
+    yield shared
+    shared.desk.close()
+    shared.feed.stop()

@@ -1,0 +1,139 @@
+import asyncio
+import json
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpserver import HTTPServer
+from tornado.testing import bind_unused_port
+from tornado.web import Application
+
+from stores.base import Reader, StoreError
+from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
+from viz.api import ROUTES
+from viz.reading import Desk
+from viz.shared import Shared
+
+
+def get(source: Shared, *paths: str) -> list[tuple[int, Any]]:
+    """Status and JSON of each path, asked of a real server."""
+
+    async def ask() -> list[HTTPResponse]:
+        server = HTTPServer(Application([(pattern, handler, {"source": source}) for pattern, handler in ROUTES]))
+        socket, port = bind_unused_port()
+        server.add_sockets([socket])
+        client = AsyncHTTPClient(force_instance=True)
+        try:
+            return [await client.fetch(f"http://127.0.0.1:{port}{path}", raise_error=False) for path in paths]
+        finally:
+            client.close()
+            server.stop()
+            await server.close_all_connections()
+
+    answers = asyncio.run(ask())
+    for answer in answers:
+        assert answer.headers["Content-Type"] == "application/json; charset=utf-8"
+        assert answer.headers["Cache-Control"] == "no-store"
+    return [(answer.code, json.loads(answer.body, parse_constant=_refuse)) for answer in answers]
+
+
+def _refuse(constant: str) -> None:
+    raise AssertionError(f"{constant} is not JSON")
+
+
+@pytest.fixture
+def ann(stream: Stream, source: Shared) -> Shared:
+    stream.send(*journey("ann", ["IM", "CL", "PS", "CN"]))
+    source.feed.poll()
+    return source
+
+
+def test_one_user(ann: Shared) -> None:
+    ((status, body),) = get(ann, "/api/users/ann/propensity")
+    last = START + 15 * HOUR
+    assert status == 200
+    assert (body["user_id"], body["model_id"], body["horizon"], body["now"]) == ("ann", "decay", "7d", last)
+    assert body["propensity_now"] == pytest.approx(body["events"][-1]["propensity"], abs=1e-12)
+    assert [event["event_type"] for event in body["events"]] == ["IM", "CL", "PS", "CN"]
+    conversion = body["events"][-1]
+    assert isinstance(conversion["event_key"], str)
+    assert {name: conversion[name] for name in ("product", "quantity", "revenue", "seen", "event_time")} == {
+        "product": "Shoes", "quantity": 2, "revenue": 159.5, "seen": 4, "event_time": last,
+    }  # fmt: skip
+    curve = dict(zip(body["curve"]["times"], body["curve"]["propensities"], strict=True))
+    for event in body["events"]:
+        assert curve[event["event_time"]] == pytest.approx(event["propensity"], abs=1e-12)
+    assert (body["truncated"], body["exact_from"]) == (False, START)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        f"from={START + HOUR}&to={START + 11 * HOUR}",
+        "from=2017-06-15T01:00:00Z&to=2017-06-15T11:00:00Z",
+        "from=2017-06-15T01:00&to=2017-06-15T13:00:00%2B02:00",
+        "from=2017-06-15T01:00&to=2017-06-15T13:00:00+02:00",
+    ],
+)
+def test_a_span_of_time(ann: Shared, query: str) -> None:
+    ((status, body),) = get(ann, f"/api/users/ann/propensity?{query}")
+    assert status == 200
+    assert [event["event_type"] for event in body["events"]] == ["CL", "PS"]
+    assert body["curve"]["times"][0] == START + HOUR
+    assert body["curve"]["times"][-1] == START + 11 * HOUR
+
+
+def test_a_span_without_events_still_has_the_curve(ann: Shared) -> None:
+    ((status, body),) = get(ann, f"/api/users/ann/propensity?from={START + HOUR}&to={START + 2 * HOUR}")
+    assert (status, body["events"]) == (200, [])
+    assert len(body["curve"]["times"]) > 100
+    ((status, body),) = get(ann, f"/api/users/ann/propensity?from={START + 90 * DAY}")
+    assert (status, body["events"], body["curve"]) == (200, [], {"times": [], "propensities": []})
+
+
+@pytest.mark.parametrize("user", [*HOSTILE, "a/b", "..x", "100%", "%41"])
+def test_ids_are_percent_encoded(stream: Stream, source: Shared, user: str) -> None:
+    stream.send(*journey(user, ["CL"], campaign=user))
+    ((status, body),) = get(source, f"/api/users/{quote(user, safe='')}/propensity")
+    assert (status, body["user_id"], body["events"][0]["campaign"]) == (200, user, user)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "parameter"),
+    [
+        ("/api/users/eve/propensity", 404, None),
+        ("/api/users/a%FF/propensity", 400, "user_id"),
+        ("/api/users/ann/propensity?from=yesterday", 400, "from"),
+        ("/api/users/ann/propensity?to=", 400, "to"),
+        ("/api/users/ann/propensity?to=1e3", 400, "to"),
+        ("/api/users/ann/propensity?to=99999999999999999999", 400, "to"),
+        ("/api/users/ann/propensity?to=1&to=2", 400, "to"),
+        ("/api/users/ann/propensity?from=2&to=1", 400, "from"),
+        ("/api/users/ann/propensity?form=1", 400, "form"),
+        ("/api/users/ann/propensity?from=%FF", 400, "from"),
+        ("/api/users//propensity", 404, None),
+        ("/api/nothing", 404, None),
+        ("/api", 404, None),
+    ],
+)
+def test_refusals_name_what_is_wrong(ann: Shared, path: str, status: int, parameter: str | None) -> None:
+    ((answered, body),) = get(ann, path)
+    assert (answered, body.get("parameter")) == (status, parameter)
+    assert body["error"]
+
+
+def test_health(stream: Stream, source: Shared) -> None:
+    assert get(source, "/api/health") == [(200, {"status": "ok", "newest": None})]
+    stream.send(*journey("ann", ["IM"]))
+    assert get(source, "/api/health") == [(200, {"status": "ok", "newest": START})]
+
+
+def test_health_of_a_store_that_cannot_be_read(source: Shared) -> None:
+    def broken() -> Reader:
+        raise StoreError("the disk is gone")
+
+    desk = Desk(broken)
+    ((status, body),) = get(Shared(source.feed, desk), "/api/health")
+    assert (status, body) == (503, {"status": "unavailable", "problem": "the disk is gone"})
+    desk.close()

@@ -1,0 +1,235 @@
+"""The page in Chromium, served as people serve it."""
+
+import os
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from schemas.events import Event
+from stores.sqlite import SqliteReader
+from tests.viz.browsing import FLAGS, chromium, free_port, served, serving, settled, visiting
+from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load
+from viz.links import write_query
+from viz.look import MARKS, USER_COLOURS
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        message = "NO CHROMIUM: the page is not tested in a browser"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def live(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stream]]:
+    """A served page over a store with nine simulated days, hostile users, and three made journeys."""
+    stream = Stream(tmp_path_factory.mktemp("live") / "store.db", load(DECAY))
+    stream.simulate(9 * DAY, users=400)
+    for text in HOSTILE:
+        stream.send(*journey(text, ["IM", "CL", "CN"], START + 8 * DAY, 4 * HOUR, campaign=text, publisher=text))
+    for user in ("ann", "anna", "bob"):
+        stream.send(*journey(user, ["IM", "CL", "IM", "PS", "CN"], START + 7 * DAY, 9 * HOUR))
+    with served(stream.path) as address:
+        yield address, stream
+    stream.close()
+
+
+def choice(address: str, *users: str, window: str = "auto") -> str:
+    return f"{address}/app{write_query(users, window)}"
+
+
+def colours(page: Page) -> set[tuple[int, ...]]:
+    """The colours that are seen in the chart."""
+    image = Image.open(BytesIO(page.locator(".plot").screenshot())).convert("RGB")
+    return {colour for _, colour in image.getcolors(2**24) or []}  # type: ignore[misc]
+
+
+def eventful(stream: Stream) -> list[str]:
+    """Three of the likeliest users, with the most events that are not impressions."""
+    reader = SqliteReader(stream.path)
+    users = [latest.user_id for latest in reader.most_likely(40)]
+    users.sort(key=lambda user: -sum(point.event_type != "IM" for point in reader.curve(user)))
+    reader.close()
+    return users[:3]
+
+
+def rgb(colour: str) -> tuple[int, ...]:
+    return tuple(bytes.fromhex(colour.removeprefix("#")))
+
+
+def test_curves_and_markers_are_seen(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, _ = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "ann", "bob"))
+        found = settled(page, lambda drawn: len(drawn["Conversion"]) == 2)
+        assert [len(found[kind]) for kind in ("Impression", "Click", "Paid search")] == [4, 2, 2]
+        assert len(found["curve"]) > 900
+        seen = colours(page)
+        for colour in (*USER_COLOURS[:1], *(mark.colour for mark in MARKS.values())):
+            assert rgb(colour) in seen
+        for kind in ("Impression", "Click", "Paid search", "Conversion"):
+            expect(page.locator(".legend").get_by_text(kind)).to_be_visible()
+
+
+def test_hovering_tells_about_an_event(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, _ = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "bob", window="all"))
+        ((x, y),) = settled(page, lambda drawn: len(drawn["Conversion"]) == 1)["Conversion"]
+        page.mouse.move(x, y)
+        told = page.locator(".bk-Tooltip")
+        for text in ("Conversion", "bob", "Spring", "Daily Ledger", "Shoes", "$159.50 for 2", "Propensity after it"):
+            expect(told).to_contain_text(text)
+
+
+def test_a_new_event_appears_without_a_reload(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, stream = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "anna"))
+        settled(page, lambda drawn: len(drawn["Click"]) == 1)
+        expect(page.locator(".chip")).to_have_count(1)
+        before = page.locator(".chip b").inner_text()
+        stream.send(Event("new", "anna", START + 9 * DAY + HOUR, "CL", campaign="Spring"))
+        settled(page, lambda drawn: len(drawn["Click"]) == 2)
+        expect(page.locator(".chip b")).not_to_have_text(before)
+
+
+def test_finding_adding_and_removing_users(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, _ = live
+    with visiting(browser) as page:
+        page.goto(choice(address))
+        expect(page.get_by_text("Nobody is shown")).to_be_visible()
+        box = page.get_by_label("Find a user by id")
+        box.press_sequentially("an")
+        expect(page.locator(".found button")).to_have_text(["ann", "anna"])
+        name = page.locator(".found .name").first.bounding_box()
+        assert name is not None
+        assert name["width"] > 25
+        page.locator(".found button").first.click()
+        expect(page.locator(".chip .name")).to_have_text(["ann"])
+        expect(box).to_have_value("")
+        box.fill("bob")
+        box.press("Enter")
+        expect(page.locator(".chip .name")).to_have_text(["ann", "bob"])
+        box.fill("nobody at all")
+        box.press("Enter")
+        expect(page.get_by_text("There is no user “nobody at all” in the store.")).to_be_visible()
+        page.wait_for_url("**/app?users=ann,bob&window=auto")
+        page.locator(".lists .row").first.click()
+        expect(page.locator(".chip")).to_have_count(3)
+        page.get_by_label("Remove ann", exact=True).click()
+        expect(page.locator(".chip")).to_have_count(2)
+        page.reload()
+        expect(page.locator(".chip .name").first).to_have_text("bob")
+
+
+def test_zooming_pauses_and_live_goes_on(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, _ = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "ann"))
+        settled(page, lambda drawn: len(drawn["Conversion"]) == 1)
+        page.mouse.move(700, 400)
+        page.mouse.down()
+        page.mouse.move(900, 420, steps=4)
+        page.mouse.up()
+        expect(page.get_by_role("button", name="Paused")).to_be_visible()
+        page.get_by_role("button", name="Paused").click()
+        expect(page.get_by_role("button", name="Live")).to_be_visible()
+
+
+def test_hostile_texts_stay_texts(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, _ = live
+    with visiting(browser) as page:
+        page.goto(choice(address, *HOSTILE))
+        stars = settled(page, lambda drawn: len(drawn["Conversion"]) == len(HOSTILE))["Conversion"]
+        expect(page.locator(".chip .name").first).to_have_text(HOSTILE[0])
+        page.get_by_label("Find a user by id").press_sequentially("<img")
+        expect(page.locator(".found .name")).to_have_text(HOSTILE[0])
+        page.get_by_role("button", name="Most recent").click()
+        page.mouse.move(*stars[0])
+        expect(page.locator(".bk-Tooltip")).to_contain_text(f"Campaign: {HOSTILE[0]}")
+        for x, y in stars:
+            page.mouse.move(x, y)
+        page.get_by_label("Find a user by id").fill("<b>no</b>")
+        page.get_by_label("Find a user by id").press("Enter")
+        expect(page.get_by_text("“<b>no</b>”")).to_be_visible()
+        assert page.locator("img, b:has-text('no'), mjx-container").count() == 0
+        page.reload()
+        expect(page.locator(".chip")).to_have_count(len(HOSTILE))
+        assert "not in the store" not in page.locator(".chips").inner_text()
+
+
+def test_an_empty_store_says_how_to_fill_it_and_comes_alive(browser: Browser, tmp_path: Path) -> None:
+    path = tmp_path / "empty.db"
+    with served(path) as address, visiting(browser) as page:
+        page.goto(f"{address}/app")
+        expect(page.get_by_text("Waiting for the first event")).to_be_visible()
+        expect(page.get_by_text("make run")).to_be_visible()
+        message, chart = page.locator(".message").bounding_box(), page.locator(".plot").bounding_box()
+        assert message == chart
+        stream = Stream(path, load(DECAY))
+        stream.send(*journey("ann", ["IM", "CL"]))
+        expect(page.locator(".chip .name")).to_have_text(["ann"])
+        expect(page.get_by_text("Waiting for the first event")).to_be_hidden()
+        settled(page, lambda drawn: len(drawn["Click"]) == 1)
+        stream.close()
+
+
+def test_a_narrow_screen_shows_everything(browser: Browser, live: tuple[str, Stream], tmp_path: Path) -> None:
+    address, _ = live
+    with visiting(browser, 390, 844) as page:
+        page.goto(choice(address, "ann", "bob"))
+        settled(page, lambda drawn: len(drawn["Conversion"]) == 2)
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        chart = page.locator(".plot").bounding_box()
+        assert chart is not None
+        assert chart["width"] > 300
+        right = chart["x"] + chart["width"]
+        settled(page, lambda drawn: all(x < right - 60 for x, _ in drawn["now"]))
+        page.screenshot(path=tmp_path / "narrow.png", full_page=True)
+
+
+def test_the_picture_of_the_readme(browser: Browser, tmp_path: Path) -> None:
+    """Set PICTURE to make docs/page.png anew, from a larger and moving stream."""
+    wanted = bool(os.environ.get("PICTURE"))
+    target = ROOT / "docs" / "page.png" if wanted else tmp_path / "page.png"
+    stream = Stream(tmp_path / "store.db", load(DECAY))
+    stream.simulate(7 * DAY, users=3_000 if wanted else 200)
+    with served(stream.path) as address, visiting(browser) as page:
+        page.goto(choice(address, *eventful(stream)))
+        expect(page.locator(".chip")).to_have_count(3)
+        for _ in range(8 if wanted else 0):
+            stream.simulate(20 * MINUTE)
+            page.wait_for_timeout(1_000)
+        settled(page, lambda drawn: len(drawn["curve"]) > 1_000)
+        target.parent.mkdir(exist_ok=True)
+        page.screenshot(path=target)
+    stream.close()
+    with Image.open(target) as picture:
+        assert picture.size == (1280, 800)
+
+
+@pytest.mark.parametrize(
+    ("settings", "line"),
+    [
+        ({"ADSTREAMS_MODLE": "x"}, "ad-streams: ADSTREAMS_MODLE: no such setting, did you mean ADSTREAMS_MODEL?\n"),
+        ({"ADSTREAMS_SQLITE_PATH": str(ROOT / "model" / "seed.json")}, "ad-streams: SQLite file "),
+    ],
+)  # fmt: skip
+def test_what_cannot_work_ends_in_one_plain_line(settings: dict[str, str], line: str) -> None:
+    process = serving("--warm", "--port", str(free_port()), **settings)
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert said.decode().startswith(line)
+    assert said.count(b"\n") == 1

@@ -1,0 +1,80 @@
+from pathlib import Path
+
+from schemas.events import Event
+from stores.base import Reader, StoreError
+from stores.sqlite import SqliteReader
+from tests.viz.streams import DECAY, HOUR, START, Stream, journey, load
+from viz.feed import Feed
+from viz.shared import Shared
+from viz.trace import Tracer
+
+
+def test_an_empty_store_is_a_snapshot_too(source: Shared) -> None:
+    source.feed.poll()
+    assert (source.feed.snapshot.newest, source.feed.now, source.feed.snapshot.problem) == (None, None, "")
+
+
+def test_only_followed_users_are_read(stream: Stream, source: Shared) -> None:
+    stream.send(*journey("ann", ["IM"]), *journey("bob", ["IM"]))
+    source.feed.follow("one page", ("ann", "nobody"))
+    source.feed.poll()
+    assert set(source.feed.snapshot.traces) == {"ann"}
+    source.feed.follow("another", ("bob",))
+    source.feed.leave("one page")
+    source.feed.poll()
+    assert set(source.feed.snapshot.traces) == {"bob"}
+
+
+def test_a_trace_stays_the_same_object_until_its_user_has_news(stream: Stream, source: Shared) -> None:
+    stream.send(*journey("ann", ["IM"]))
+    source.feed.follow("page", ("ann",))
+    source.feed.poll()
+    first = source.feed.snapshot.traces["ann"]
+    source.feed.poll()
+    assert source.feed.snapshot.traces["ann"] is first
+    stream.send(Event("late", "ann", START - HOUR, "PS"))
+    source.feed.poll()
+    late = source.feed.snapshot.traces["ann"]
+    assert [point.event_id for point in late.points] == ["late", "ann-0"]
+    assert late.points[1].propensity > first.points[0].propensity
+
+
+def test_lists_rank_by_the_propensity_of_now(stream: Stream, source: Shared) -> None:
+    """Who was likeliest after an event of long ago is not likeliest now."""
+    stream.send(*journey("faded", ["PS"] * 4, START - 100 * 24 * HOUR))
+    stream.send(*journey("fresh", ["CL"], START))
+    source.feed.poll()
+    snapshot = source.feed.snapshot
+    assert [standing.user_id for standing in snapshot.likely] == ["fresh", "faded"]
+    assert [standing.user_id for standing in snapshot.recent] == ["fresh", "faded"]
+
+
+def test_a_store_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
+    stream = Stream(tmp_path / "store.db", load(DECAY))
+    stream.send(*journey("ann", ["IM"]))
+    broken = [True]
+
+    def open_reader() -> Reader:
+        if broken[0]:
+            raise StoreError("no such store")
+        return SqliteReader(stream.path)
+
+    feed = Feed(open_reader, Tracer(stream.model, 1_000))
+    feed.poll()
+    assert feed.snapshot.problem == "no such store"
+    broken[0] = False
+    feed.poll()
+    assert (feed.snapshot.problem, feed.snapshot.newest) == ("", START)
+    feed.stop()
+    stream.close()
+
+
+def test_it_polls_by_itself_once_started_and_at_once_for_a_new_user(stream: Stream, source: Shared) -> None:
+    source.feed.start()
+    stream.send(*journey("ann", ["IM"]))
+    source.feed.follow("page", ("ann",))
+    for _ in range(1_000):
+        if "ann" in source.feed.snapshot.traces:
+            break
+        source.feed._stopped.wait(0.02)
+    assert "ann" in source.feed.snapshot.traces

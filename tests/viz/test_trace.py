@@ -1,0 +1,147 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from model.curve import Curve
+from schemas.events import TYPES, Event
+from stores.base import Point
+from stores.sqlite import SqliteReader
+from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
+from viz.trace import Trace, Tracer
+
+
+def stored(stream: Stream, user: str, limit: int = 2_000) -> list[Point]:
+    reader = SqliteReader(stream.path)
+    try:
+        return reader.curve(user, limit=limit)
+    finally:
+        reader.close()
+
+
+@pytest.fixture(params=[SEED, DECAY], ids=["seed", "decay"])
+def simulated(request: pytest.FixtureRequest, tmp_path: Path) -> Stream:
+    stream = Stream(tmp_path / "simulated.db", load(request.param))
+    stream.simulate(20 * DAY, users=40)
+    stream.close()
+    return stream
+
+
+def test_the_curve_is_the_stored_propensity_at_every_event(simulated: Stream) -> None:
+    tracer = Tracer(simulated.model, 1_000)
+    compared = 0
+    for number in range(40):
+        trace = tracer.trace(stored(simulated, f"user-{number:07d}"))
+        for earlier, point in zip(trace.points, (*trace.points[1:], None), strict=True):
+            if point is None or point.event_time != earlier.event_time:  # the last of its instant
+                assert tracer.at(trace, earlier.event_time) == pytest.approx(earlier.propensity, abs=1e-12)
+                compared += 1
+    assert compared > 1_000
+
+
+def test_the_line_is_the_model_at_every_time_of_its_grid(simulated: Stream) -> None:
+    tracer = Tracer(simulated.model, 1_000)
+    trace = tracer.trace(stored(simulated, "user-0000003"))
+    line = tracer.line(trace, START, START + 25 * DAY)
+    assert len(line.times) > 480
+    assert (np.diff(line.times) > 0).all()
+    exact = Curve(simulated.model).propensity(trace.sequence, line.times)
+    np.testing.assert_array_equal(line.propensities, exact)
+    one_by_one = [tracer.at(trace, int(time)) or 0.0 for time in line.times]
+    np.testing.assert_allclose(line.propensities, one_by_one, rtol=0, atol=1e-12)
+
+
+def test_jumps_are_upright(stream: Stream) -> None:
+    """A line has the millisecond before each event and the event's own, however wide the window is."""
+    stream.send(*journey("ann", ["IM", "CL", "PS", "CN"]))
+    tracer = Tracer(stream.model, 1_000)
+    trace = tracer.trace(stored(stream, "ann"))
+    times = set(tracer.line(trace, START - DAY, START + 300 * DAY).times.tolist())
+    for point in trace.points:
+        assert {point.event_time - 1, point.event_time} <= times
+
+
+def test_an_event_leaves_its_window_upright(tmp_path: Path) -> None:
+    stream = Stream(tmp_path / "store.db", load(SEED))
+    stream.send(*journey("ann", ["PS"]))
+    tracer = Tracer(stream.model, 1_000)
+    line = tracer.line(tracer.trace(stored(stream, "ann")), START, START + 40 * DAY)
+    at = dict(zip(line.times.tolist(), line.propensities.tolist(), strict=True))
+    assert at[START + 2 * DAY] > at[START + 2 * DAY + 1]
+    assert len(set(at.values())) == 2
+    stream.close()
+
+
+def test_the_line_starts_right_before_the_first_event_and_ends_now(stream: Stream) -> None:
+    stream.send(*journey("ann", ["IM", "CL"]))
+    tracer = Tracer(stream.model, 1_000)
+    trace = tracer.trace(stored(stream, "ann"))
+    line = tracer.line(trace, 0, START + DAY)
+    assert (line.times[0], line.times[-1]) == (START - 1, START + DAY)
+    assert not len(tracer.line(trace, 0, START - 2).times)
+
+
+def test_changes_are_against_the_moment_before(stream: Stream) -> None:
+    stream.send(*journey("ann", ["IM", "CL", "PS", "CN"]))
+    tracer = Tracer(stream.model, 1_000)
+    trace = tracer.trace(stored(stream, "ann"))
+    for change, point in zip(tracer.changes(trace), trace.points, strict=True):
+        before = tracer.at(trace, point.event_time - 1)
+        assert before is not None
+        assert change == pytest.approx(point.propensity - before, abs=1e-12)
+
+
+def test_events_of_one_instant_change_it_one_after_another(stream: Stream) -> None:
+    stream.send(*(Event(f"e{number}", "ann", START, kind) for number, kind in enumerate(TYPES)))
+    tracer = Tracer(stream.model, 1_000)
+    trace = tracer.trace(stored(stream, "ann"))
+    baseline = tracer.at(trace, START - 1)
+    assert baseline is not None
+    assert [point.event_type for point in trace.points] == list(TYPES)
+    assert tracer.changes(trace).sum() == pytest.approx(trace.points[-1].propensity - baseline, abs=1e-12)
+
+
+class TestCutOff:
+    """A user with more events than are loaded: the curve starts where all events that count are known."""
+
+    LENGTH, EVENTS = 10, 50
+
+    @pytest.fixture
+    def points(self, tmp_path: Path) -> list[Point]:
+        stream = Stream(tmp_path / "long.db", load(DECAY), self.LENGTH)
+        for event in journey("ann", ["IM", "CL", "IM", "PS", "CN"] * (self.EVENTS // 5), gap=HOUR):
+            stream.send(event)
+        stream.close()
+        return stored(stream, "ann", limit=2 * self.LENGTH)
+
+    def test_it_starts_at_the_last_of_the_first_events_that_count(self, points: list[Point]) -> None:
+        trace = Trace.of(points, self.LENGTH)
+        assert trace.sequence.before == self.EVENTS - 2 * self.LENGTH
+        assert trace.exact_from == points[self.LENGTH - 1].event_time
+
+    def test_it_is_exact_from_there(self, points: list[Point]) -> None:
+        tracer = Tracer(load(DECAY), self.LENGTH)
+        trace = tracer.trace(points)
+        for point in points[self.LENGTH - 1 :]:
+            assert tracer.at(trace, point.event_time) == pytest.approx(point.propensity, abs=1e-12)
+        assert tracer.at(trace, points[self.LENGTH - 1].event_time - 1) is None
+        assert tracer.line(trace, 0, points[-1].event_time).times[0] == trace.exact_from
+
+    def test_changes_before_that_are_not_known(self, points: list[Point]) -> None:
+        changes = Tracer(load(DECAY), self.LENGTH).changes(Trace.of(points, self.LENGTH))
+        assert np.isnan(changes).tolist() == [True] * self.LENGTH + [False] * self.LENGTH
+
+    def test_too_few_events_have_no_curve(self, points: list[Point]) -> None:
+        tracer = Tracer(load(DECAY), self.LENGTH)
+        trace = tracer.trace(points[-3:])
+        assert trace.exact_from is None
+        assert tracer.at(trace, points[-1].event_time) is None
+        assert not len(tracer.line(trace, 0, points[-1].event_time).times)
+
+    def test_cutting_later_events_off_keeps_what_is_exact(self, points: list[Point]) -> None:
+        tracer = Tracer(load(DECAY), self.LENGTH)
+        trace = tracer.trace(points)
+        time = points[15].event_time
+        assert tracer.at(trace.until(time), time) == tracer.at(trace, time)
+        assert trace.until(points[-1].event_time) is trace
+        assert trace.until(points[3].event_time).exact_from is None

@@ -1,0 +1,1 @@
+"""The page that streams propensity curves, and the HTTP API beside it."""

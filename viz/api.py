@@ -1,0 +1,161 @@
+"""The HTTP API: `panel serve viz/app.py --plugins viz.api` serves it beside the page.
+
+`GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve.
+`GET /api/health` tells whether the store can be read.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from tornado.web import HTTPError, RequestHandler
+
+from model.durations import write_duration
+from stores.base import Point, Reader
+from viz.shared import Shared, shared
+from viz.trace import Tracer
+
+EVENTS = 10_000
+"""The most events in one answer."""
+
+
+class RefusedError(HTTPError):
+    """A request that is not answered; the message is for the person who sent it."""
+
+    def __init__(self, status: int, message: str, parameter: str | None = None) -> None:
+        super().__init__(status, reason=None)
+        self.body = {"error": message} | ({} if parameter is None else {"parameter": parameter})
+
+
+class _Handler(RequestHandler):
+    def initialize(self, source: Shared | None = None) -> None:
+        self._given = source
+
+    @property
+    def source(self) -> Shared:
+        return self._given or shared()
+
+    def set_default_headers(self) -> None:
+        self.set_header("Content-Type", "application/json; charset=utf-8")
+        self.set_header("Cache-Control", "no-store")
+        self.set_header("X-Content-Type-Options", "nosniff")
+
+    def answer(self, body: dict[str, Any], status: int = 200) -> None:
+        self.set_status(status)
+        self.finish(json.dumps(body, allow_nan=False))
+
+    def decode_argument(self, value: bytes, name: str | None = None) -> str:
+        try:
+            return value.decode()
+        except UnicodeDecodeError:
+            raise RefusedError(400, "expected percent-encoded UTF-8", name or "user_id") from None
+
+    def write_error(self, status_code: int, **about: Any) -> None:
+        error = about.get("exc_info", (None, None))[1]
+        self.finish(json.dumps(error.body if isinstance(error, RefusedError) else {"error": self._reason}))
+
+
+class PropensityHandler(_Handler):
+    """One user's events, their curve, and their propensity now."""
+
+    async def get(self, user: str) -> None:
+        """Answer with the events and the curve between `from` and `to`."""
+        times = self._times()
+        tracer, now = self.source.feed.tracer, self.source.feed.now
+        body = await self.source.desk.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
+        if body is None:
+            raise RefusedError(404, "no event of this user is stored")
+        self.answer(body)
+
+    def _times(self) -> tuple[int | None, int | None]:
+        for name in self.request.query_arguments:
+            if name not in ("from", "to"):
+                raise RefusedError(400, f"no such parameter, expected from or to, got {name!r}", name)
+        start, end = (_time(name, self.get_query_arguments(name)) for name in ("from", "to"))
+        if start is not None and end is not None and start > end:
+            raise RefusedError(400, "must not be later than to", "from")
+        return start, end
+
+
+class HealthHandler(_Handler):
+    """Whether the store can be read."""
+
+    async def get(self) -> None:
+        """200 with the newest event time, or 503 with what is wrong."""
+        try:
+            newest = await self.source.desk.ask(lambda reader: reader.most_recent(1))
+        except Exception as error:  # whatever a store's driver raises
+            self.answer({"status": "unavailable", "problem": str(error)}, 503)
+            return
+        self.answer({"status": "ok", "newest": newest[0].event_time if newest else None})
+
+
+class NotFoundHandler(_Handler):
+    """Any other path under /api/."""
+
+    def prepare(self) -> None:
+        """Refuse."""
+        raise RefusedError(404, "no such resource, expected /api/users/{user_id}/propensity or /api/health")
+
+
+def read_propensity(
+    reader: Reader, tracer: Tracer, user: str, now: int | None, start: int | None, end: int | None
+) -> dict[str, Any] | None:
+    """The answer about one user, None where the store has no event of them. Times are in ms since 1970."""
+    newest = reader.curve(user, limit=2 * tracer.length)
+    if not newest:
+        return None
+    now = max(now or 0, newest[-1].event_time)
+    last = now if end is None else min(end, now)
+    whole = tracer.trace(newest)
+    drawn = whole if end is None else tracer.trace(reader.curve(user, end=end, limit=2 * tracer.length))
+    events = reader.curve(user, start, end, EVENTS)
+    first = start if start is not None else events[0].event_time if events else last
+    line = tracer.line(drawn, first, last)
+    return {
+        "user_id": user,
+        "model_id": tracer.model.id,
+        "horizon": write_duration(tracer.model.horizon),
+        "now": now,
+        "propensity_now": tracer.at(whole, now),
+        "events": [_event(point) for point in events],
+        "truncated": len(events) == EVENTS,
+        "curve": {"times": line.times.tolist(), "propensities": line.propensities.tolist()},
+        "exact_from": drawn.exact_from,
+    }
+
+
+def _event(point: Point) -> dict[str, Any]:
+    return asdict(point) | {"event_key": str(point.event_key)}
+
+
+def _time(name: str, given: list[str]) -> int | None:
+    """A time in ms from ms since 1970 or ISO 8601, in UTC where it names no zone."""
+    if not given:
+        return None
+    try:
+        (text,) = given
+        time = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else _iso(text)
+    except (ValueError, OverflowError):
+        expected = "expected ms since 1970 or an ISO 8601 time"
+        raise RefusedError(400, f"{expected}, got {', '.join(given)!r}", name) from None
+    return time
+
+
+def _iso(text: str) -> int:
+    date, space, zone = text.rpartition(" ")
+    if space and "T" in date:  # a plus sign that was not percent-encoded
+        text = f"{date}+{zone}"
+    time = datetime.fromisoformat(text)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000)
+
+
+ROUTES = [
+    (r"/api/users/([^/]+)/propensity", PropensityHandler),
+    (r"/api/health", HealthHandler),
+    (r"/api(?:/.*)?", NotFoundHandler),
+]

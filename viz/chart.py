@@ -1,0 +1,181 @@
+"""The chart: a curve for each chosen user, a marker for every event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import panel as pn
+from bokeh.core.property.descriptors import UnsetValueError
+from bokeh.events import RangesUpdate
+from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
+from bokeh.models.annotations import BoxAnnotation, Span
+
+from schemas.events import MISSING, TYPES
+from stores.base import Point
+from viz import look
+from viz.drawing import add_curves, add_ends, add_events, add_now, empty_figure
+from viz.trace import Trace, Tracer
+from viz.words import TYPE_NAMES, moment, percent, points, visible
+
+HOUR = 3_600_000
+WINDOWS: dict[str, tuple[str, int | None]] = {
+    "auto": ("Auto", None),
+    "1d": ("Day", 24 * HOUR),
+    "1w": ("Week", 168 * HOUR),
+    "1m": ("Month", 720 * HOUR),
+    "all": ("All", None),
+}
+"""The visible windows by their name in the page's address: title, and width in ms where it is fixed."""
+SHORTEST, LONGEST = 6 * HOUR, 720 * HOUR
+"""Bounds of the window that chooses its own width."""
+ROOM = 64
+"""Pixels that are left free on the right of now, for the propensities."""
+MARKER = ("time", "propensity", "shape", "size", "colour", "rank", "user", "type", "lines")
+"""The columns of the markers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A chosen user who is in the chart; `slot` decides the colour."""
+
+    user_id: str
+    slot: int
+    trace: Trace
+
+
+def window_start(window: str, traces: Sequence[Trace], now: int) -> int:
+    """Where a visible window that ends now begins (ms)."""
+    width = WINDOWS[window][1]
+    if width is not None:
+        return now - width
+    firsts = [trace.points[0].event_time for trace in traces if trace.points]
+    span = max(now - min(firsts, default=now), SHORTEST)
+    if window == "auto":
+        span = min(span, LONGEST)
+    return now - round(span * 1.04)
+
+
+def spread(heights: Sequence[float], gap: float) -> list[float]:
+    """Heights moved up so that no two are closer than `gap`, their order kept.
+
+    >>> spread([0.5, 0.5, 0.1], 0.2)
+    [0.5, 0.7, 0.1]
+    """
+    placed, floor = list(heights), float("-inf")
+    for place in sorted(range(len(placed)), key=placed.__getitem__):
+        placed[place] = max(placed[place], floor)
+        floor = placed[place] + gap
+    return placed
+
+
+def describe(point: Point, change: float) -> str:
+    """What is told about an event, a fact a line; `change` is NaN where it is not known."""
+    texts = {"Campaign": point.campaign, "Publisher": point.publisher, "Product": point.product}
+    facts = [
+        moment(point.event_time),
+        f"Propensity after it: {percent(point.propensity)}",
+        f"Change it made: {points(change)}" if np.isfinite(change) else "",
+        *(f"{name}: {visible(text)}" for name, text in texts.items() if text not in ("", MISSING)),
+        f"Revenue: ${point.revenue:,.2f} for {point.quantity:,}" if point.revenue or point.quantity else "",
+        f"Event number {point.seen:,} of this user",
+    ]
+    return "\n".join(fact for fact in facts if fact)
+
+
+class Chart(pn.viewable.Viewer):
+    """Curves and markers of a few users over event time."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._tracer = tracer
+        self._marked: object = None
+        self.curves = [ColumnDataSource({"time": [], "propensity": []}) for _ in look.USER_COLOURS]
+        self.events = ColumnDataSource({name: [] for name in MARKER})
+        self.ends = ColumnDataSource({name: [] for name in ("time", "propensity", "height", "text", "colour")})
+        self.times, self.heights, self._top = Range1d(start=0, end=1), Range1d(start=0, end=1), 0.0
+        self._now, self._future = Span(), BoxAnnotation()
+        self.figure = empty_figure(self.times, self.heights)
+        add_now(self.figure, self._now, self._future)
+        add_curves(self.figure, self.curves)
+        add_events(self.figure, self.events)
+        add_ends(self.figure, self.ends)
+        self._pane = pn.Column(self.figure, sizing_mode="stretch_both")
+
+    def __panel__(self) -> pn.viewable.Viewable:
+        return self._pane
+
+    def on_zoom(self, told: Callable[[], None]) -> None:
+        """Call `told` when somebody looks closer at a part of the window."""
+        self.figure.on_event(RangesUpdate, lambda _: told())
+
+    def draw(self, shown: Sequence[Shown], window: str, now: int, hidden: frozenset[str] = frozenset()) -> None:
+        """Draw these users' curves up to `now` (ms), and their events but those of the hidden types."""
+        start = window_start(window, [one.trace for one in shown], now)
+        lines = {one.slot: self._tracer.line(one.trace, start, now) for one in shown}
+        lines = {slot: line for slot, line in lines.items() if len(line.times)}
+        for slot, source in enumerate(self.curves):
+            if slot in lines:
+                source.data = {"time": lines[slot].times, "propensity": lines[slot].propensities}
+            elif len(source.data["time"]):
+                source.data = {"time": [], "propensity": []}
+        self._frame(start, now, max((line.propensities.max() for line in lines.values()), default=0.0))
+        self._mark(shown, hidden)
+        ends = [float(line.propensities[-1]) for line in lines.values()]
+        self.ends.data = {
+            "time": [now] * len(ends),
+            "propensity": ends,
+            "height": spread(ends, self._top / 24),
+            "text": [percent(end) for end in ends],
+            "colour": [look.USER_COLOURS[slot] for slot in lines],
+        }
+
+    def _frame(self, start: int, now: int, greatest: float) -> None:
+        """Fit the ranges to the window; the height follows in steps, so that it does not tremble."""
+        self.times.update(start=start, end=now + round((now - start) * ROOM / (self.width - ROOM)))
+        self._now.location, self._future.left = now, now
+        needed = min(max(greatest * 1.1, 0.02), 1.04)
+        if not 0.7 * self._top <= needed <= self._top:
+            self._top = min(needed * 1.08, 1.04)
+            self.heights.update(start=0, end=self._top)
+            self.figure.yaxis.formatter = NumeralTickFormatter(format="0%" if self._top > 0.08 else "0.0%")
+
+    @property
+    def width(self) -> int:
+        """The inner width of the figure in pixels, as the browser told, or that of a usual one."""
+        try:
+            return max(int(self.figure.inner_width), 3 * ROOM)
+        except UnsetValueError:
+            return 14 * ROOM
+
+    def _mark(self, shown: Sequence[Shown], hidden: frozenset[str]) -> None:
+        """Send the markers where they changed: a late event changes those after it, so all are replaced."""
+        marked = ([(one.user_id, one.slot, one.trace) for one in shown], hidden)
+        if marked == self._marked:
+            return
+        self._marked = marked
+        rows = [
+            _marker(one.user_id, point, change)
+            for one in shown
+            for point, change in zip(one.trace.points, self._tracer.changes(one.trace).tolist(), strict=True)
+            if point.event_type not in hidden
+        ]
+        rows.sort(key=lambda row: int(row["rank"]))  # rare types lie over common ones
+        self.events.data = {name: [row[name] for row in rows] for name in MARKER}
+
+
+def _marker(user_id: str, point: Point, change: float) -> dict[str, Any]:
+    mark = look.MARKS[point.event_type]
+    return {
+        "time": point.event_time,
+        "propensity": point.propensity,
+        "shape": mark.shape,
+        "size": mark.size,
+        "colour": mark.colour,
+        "rank": TYPES.index(point.event_type),
+        "user": visible(user_id),
+        "type": TYPE_NAMES[point.event_type],
+        "lines": describe(point, change),
+    }

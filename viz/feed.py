@@ -1,0 +1,178 @@
+"""What the pages show, read from the store by one thread for all of them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from stores.base import Latest, Reader, Summary
+from viz.clock import StreamClock
+from viz.trace import Trace, Tracer
+
+POLL = 1.0
+"""Seconds between two looks at the store."""
+CANDIDATES = 32
+"""Users with the greatest propensity after their newest event; the most likely now are found among them."""
+LISTED = 9
+"""Users in a list."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A user in a list: what their newest event was, and the curve that they follow since then."""
+
+    user_id: str
+    event_time: int
+    event_type: str
+    trace: Trace
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was read at one poll. `traces` has those of the `followed` users that the store knows."""
+
+    newest: int | None = None
+    summary: Summary = field(default_factory=lambda: Summary(0, None, 0))
+    likely: tuple[Standing, ...] = ()
+    recent: tuple[Standing, ...] = ()
+    followed: frozenset[str] = frozenset()
+    traces: Mapping[str, Trace] = field(default_factory=dict)
+    problem: str = ""
+
+
+class _Pace:
+    """When to do something slow again: not before `least` seconds, and never for more than 2% of the time."""
+
+    def __init__(self, least: float) -> None:
+        self._least, self._due = least, 0.0
+
+    def is_due(self) -> bool:
+        return time.monotonic() >= self._due
+
+    def took(self, seconds: float) -> None:
+        self._due = time.monotonic() + max(self._least, 50 * seconds)
+
+
+class Feed:
+    """Polls a store and keeps the newest snapshot; any number of pages follow users through it.
+
+    Args:
+        open_reader: opens the store; asked again when reading fails.
+        tracer: computes the curves.
+        clock: the stream's time.
+    """
+
+    def __init__(self, open_reader: Callable[[], Reader], tracer: Tracer, clock: StreamClock | None = None) -> None:
+        self.tracer, self.open_reader = tracer, open_reader
+        self.snapshot = Snapshot()
+        self._clock = clock or StreamClock(POLL)
+        self._reader: Reader | None = None
+        self._followed: dict[object, tuple[str, ...]] = {}
+        self._known: dict[str, tuple[Latest, Trace]] = {}
+        self._lists, self._counts = _Pace(2.0), _Pace(2.0)
+        self._lock, self._wake, self._stopped = threading.Lock(), threading.Event(), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Poll from now on, in a thread of its own."""
+        self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the polling and let go of the store."""
+        self._stopped.set()
+        self._wake.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._close()
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            self.poll()
+            self._wake.wait(POLL)
+            self._wake.clear()
+
+    def follow(self, page: object, users: tuple[str, ...]) -> None:
+        """Have the traces of these users in the coming snapshots, in place of those that `page` had."""
+        with self._lock:
+            self._followed[page] = users
+        self._wake.set()
+
+    def leave(self, page: object) -> None:
+        """Follow nobody for `page` any more."""
+        with self._lock:
+            self._followed.pop(page, None)
+
+    @property
+    def now(self) -> int | None:
+        """The stream's time in ms, None while the store is empty."""
+        with self._lock:
+            return self._clock.now()
+
+    @property
+    def speed(self) -> float:
+        """Milliseconds of event time that pass in a second."""
+        with self._lock:
+            return self._clock.speed
+
+    def poll(self) -> None:
+        """Look at the store once. What goes wrong is told in the snapshot, and tried anew at the next."""
+        try:
+            if self._reader is None:
+                self._reader = self.open_reader()
+            self.snapshot = self._read(self._reader)
+        except Exception as error:  # whatever a store's driver raises: the pages go on with what they have
+            self.snapshot = replace(self.snapshot, problem=str(error) or type(error).__name__)
+            self._close()
+
+    def _close(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            reader.close()
+
+    def _read(self, reader: Reader) -> Snapshot:
+        old = self.snapshot
+        with self._lock:
+            users = frozenset(user for followed in self._followed.values() for user in followed)
+        traces = {user: self._trace(reader, user, old.traces.get(user)) for user in users}
+        last = reader.most_recent(1)  # after the traces, so that no event of theirs is newer
+        newest = last[0].event_time if last else None
+        with self._lock:
+            self._clock.observe(newest)
+        begun = time.monotonic()
+        likely, recent = old.likely, old.recent
+        if self._lists.is_due() or not likely:
+            likely, recent = self._read_lists(reader)
+            self._lists.took(time.monotonic() - begun)
+        begun, summary = time.monotonic(), old.summary
+        if self._counts.is_due():
+            summary = reader.summary()
+            self._counts.took(time.monotonic() - begun)
+        return Snapshot(newest, summary, likely, recent, users, {u: t for u, t in traces.items() if t is not None})
+
+    def _trace(self, reader: Reader, user: str, old: Trace | None) -> Trace | None:
+        points = tuple(reader.curve(user, limit=2 * self.tracer.length))
+        if not points:
+            return None
+        return old if old is not None and old.points == points else self.tracer.trace(points)
+
+    def _read_lists(self, reader: Reader) -> tuple[tuple[Standing, ...], tuple[Standing, ...]]:
+        likely, recent = reader.most_likely(CANDIDATES), reader.most_recent(LISTED)
+        known, self._known = self._known, {}
+        for latest in (*likely, *recent):
+            kept = self._known.get(latest.user_id) or known.get(latest.user_id)
+            if kept is None or kept[0] != latest:
+                kept = latest, self.tracer.trace(reader.curve(latest.user_id, limit=2 * self.tracer.length))
+            self._known[latest.user_id] = kept
+        ranked = self._ranked(self._standings(likely))
+        return tuple(ranked[:LISTED]), tuple(self._standings(recent))
+
+    def _ranked(self, users: list[Standing]) -> list[Standing]:
+        now = self.now or 0
+        return sorted(users, key=lambda user: self.tracer.at(user.trace, now) or 0.0, reverse=True)
+
+    def _standings(self, users: list[Latest]) -> list[Standing]:
+        traces = ((latest, self._known[latest.user_id][1]) for latest in users)
+        return [Standing(latest.user_id, latest.event_time, latest.event_type, trace) for latest, trace in traces]

@@ -1,0 +1,40 @@
+"""What all sessions of a process share: the settings, one feed, and one desk for questions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import panel as pn
+
+from settings import SettingsError, load_settings, stop
+from stores.base import StoreError
+from viz.feed import Feed
+from viz.reading import Desk, reader_of
+from viz.trace import Tracer
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """A feed that polls, and a desk that answers."""
+
+    feed: Feed
+    desk: Desk
+
+
+def shared() -> Shared:
+    """The feed and the desk of this process. Wrong settings end the program in one plain line."""
+    found: Shared = pn.state.as_cached("adstreams", _open)
+    return found
+
+
+def _open() -> Shared:
+    try:
+        settings = load_settings()
+        open_reader = reader_of(settings)
+        open_reader().close()
+    except (SettingsError, StoreError) as error:
+        stop(error)
+    feed = Feed(open_reader, Tracer(settings.loaded_model, settings.sequence_length))
+    feed.poll()  # the first page is not empty, and what has to be compiled is compiled
+    feed.start()
+    return Shared(feed, Desk(open_reader))

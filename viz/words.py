@@ -1,0 +1,98 @@
+"""Numbers and texts as people read them."""
+
+from __future__ import annotations
+
+import unicodedata
+from datetime import UTC, datetime, timedelta
+
+TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}
+_UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+
+
+def percent(share: float) -> str:
+    """A share in percent, three digits of it.
+
+    >>> percent(0.1234), percent(0.01234), percent(0.00004), percent(1.0)
+    ('12.3%', '1.23%', '<0.01%', '100%')
+    """
+    if 0 < share < 0.0001:
+        return "<0.01%"
+    if share < 0.09995:
+        return f"{share:.2%}"
+    return "100%" if share >= 0.9995 else f"{share:.1%}"
+
+
+def points(change: float) -> str:
+    """A change of a share, in percentage points.
+
+    >>> points(0.0421), points(-0.001), points(0.000001)
+    ('+4.21 points', '-0.10 points', '+0.00 points')
+    """
+    return f"{change * 100:+.2f} points"
+
+
+def moment(time: int) -> str:
+    """A time in ms since 1970 to the second.
+
+    >>> moment(1_497_535_380_000)
+    'Thu 15 Jun 2017, 14:03:00 UTC'
+    """
+    when = datetime.fromtimestamp(time // 1_000, UTC)
+    return f"{when:%a} {when.day} {when:%b %Y, %H:%M:%S} UTC"
+
+
+def short_moment(time: int) -> str:
+    """A time in ms since 1970 to the minute.
+
+    >>> short_moment(1_497_535_380_000)
+    '15 Jun 14:03'
+    """
+    when = datetime.fromtimestamp(time // 1_000, UTC)
+    return f"{when.day} {when:%b %H:%M}"
+
+
+def duration(span: timedelta) -> str:
+    """A duration in its largest whole unit.
+
+    >>> duration(timedelta(days=7)), duration(timedelta(hours=36)), duration(timedelta(hours=1))
+    ('7 days', '36 hours', '1 hour')
+    """
+    milliseconds = span // timedelta(milliseconds=1)
+    name, unit = next(((n, u) for n, u in _UNITS if milliseconds % u == 0), ("millisecond", 1))
+    count = milliseconds // unit
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
+
+
+def speed(milliseconds: float) -> str:
+    """How fast a stream runs, from the ms of event time that pass in a second.
+
+    >>> speed(0), speed(1_040), speed(1_200_000), speed(86_400_000 * 2.5)
+    ('standing still', 'real time', '20 minutes a second', '2.5 days a second')
+    """
+    if milliseconds <= 0:
+        return "standing still"
+    if 800 < milliseconds < 1_250:
+        return "real time"
+    name, unit = next(((n, u) for n, u in _UNITS if milliseconds >= u), _UNITS[-1])
+    count = milliseconds / unit
+    number = f"{count:.0f}" if count >= 9.95 else f"{count:.1f}".removesuffix(".0")
+    return f"{number} {name}{'' if number == '1' else 's'} a second"
+
+
+def visible(text: str) -> str:
+    r"""A text whose invisible and direction-changing characters are shown.
+
+    >>> visible("a" + chr(0) + "b" + chr(10) + chr(0x202E))
+    'a␀b␊\\u202e'
+    """
+    return "".join(_visible(letter) for letter in text)
+
+
+def _visible(letter: str) -> str:
+    code = ord(letter)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if letter in _BIDI or unicodedata.category(letter) in ("Cc", "Cs"):
+        return "␡" if code == 0x7F else f"\\u{code:04x}"
+    return letter
