@@ -35,7 +35,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     def ask(number: int, frame: FrameType | None) -> None:
         asked.append(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
     flow = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
     app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--warm"]
@@ -55,7 +55,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     for program in programs:
         _stop(program)
     print("stopped", flush=True)
-    return max(codes, default=0)
+    return next((code for code in codes if code), 0)
 
 
 def _prepare(recovery: Path) -> None:

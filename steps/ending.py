@@ -33,8 +33,11 @@ def give_up(problem: object) -> None:
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The first error of a chain."""
-    while (before := error.__cause__ or error.__context__) is not None:
+    """The first error of a chain as it would be shown, or the one that is known to be said plainly."""
+    while not isinstance(error, RunError):
+        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+        if before is None:
+            break
         error = before
     return error
 

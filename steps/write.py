@@ -8,9 +8,10 @@ after a crash leaves the same rows.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -33,12 +34,6 @@ class SharedWriter:
         self._writer: Writer | None = None
         self._lock = threading.Lock()
         self._due, self._held = time.monotonic() + FLUSH_INTERVAL, False
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"open_writer": self._open}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(**state)  # type: ignore[misc]
 
     def write(self, rows: list[ScoredRows], letters: list[DeadLetter]) -> None:
         """Hand over rows and dead letters; they are written within `FLUSH_INTERVAL` while more keep coming."""
@@ -73,14 +68,13 @@ class SharedWriter:
         return self._held
 
 
-class _plainly:  # noqa: N801
-    """Lets a store's error end the run with the store's own words."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, StoreError):
-            raise RunError(str(error)) from None
+@contextlib.contextmanager
+def _plainly() -> Iterator[None]:
+    """Let a store's error end the run with the store's own words."""
+    try:
+        yield
+    except StoreError as error:
+        raise RunError(str(error)) from None
 
 
 class WriteLogic(StatefulBatchLogic[Any, Any, None]):

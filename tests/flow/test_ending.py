@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.running import make_recovery, query, run_flow, running_flow, table, wait_for
+from tests.flow.running import PATIENCE, make_recovery, query, run_flow, running_flow, table, wait_for
 
 EVENTS = 60_000
 
@@ -51,6 +51,24 @@ def test_a_stopped_run_goes_on_where_it_was(
         assert "Traceback" not in errors
         assert f"{EVENTS - before:,} scored" in run.stderr
         assert " 0 repeats" in run.stderr
+
+
+def test_a_store_that_fails_in_mid_run_is_told_in_the_last_line(tmp_path: Path) -> None:
+    """Bytewax prints pages at an error in a step; the end of them is one plain line. Nothing of the epoch is lost."""
+    store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
+    settings = {"sqlite_path": store, "simulator_users": 300}
+    with running_flow(recovery, simulator_rate=2_000, **settings) as program:
+        wait_for(lambda: count(store) > 2_000, program)
+        query(store, "ALTER TABLE latest_propensity RENAME TO gone")
+        _, errors = program.communicate(timeout=PATIENCE)
+    assert program.returncode == 1
+    last = errors.splitlines()[-1]
+    assert last.startswith(f"ad-streams: SQLite file {store}: ")
+    assert "latest_propensity" in last
+    query(store, "ALTER TABLE gone RENAME TO latest_propensity")
+    run = run_flow(recovery=recovery, simulator_rate=0, simulator_events=20_000, **settings)
+    assert run.returncode == 0, run.stderr
+    assert count(store) == 20_000
 
 
 def test_a_file_is_read_on_where_it_was(tmp_path: Path) -> None:
