@@ -18,12 +18,12 @@ from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from schemas.codec import codec
 from schemas.log_files import LogFile, LogFileError
-from settings import Settings, SettingsError, Source, load_settings, stop
+from settings import Settings, SettingsError, Source, Store, load_settings, stop
 from steps import ending
 from steps.buckets import bucket_splitter
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
-from steps.recovery import check_recovery, recovery_directory
+from steps.recovery import check_recovery, lock_recovery, recovery_directory
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
@@ -49,7 +49,7 @@ def build_flow(
     written = op.stateful_batch("write", scored, row_writer(writer))  # nothing
 
     broken = op.flat_map("broken", decoded, lambda item: keyed_letters(item.letters))  # (source, DeadLetter)
-    late = op.flat_map("late", sequenced, late_letters(codec()))  # (source, DeadLetter)
+    late = op.flat_map("late", sequenced, late_letters)  # (source, DeadLetter)
     letters = op.merge("letters", broken, late)
     kept = op.stateful_batch("write_letters", letters, letter_writer(writer))  # nothing
 
@@ -89,19 +89,28 @@ def source_of(settings: Settings) -> BytewaxSource[Any]:
     )
 
 
+def writer_of(settings: Settings) -> Callable[[], Writer]:
+    """What opens the store that the settings name."""
+    match settings.store:
+        case Store.SQLITE:
+            return lambda: SqliteWriter(settings.sqlite_path)
+
+
 def flow_of_environment() -> Dataflow:
     """The flow that the environment's settings describe; what is wrong with them ends the program in one plain line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     try:
         settings = load_settings()
         source = source_of(settings)
-        SqliteWriter(settings.sqlite_path).close()
+        open_writer = writer_of(settings)
+        open_writer().close()
         if directory := recovery_directory(sys.argv[1:]):
             check_recovery(directory, settings)
+            lock_recovery(directory, sys.argv[1:])
     except (SettingsError, StoreError) as error:
         stop(error)
     ending.prepare()
-    return build_flow(source, settings.loaded_model, lambda: SqliteWriter(settings.sqlite_path), settings)
+    return build_flow(source, settings.loaded_model, open_writer, settings)
 
 
 def __getattr__(name: str) -> Dataflow:

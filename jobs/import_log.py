@@ -31,9 +31,10 @@ def import_log(log: Path, sql: str, to: Path, rejected: Path | None = None) -> N
         ColumnsError: the query does not give the event's columns.
         LogFileError: the file cannot be written.
     """
-    letters: list[DeadLetter] = []
     written = 0
     connection = _mapped(log, sql)
+    letters = _unread(connection, log)
+    unread = len(letters)
     ((total,),) = connection.sql("SELECT count(*) FROM mapped").fetchall()
     with LogWriter(to) as out, progress() as bar:
         task = bar.add_task("importing", total=total)
@@ -46,7 +47,7 @@ def import_log(log: Path, sql: str, to: Path, rejected: Path | None = None) -> N
             written += len(decoded.events)
             letters += decoded.letters
             bar.advance(task, len(columns))
-    print(f"{total:,} rows: {written:,} events in {to}, {len(letters):,} rejected")
+    print(f"{total + unread:,} rows: {written:,} events in {to}, {len(letters):,} rejected")
     _report(letters)
     if rejected is not None:
         rejected.write_text("".join(_json_line(letter) for letter in letters))
@@ -58,8 +59,10 @@ def _mapped(log: Path, sql: str) -> duckdb.DuckDBPyConnection:
         raise JobError(f"{log}: no such file")
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
     try:
-        read = connection.read_parquet if log.suffix.lower() == ".parquet" else connection.read_csv
-        read(str(log)).create_view("log")
+        if log.suffix.lower() == ".parquet":
+            connection.read_parquet(str(log)).create_view("log")
+        else:  # all of it decides about the types, and a line that has other columns does not stop it
+            connection.read_csv(str(log), sample_size=-1, store_rejects=True).create_view("log")
     except (duckdb.Error, OSError) as error:
         raise JobError(f"{log}: {_first_line(error)}") from None
     try:
@@ -78,6 +81,19 @@ def _mapped(log: Path, sql: str) -> duckdb.DuckDBPyConnection:
     return connection
 
 
+def _unread(connection: duckdb.DuckDBPyConnection, log: Path) -> list[DeadLetter]:
+    """Dead letters for the lines of a CSV that are no rows."""
+    if log.suffix.lower() == ".parquet":
+        return []
+    rows = connection.sql(
+        "SELECT line, any_value(csv_line), any_value(error_message) FROM reject_errors GROUP BY line ORDER BY line"
+    ).fetchall()
+    return [
+        DeadLetter(str(log), 0, line, "wrong_shape", error.splitlines()[0], json.dumps(text).encode())
+        for line, text, error in rows
+    ]
+
+
 _MADE_ID = """, left(md5(CAST(to_json(chosen) AS VARCHAR)), 16) || '-' ||
   row_number() OVER (PARTITION BY CAST(to_json(chosen) AS VARCHAR)) AS event_id"""
 
@@ -93,6 +109,5 @@ def _report(letters: list[DeadLetter]) -> None:
 
 
 def _json_line(letter: DeadLetter) -> str:
-    row = json.loads(letter.payload)
-    line = {"row": letter.offset, "reason": letter.reason, "detail": letter.detail, "values": row}
+    line = {"reason": letter.reason, "detail": letter.detail, "values": json.loads(letter.payload)}
     return json.dumps(line, ensure_ascii=False) + "\n"

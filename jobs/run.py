@@ -43,7 +43,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
         app += ["--allow-websocket-origin", origin]
     page = f"http://localhost:{port}"
-    # Sessions of their own: Ctrl-C reaches this program alone, which stops the others in order.
+    # Sessions of their own: Ctrl-C reaches this program alone, which stops the others.
     programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app)]
     told = False
     while not asked and (programs[0].poll() or 0) == 0 and programs[1].poll() is None:
@@ -53,18 +53,22 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
         time.sleep(0.2)
     codes = [program.poll() or 0 for program in programs]
     for program in programs:
-        _stop(program)
+        if program.poll() is None:
+            program.terminate()
+    for program in programs:
+        _wait(program)
     print("stopped", flush=True)
     return next((code for code in codes if code), 0)
 
 
 def _prepare(recovery: Path) -> None:
-    if not recovery.exists():
+    if not any(recovery.glob("part-*.sqlite3")):
         try:
-            recovery.mkdir(parents=True)
+            recovery.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise JobError(f"recovery directory {recovery}: {error.strerror}") from None
-        subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], check=True)
+        if subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"]).returncode:
+            raise JobError(f"recovery directory {recovery}: it could not be made")
 
 
 def _answers(address: str) -> bool:
@@ -77,11 +81,9 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _stop(program: subprocess.Popen[bytes]) -> None:
-    if program.poll() is None:
-        program.terminate()
-        try:
-            program.wait(DRAIN_TIME)
-        except subprocess.TimeoutExpired:
-            program.kill()
-            program.wait()
+def _wait(program: subprocess.Popen[bytes]) -> None:
+    try:
+        program.wait(DRAIN_TIME)
+    except subprocess.TimeoutExpired:
+        program.kill()
+        program.wait()

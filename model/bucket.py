@@ -97,7 +97,8 @@ class Bucket:
     def update(self, batch: EventBatch) -> Update:
         """Take a batch's events into the sequences, and compute every row that is new or that changed.
 
-        Cost: for an in-order event, that of its features; for a late one, that of the user's later rows too.
+        Cost: for an in-order event, that of its features. A late event, or one more of the very instant of its user's
+        newest, costs a walk over up to L events of the user, once a batch, and the later rows too.
         """
         rows, data = batch.rows, batch.data
         self._make_room(rows)

@@ -243,7 +243,7 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
                 group.dirty = min(group.dirty, dirty)
                 touched = True
         if touched:
-            if user.evicted > 0:
+            if user.evicted > 0 and group.dirty < group.known:
                 group.dirty = max(group.dirty, _first_computable(user, entries, length))
             changed += live_from(user, entries, group.dirty)
     return used, changed, late

@@ -48,6 +48,8 @@ class Texts(NamedTuple):
     def with_room(self, texts: int, size: int) -> Texts:
         """This table, or a larger copy, with room for so many more texts and bytes."""
         count, filled = (int(n) for n in self.used)
+        if filled + size > np.iinfo(np.int32).max:
+            raise OverflowError("more than 2 GB of text in one bucket: use more buckets (ADSTREAMS_BUCKETS)")
         stops = grown(self.stops, count, count + texts)
         data = grown(self.data, filled, filled + size)
         if 10 * (count + texts) <= 7 * len(self.cells):

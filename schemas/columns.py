@@ -130,7 +130,7 @@ def decode_columns(rows: ColumnBatch, max_skew: timedelta) -> Decoded:
             else:
                 numbers[name] = _number(name, column, problems)
         except pa.ArrowException as error:
-            raise ColumnsError(f"column {name!r} is of type {column.type}: {error}") from error
+            raise ColumnsError(f"column {name!r} is of type {column.type}: {error}") from None
     batch = pack(rows.source, 0, numbers, texts)
     decoded = settle(batch, problems, None, max_skew, lambda row: _as_json(columns, row))
     return Decoded(decoded.events, rows.letters + decoded.letters)
@@ -175,10 +175,16 @@ def _number(name: str, column: pa.Array, problems: dict[int, tuple[str, str]]) -
     if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
         column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
     elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or _is_text(column.type):
+        if name in OPTIONAL:
+            column = pc.if_else(pc.equal(column, pa.scalar(b"", column.type)), pa.scalar(None, column.type), column)
         good = pc.match_substring_regex(column, _NUMBER if name == "revenue" else _WHOLE).fill_null(True)
         _reject(problems, pc.invert(good), "wrong_type", f"{name} is", column)
         text = pc.if_else(good, column, pa.scalar(b"0", column.type)).cast(pa.string())
         column = text.cast(pa.float64() if name == "revenue" else pa.int64())
+    if pa.types.is_uint64(column.type):
+        good = pc.less(column, pa.scalar(1 << 63, pa.uint64())).fill_null(True)
+        _reject(problems, pc.invert(good), "wrong_type", f"{name} is", column)
+        column = pc.if_else(good, column, pa.scalar(0, pa.uint64()))
     values = column.cast(pa.float64() if name == "revenue" else _whole_type(column.type)).fill_null(0)
     if name == "revenue":
         return np.asarray(values)

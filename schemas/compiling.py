@@ -7,8 +7,10 @@ folder that keeps them is named after all the sources together.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -21,7 +23,7 @@ _SOURCES = ("schemas", "model", "steps")
 
 
 def _folder() -> Path:
-    """The folder of these sources; where none can be kept, one for this run alone."""
+    """The folder of these sources; where it cannot be written, a copy for this run: Numba reads no other."""
     digest = xxhash.xxh3_128()
     for package in _SOURCES:
         for source in sorted((_ROOT / package).rglob("*.py")):
@@ -30,7 +32,13 @@ def _folder() -> Path:
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or _ROOT / "__pycache__") / name
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-    return folder if os.access(folder, os.W_OK) else Path(tempfile.mkdtemp(prefix="ad-streams-"))
+    if os.access(folder, os.W_OK):
+        return folder
+    temporary = Path(tempfile.mkdtemp(prefix="ad-streams-"))
+    atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+    if folder.is_dir():
+        shutil.copytree(folder, temporary / name)
+    return temporary / name
 
 
 setattr(config, "CACHE_DIR", str(_folder()))  # noqa: B010 Numba fills its settings in as it starts

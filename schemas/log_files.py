@@ -8,6 +8,7 @@ import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,7 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from schemas.codec import load_schema
-from schemas.columns import ColumnBatch, check_columns
+from schemas.columns import ColumnBatch, check_columns, decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import TEXTS
 
@@ -99,7 +99,11 @@ class LogFile:
         with self._plainly():
             self._names = self._columns()
             self.ignored = check_columns(self._names)
-        self._wanted = [name for name in self._names if name not in self.ignored]
+            self._wanted = [name for name in self._names if name not in self.ignored]
+            if self._kind == ".parquet":  # types that no row can have are told before anything starts
+                schema = pa.parquet.ParquetFile(path).schema_arrow
+                none = pa.RecordBatch.from_pylist([], pa.schema([schema.field(name) for name in self._wanted]))
+                decode_columns(ColumnBatch(str(path), np.empty(0, np.int64), none, [], 0), timedelta(0))
 
     @contextlib.contextmanager
     def _plainly(self) -> Iterator[None]:
@@ -155,9 +159,9 @@ class LogFile:
                     yield self._batch(row - len(rest) + 1, rest)
 
     def _avro(self, after: int) -> Iterator[ColumnBatch]:
-        schema = load_schema("event")
+        schema = pa.schema([field for field in _ARROW if field.name in self._wanted])
         with self._path.open("rb") as file:
-            records: Iterator[Any] = islice(fastavro.reader(file, schema), after, None)
+            records: Iterator[Any] = islice(fastavro.reader(file), after, None)
             row, failure = after, None
             while True:
                 rows: list[Any] = []
@@ -167,7 +171,7 @@ class LogFile:
                     failure = error
                 if rows:
                     plain = [{**record, "timestamp": _plain_time(record["timestamp"])} for record in rows]
-                    yield self._batch(row + 1, pa.RecordBatch.from_pylist(plain, _ARROW))
+                    yield self._batch(row + 1, pa.RecordBatch.from_pylist(plain, schema))
                     row += len(rows)
                 if failure is not None:
                     raise ValueError(f"broken after {row:,} rows: {type(failure).__name__}: {failure}")
@@ -197,20 +201,33 @@ class LogFile:
             strings_can_be_null=False,
             check_utf8=False,
         )
-        row, told = 1, 0
+        row = 1
         with self._lines() as lines:
-            for columns in self._open_csv(lines, convert, invalid):
+            reader = self._open_csv(lines, convert, invalid)
+            for columns in reader:
+                # The reader parses ahead: rows of later blocks may be among the invalid ones already.
                 bad = np.array([held.number for held in invalid], np.int64)
                 numbers = np.arange(row + 1, row + 1 + len(columns) + len(bad))
                 offsets = np.setdiff1d(numbers, bad, assume_unique=True)[: len(columns)]
-                row = int(max(offsets[-1] if len(offsets) else row, bad.max(initial=0)))
-                letters = [self._shape_letter(held) for held in invalid[told:] if held.number > after]
-                told = len(invalid)
+                row = int(offsets[-1]) if len(offsets) else row
+                letters = self._shape_letters(invalid, row, after)
                 fresh = int(np.searchsorted(offsets, after, side="right"))
                 if fresh < len(offsets) or letters:
                     yield ColumnBatch(str(self._path), offsets[fresh:], columns.slice(fresh), letters, row)
+            if invalid:
+                row = max(row, int(invalid[-1].number))
+                letters = self._shape_letters(invalid, row, after)
+                if letters:
+                    none = pa.RecordBatch.from_pylist([], reader.schema)
+                    yield ColumnBatch(str(self._path), np.empty(0, np.int64), none, letters, row)
             if lines.failure is not None:
                 raise ValueError(f"broken after row {row:,}: {lines.failure}")
+
+    def _shape_letters(self, invalid: list[Any], row: int, after: int) -> list[DeadLetter]:
+        """Letters for the invalid rows up to `row`, which are taken out of the list."""
+        count = sum(held.number <= row for held in invalid)
+        taken, invalid[:count] = invalid[:count], []
+        return [self._shape_letter(held) for held in taken if held.number > after]
 
     def _shape_letter(self, row: Any) -> DeadLetter:
         detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"

@@ -53,12 +53,13 @@ def prepare() -> None:
 
 def _ask(number: int, frame: FrameType | None) -> None:
     _asked.set()
+    signal.signal(number, signal.SIG_DFL)  # a second one does not wait
 
 
 def _note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     cause = root_cause(error)
     known = isinstance(cause, RunError) or not isinstance(cause, Exception)
-    _problems.append(str(cause) if known else f"{type(cause).__name__}: {cause}")
+    _problems.append(str(cause) if known and str(cause) else f"{type(cause).__name__}: {cause}")
 
 
 def _finish() -> None:

@@ -7,6 +7,7 @@ would silently be left behind.
 from __future__ import annotations
 
 import argparse
+import fcntl
 import json
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from pathlib import Path
 from model.bucket import SNAPSHOT_VERSION
 from settings import Settings, SettingsError
 
-NAME = "ad-streams.json"
+NAME, LOCK = "ad-streams.json", "ad-streams.lock"
 
 
 def recovery_directory(arguments: list[str]) -> Path | None:
@@ -23,6 +24,28 @@ def recovery_directory(arguments: list[str]) -> Path | None:
     parser.add_argument("-r", "--recovery-directory", default=os.environ.get("BYTEWAX_RECOVERY_DIRECTORY"))
     known, _ = parser.parse_known_args(arguments)
     return Path(known.recovery_directory) if known.recovery_directory else None
+
+
+def lock_recovery(directory: Path, arguments: list[str]) -> None:
+    """Keep every other flow out of the directory for as long as this process lives; process 0 does so for its flow.
+
+    Two flows on one directory overwrite each other's epochs: nothing could resume from it any more.
+
+    Raises:
+        SettingsError: another flow has it.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("-i", "--process-id", default=os.environ.get("BYTEWAX_PROCESS_ID") or "0")
+    if parser.parse_known_args(arguments)[0].process_id != "0":
+        return
+    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        holder = os.read(lock, 20).decode().strip()
+        raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
+    os.ftruncate(lock, 0)
+    os.write(lock, str(os.getpid()).encode())
 
 
 def check_recovery(directory: Path, settings: Settings) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from model.bucket import Bucket, Snapshot, Update
 from model.plan import FeaturePlan
 from model.sequences import DISPUTED, TOO_LATE
-from schemas.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.events import EventBatch
 
@@ -48,17 +48,14 @@ def keyed_letters(letters: list[DeadLetter]) -> list[tuple[str, DeadLetter]]:
     return [(f"{letter.source}/{letter.partition}", letter) for letter in letters]
 
 
-def late_letters(codec: Codec) -> Callable[[tuple[str, Sequenced]], list[tuple[str, DeadLetter]]]:
-    """Keyed dead letters for the rows that the sequences could not take, with the message that brought them."""
+def late_letters(keyed: tuple[str, Sequenced]) -> list[tuple[str, DeadLetter]]:
+    """Keyed dead letters for the rows that the sequences could not take, with what brought them."""
 
     def letter(events: EventBatch, row: int, reason: str) -> DeadLetter:
-        payload = events.payload(row) or codec.encode_one(events.event(row))
+        payload = events.payload(row) or json.dumps(asdict(events.event(row)), ensure_ascii=False).encode()
         offset = int(events.rows[row]["offset"])
         return DeadLetter(events.source, events.partition, offset, reason, REASONS[reason], payload)
 
-    def letters(keyed: tuple[str, Sequenced]) -> list[tuple[str, DeadLetter]]:
-        events, fates = keyed[1].events, keyed[1].update.fates
-        lost = np.flatnonzero(fates >= TOO_LATE).tolist()
-        return keyed_letters([letter(events, row, _LETTERS[int(fates[row])]) for row in lost])
-
-    return letters
+    events, fates = keyed[1].events, keyed[1].update.fates
+    lost = np.flatnonzero(fates >= TOO_LATE).tolist()
+    return keyed_letters([letter(events, row, _LETTERS[int(fates[row])]) for row in lost])

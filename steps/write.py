@@ -40,11 +40,11 @@ class SharedWriter:
         with self._lock, _plainly():
             if self._writer is None:
                 self._writer = self._open()
+            self._held = True
             for batch in rows:
                 self._writer.write(batch)
             if letters:
                 self._writer.write_dead_letters(letters)
-            self._held = True
             if time.monotonic() >= self._due:
                 self._flush()
 

@@ -84,8 +84,11 @@ class Reader(Protocol):
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
         """Where the given users stood after their newest events; users that are not known are left out."""
 
-    def most_likely(self, count: int) -> list[Latest]:
-        """The users with the greatest propensity after their newest event, greatest first."""
+    def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
+        """The users with the greatest propensity after their newest event, greatest first.
+
+        With `since` (ms), only those whose newest event is not before it.
+        """
 
     def most_recent(self, count: int) -> list[Latest]:
         """The users with the newest events, newest first."""

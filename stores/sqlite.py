@@ -17,6 +17,8 @@ from schemas.scored import COMPUTED_AGAIN, ScoredRows
 from stores.base import Latest, Point, StoreError, Summary
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
+VERSION = 1
+"""Version of the tables."""
 PATIENCE = 60
 """Seconds to wait for another process's write."""
 HELD_ROWS = 100_000
@@ -76,10 +78,15 @@ def connect(path: Path) -> sqlite3.Connection:
 
 
 def _open(path: Path) -> sqlite3.Connection:
+    """Open a file of this version, or a new one."""
     connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")  # an epoch is committed after its rows: they must be on disk
-    connection.executescript(SCHEMA.read_text())
+    ((version,),) = connection.execute("PRAGMA user_version")
+    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+    if tables and version != VERSION:
+        raise StoreError(f"SQLite file {path}: its tables are of version {version}, this program uses {VERSION}")
+    connection.executescript(f"{SCHEMA.read_text()} PRAGMA user_version = {VERSION};")
     return connection
 
 
@@ -200,9 +207,11 @@ class SqliteReader:
         marks = ", ".join("?" * len(user_ids))
         return self._latest(f"WHERE user_id IN ({marks}) ORDER BY user_id", *user_ids)
 
-    def most_likely(self, count: int) -> list[Latest]:
-        """The users with the greatest propensity after their newest event."""
-        return self._latest("ORDER BY propensity DESC LIMIT ?", count)
+    def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
+        """The users with the greatest propensity after their newest event, of those active since some time."""
+        if since is None:
+            return self._latest("ORDER BY propensity DESC LIMIT ?", count)
+        return self._latest("WHERE event_time >= ? ORDER BY propensity DESC LIMIT ?", since, count)
 
     def most_recent(self, count: int) -> list[Latest]:
         """The users with the newest events."""

@@ -14,7 +14,10 @@ from viz.trace import Trace, Tracer
 POLL = 1.0
 """Seconds between two looks at the store."""
 CANDIDATES = 32
-"""Users with the greatest propensity after their newest event; the most likely now are found among them."""
+"""Users with the greatest propensity after their newest event, among whom the most likely now are found."""
+RECENT_DAYS = (1, 7)
+"""Days within which users were active who are candidates beside them: an old score may have decayed since."""
+DAY = 86_400_000
 LISTED = 9
 """Users in a list."""
 
@@ -159,7 +162,7 @@ class Feed:
         return old if old is not None and old.points == points else self.tracer.trace(points)
 
     def _read_lists(self, reader: Reader) -> tuple[tuple[Standing, ...], tuple[Standing, ...]]:
-        likely, recent = reader.most_likely(CANDIDATES), reader.most_recent(LISTED)
+        likely, recent = self._candidates(reader), reader.most_recent(LISTED)
         known, self._known = self._known, {}
         for latest in (*likely, *recent):
             kept = self._known.get(latest.user_id) or known.get(latest.user_id)
@@ -168,6 +171,14 @@ class Feed:
             self._known[latest.user_id] = kept
         ranked = self._ranked(self._standings(likely))
         return tuple(ranked[:LISTED]), tuple(self._standings(recent))
+
+    def _candidates(self, reader: Reader) -> list[Latest]:
+        """Who may be the most likely now: the greatest after their newest event, of all and of the lately active."""
+        now = self.now or 0
+        found = reader.most_likely(CANDIDATES)
+        for days in RECENT_DAYS:
+            found += reader.most_likely(CANDIDATES, now - days * DAY)
+        return list({latest.user_id: latest for latest in found}.values())
 
     def _ranked(self, users: list[Standing]) -> list[Standing]:
         now = self.now or 0

@@ -115,6 +115,38 @@ def test_another_file_is_read_from_its_start(tmp_path: Path) -> None:
     assert query(store, "SELECT max(seen) FROM propensity_by_user") == [(20,)]
 
 
+def test_another_file_of_the_same_name_is_read_from_its_start(tmp_path: Path) -> None:
+    """But one that only grew goes on where it was."""
+    recovery, file = make_recovery(tmp_path / "recovery"), tmp_path / "log.csv"
+    settings = {"source": "file", "file": file, "sqlite_path": tmp_path / "store.db"}
+    header, time = "event_id,user_id,timestamp,type\n", 1_500_000_000_000
+    file.write_text(header + f"a,u,{time},IM\n")
+    assert "1 scored" in run_flow(recovery=recovery, **settings).stderr
+    with file.open("a") as more:
+        more.write(f"b,u,{time + 1},IM\n")
+    run = run_flow(recovery=recovery, **settings)
+    assert "1 scored (0 late), 0 repeats" in run.stderr
+    file.write_text(header + f"c,u,{time + 2},IM\nd,u,{time + 3},IM\n")
+    run = run_flow(recovery=recovery, **settings)
+    assert "2 scored" in run.stderr
+    assert "another file than before" in run.stderr
+
+
+def test_a_recovery_directory_belongs_to_one_running_flow(tmp_path: Path) -> None:
+    """A second flow is refused with the pid of the first; after its death, however sudden, the directory is free."""
+    recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
+    with running_flow(recovery, sqlite_path=store) as program:
+        wait_for(lambda: count(store) > 0, program)
+        run = run_flow(recovery=recovery, sqlite_path=tmp_path / "other.db")
+        assert run.returncode == 2
+        (line,) = run.stderr.splitlines()
+        assert line.endswith(f"in use by process {program.pid}")
+        program.kill()
+    run = run_flow(recovery=recovery, sqlite_path=store, simulator_rate=0, simulator_events=5_000)
+    assert run.returncode == 0, run.stderr
+    assert count(store) == 5_000
+
+
 def test_a_directory_that_is_not_a_recovery_directory_is_told_in_one_line(tmp_path: Path) -> None:
     """With the command that makes one."""
     run = run_flow(recovery=tmp_path, sqlite_path=tmp_path / "store.db")

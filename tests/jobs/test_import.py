@@ -21,6 +21,9 @@ FROM log
 """
 
 
+TIME = 1_500_000_000_000
+
+
 def jobs(*arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "jobs", *map(str, arguments)],
@@ -80,6 +83,19 @@ def test_rejected_rows_are_told_and_kept(tmp_path: Path) -> None:
     }
     for reason in ("1 time_range", "1 wrong_type", "1 missing"):
         assert reason in run.stdout
+
+
+def test_a_line_that_is_no_row_does_not_stop_an_import(tmp_path: Path) -> None:
+    """It is rejected with its text; ids that turn from numbers to words late in the file are fine."""
+    source, rejected = tmp_path / "log.csv", tmp_path / "rejected.jsonl"
+    lines = [f"{n},{TIME + n}\n" for n in range(30_000)] + ["ragged,1,2,3\n", f"word,{TIME}\n"]
+    source.write_text("who,moment\n" + "".join(lines))
+    sql = "SELECT who AS user_id, moment AS timestamp, 'IM' AS type FROM log"
+    run = jobs("import", source, "--sql", sql, "--to", tmp_path / "out.parquet", "--rejected", rejected)
+    assert run.returncode == 0, run.stderr
+    assert "30,002 rows: 30,001 events" in run.stdout
+    (line,) = [json.loads(line) for line in rejected.read_text().splitlines()]
+    assert (line["reason"], line["values"]) == ("wrong_shape", "ragged,1,2,3")
 
 
 @pytest.mark.parametrize(

@@ -199,6 +199,8 @@ def test_users_are_ranked_by_propensity_and_by_time(store):
     write(store, scored(*world, propensity=[0.3, 0.9, 0.1, 0.7, 0.2, 0.5]))
     reader = store.reader()
     assert [each.user_id for each in reader.most_likely(3)] == ["u1", "u3", "u5"]
+    since = reader.latest(["u3"])[0].event_time
+    assert [each.user_id for each in reader.most_likely(9, since)] == ["u3", "u5", "u4"]
     assert [each.user_id for each in reader.most_recent(3)] == ["u5", "u4", "u3"]
     assert len(reader.most_likely(100)) == len(reader.most_recent(100)) == 6
     write(store, scored(event("x", 100, user="u1"), version=9, propensity=0.0))

@@ -49,6 +49,15 @@ def test_lists_rank_by_the_propensity_of_now(stream: Stream, source: Shared) -> 
     assert [standing.user_id for standing in snapshot.recent] == ["fresh", "faded"]
 
 
+def test_many_who_were_likely_long_ago_do_not_hide_who_is_now(stream: Stream, source: Shared) -> None:
+    """Scores after the newest event stay in the store; what has decayed since then must not fill the list."""
+    for number in range(60):
+        stream.send(*journey(f"faded-{number}", ["PS"] * 4, START - 100 * 24 * HOUR))
+    stream.send(*journey("fresh", ["CL"], START))
+    source.feed.poll()
+    assert source.feed.snapshot.likely[0].user_id == "fresh"
+
+
 def test_a_store_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     stream = Stream(tmp_path / "store.db", load(DECAY))
     stream.send(*journey("ann", ["IM"]))
