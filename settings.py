@@ -120,6 +120,8 @@ def load_settings() -> Settings:
             raise SettingsError("ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file")
         if not settings.file.is_file():
             raise SettingsError(f"ADSTREAMS_FILE: {settings.file}: no such file")
+    elif settings.file is not None:
+        raise SettingsError(f"ADSTREAMS_FILE: not read while ADSTREAMS_SOURCE is {settings.source}; set it to file")
     return settings
 
 

@@ -31,6 +31,9 @@ def import_log(log: Path, sql: str, to: Path, rejected: Path | None = None) -> N
         ColumnsError: the query does not give the event's columns.
         LogFileError: the file cannot be written.
     """
+    for name, path in (("--to", to), ("--rejected", rejected)):
+        if path is not None and path.exists() and log.exists() and path.samefile(log):
+            raise JobError(f"{name}: {path} is the log itself")
     written = 0
     connection = _mapped(log, sql)
     letters = _unread(connection, log)

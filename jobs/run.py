@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -26,9 +27,10 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
 
     Raises:
         SettingsError: a setting is wrong.
-        JobError: the recovery directory cannot be made.
+        JobError: the port is taken, or the recovery directory cannot be made.
     """
     load_settings()
+    _check_port(address, port)
     _prepare(recovery)
     asked: list[int] = []
 
@@ -59,6 +61,15 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
         _wait(program)
     print("stopped", flush=True)
     return next((code for code in codes if code), 0)
+
+
+def _check_port(address: str, port: int) -> None:
+    """Say that a port is taken before anything else is started, and before another program's page is taken for ours."""
+    try:
+        with socket.create_server((address, port)):
+            pass
+    except OSError as error:
+        raise JobError(f"port {port} at {address}: {error.strerror}; try another, as in make run PORT=5007") from None
 
 
 def _prepare(recovery: Path) -> None:

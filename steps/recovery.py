@@ -1,7 +1,8 @@
 """What must not change during the life of a recovery directory, kept in it and checked before the flow starts.
 
 Buckets decide under which key a user's sequence lies, and the sequence length what it holds: with others, old state
-would silently be left behind.
+would silently be left behind. Bytewax cannot resume from another source, and another simulated world has other users of
+the same names.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 from pathlib import Path
 
 from model.bucket import SNAPSHOT_VERSION
-from settings import Settings, SettingsError
+from settings import Settings, SettingsError, Source
 
 NAME, LOCK = "ad-streams.json", "ad-streams.lock"
 
@@ -54,13 +55,22 @@ def check_recovery(directory: Path, settings: Settings) -> None:
     Raises:
         SettingsError: the directory cannot be used, or was made with other settings.
     """
-    fixed = {
+    fixed: dict[str, object] = {
+        "ADSTREAMS_SOURCE": settings.source,
         "ADSTREAMS_BUCKETS": settings.buckets,
         "ADSTREAMS_SEQUENCE_LENGTH": settings.sequence_length,
         "snapshot version": SNAPSHOT_VERSION,
     }
+    if settings.source is Source.SIMULATOR:
+        fixed |= {
+            "ADSTREAMS_SIMULATOR_USERS": settings.simulator_users,
+            "ADSTREAMS_SIMULATOR_SEED": settings.simulator_seed,
+            "ADSTREAMS_SIMULATOR_START": str(settings.simulator_start),
+        }
     if not any(directory.glob("part-*.sqlite3")):
-        raise SettingsError(f"recovery directory {directory}: make it with python -m bytewax.recovery {directory} 2")
+        raise SettingsError(
+            f"recovery directory {directory}: make it with mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
+        )
     draft = directory / f".{os.getpid()}-{NAME}"
     try:
         draft.write_text(json.dumps(fixed))

@@ -8,6 +8,7 @@ after a crash leaves the same rows.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import threading
 import time
@@ -40,6 +41,7 @@ class SharedWriter:
         with self._lock, _plainly():
             if self._writer is None:
                 self._writer = self._open()
+                atexit.register(self._writer.close)
             self._held = True
             for batch in rows:
                 self._writer.write(batch)

@@ -69,6 +69,8 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: it cannot be opened, or is not a database.
     """
+    if not path.parent.is_dir():
+        raise StoreError(f"SQLite file {path}: no such folder")
     try:
         if not path.exists():
             _create(path)
@@ -99,12 +101,22 @@ def _create(path: Path) -> None:
             path.hardlink_to(draft)
 
 
+def identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another of its name; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class SqliteWriter:
     """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection = connect(path)
+        self._identity = identity(path)
         self._connection.execute("PRAGMA cache_size = -200000")  # 200 MB: an old log is loaded in no order of users
         self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         self._full: list[tuple[Any, ...]] = []
@@ -159,6 +171,8 @@ class SqliteWriter:
             (_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)]),
             (_UPSERT_LETTER, self._letters),
         )
+        if identity(self._path) != self._identity:
+            raise StoreError(f"SQLite file {self._path}: it was removed or replaced while it was written")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
             for statement, held in work:
@@ -173,7 +187,10 @@ class SqliteWriter:
         self._newest.clear()
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, with all that was flushed in it rather than beside it."""
+        with contextlib.suppress(sqlite3.Error):
+            self._connection.execute("PRAGMA busy_timeout = 1000")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._connection.close()
 
 
@@ -190,11 +207,20 @@ class SqliteReader:
     """Reads the file; every question sees the newest state that was written."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = connect(path)
+        self._path, self._connection = path, connect(path)
+        self._identity = identity(path)
+
+    def _ask(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        if identity(self._path) != self._identity:
+            raise StoreError(f"SQLite file {self._path}: it was removed or replaced")
+        try:
+            return self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise StoreError(f"SQLite file {self._path}: {error}") from error
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""
-        rows = self._connection.execute(
+        rows = self._ask(
             f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
             " ORDER BY event_time DESC, instr('IM CL PS CN', event_type) DESC, event_key DESC LIMIT ?",
             (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
@@ -218,12 +244,12 @@ class SqliteReader:
         return self._latest("ORDER BY event_time DESC LIMIT ?", count)
 
     def _latest(self, rest: str, *values: object) -> list[Latest]:
-        rows = self._connection.execute(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
+        rows = self._ask(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
         return [Latest(*row) for row in rows]
 
     def search(self, prefix: str, count: int) -> list[str]:
         """User ids that start with a prefix."""
-        rows = self._connection.execute(
+        rows = self._ask(
             "SELECT user_id FROM latest_propensity WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2)"
             " ORDER BY user_id LIMIT ?3",
             (prefix, _behind(prefix), count),
@@ -232,7 +258,7 @@ class SqliteReader:
 
     def summary(self) -> Summary:
         """What the file holds."""
-        (row,) = self._connection.execute(
+        (row,) = self._ask(
             "SELECT (SELECT count(*) FROM latest_propensity), (SELECT max(event_time) FROM latest_propensity),"
             " (SELECT count(*) FROM dead_letters)"
         )
@@ -240,7 +266,7 @@ class SqliteReader:
 
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """Dead letters in the order of their keys."""
-        rows = self._connection.execute(
+        rows = self._ask(
             'SELECT source, "partition", "offset", reason, detail, payload FROM dead_letters'
             ' ORDER BY source, "partition", "offset" LIMIT ?',
             (count,),

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import panel as pn
 from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.events import RangesUpdate
+from bokeh.events import MouseEnter, MouseLeave, RangesUpdate
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 
@@ -110,6 +110,11 @@ class Chart(pn.viewable.Viewer):
     def on_zoom(self, told: Callable[[], None]) -> None:
         """Call `told` when somebody looks closer at a part of the window."""
         self.figure.on_event(RangesUpdate, lambda _: told())
+
+    def on_pointer(self, told: Callable[[bool], None]) -> None:
+        """Call `told` with whether the pointer is over the chart, when it comes and when it leaves."""
+        self.figure.on_event(MouseEnter, lambda _: told(True))
+        self.figure.on_event(MouseLeave, lambda _: told(False))
 
     def draw(self, shown: Sequence[Shown], window: str, now: int, hidden: frozenset[str] = frozenset()) -> None:
         """Draw these users' curves up to `now` (ms), and their events but those of the hidden types."""

@@ -15,6 +15,8 @@ POLL = 1.0
 """Seconds between two looks at the store."""
 CANDIDATES = 32
 """Users with the greatest propensity after their newest event, among whom the most likely now are found."""
+MOST_WAIT = 10.0
+"""Seconds that a list may be old at the most."""
 RECENT_DAYS = (1, 7)
 """Days within which users were active who are candidates beside them: an old score may have decayed since."""
 DAY = 86_400_000
@@ -46,7 +48,7 @@ class Snapshot:
 
 
 class _Pace:
-    """When to do something slow again: not before `least` seconds, and never for more than 2% of the time."""
+    """When to do something slow again: not before `least` seconds, later if it took long, but within `MOST_WAIT`."""
 
     def __init__(self, least: float) -> None:
         self._least, self._due = least, 0.0
@@ -55,7 +57,7 @@ class _Pace:
         return time.monotonic() >= self._due
 
     def took(self, seconds: float) -> None:
-        self._due = time.monotonic() + max(self._least, 50 * seconds)
+        self._due = time.monotonic() + min(max(self._least, 50 * seconds), MOST_WAIT)
 
 
 class Feed:

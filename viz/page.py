@@ -42,13 +42,14 @@ class Page(pn.viewable.Viewer):
         self._held, self._now = source.feed.snapshot, source.feed.now
         self.chart = Chart(source.feed.tracer)
         self.chart.on_zoom(self._hold)
+        self.chart.on_pointer(self._look)
         self.figures, self.notice = Part("figures"), Part("notice")
         self.chosen, self.controls = Part("chosen", self.receive), Part("controls", self.receive)
         self.picker = Part("picker", self.receive)
         users, window = read_query(query)
         self._undecided = users is None
         self.window = window if window in WINDOWS else "auto"
-        self.paused = False
+        self.paused = self._looking = False
         for user in (users or [])[:MOST]:
             self._take_slot(storable(user))
         self._feed.follow(self, self.users)
@@ -120,14 +121,15 @@ class Page(pn.viewable.Viewer):
 
     async def search(self, prefix: str) -> None:
         """Offer users whose id starts with `prefix`."""
-        found = await self._ask(lambda reader: reader.search(prefix, FOUND)) if prefix else []
+        found = await self._ask(lambda reader: _starting(reader, prefix)) if prefix else []
         self._offer(found, "" if found or not prefix else f"No user id starts with “{visible(prefix)}”.")
 
     async def enter(self, text: str) -> None:
         """Show the user with this id, or the only one whose id starts so; say so where there is none."""
 
         def look_up(reader: Reader) -> list[str]:
-            return [text] if reader.latest([text]) else reader.search(text, FOUND)
+            exact = (form for form in (text, text.strip()) if reader.latest([form]))
+            return [found] if (found := next(exact, None)) is not None else _starting(reader, text)
 
         found = await self._ask(look_up)
         if found and len(found) == 1:
@@ -157,7 +159,7 @@ class Page(pn.viewable.Viewer):
 
     def _draw(self) -> None:
         snapshot = self._feed.snapshot
-        if not self.paused:
+        if not (self.paused or self._looking):
             self._held, self._now = snapshot, self._feed.now
         self._show_sides(self._held, self._now or 0)
         known = tuple(user in snapshot.traces for user in self._slots)
@@ -172,6 +174,7 @@ class Page(pn.viewable.Viewer):
             windows=[{"key": key, "title": title} for key, (title, _) in WINDOWS.items()],
             window=self.window,
             paused=self.paused,
+            held=self._looking,
             legend=legend(self._hidden),
         )
         self.picker.put(
@@ -198,6 +201,11 @@ class Page(pn.viewable.Viewer):
         self.paused = True
         self._show_sides(self._held, self._now or 0)
 
+    def _look(self, looking: bool) -> None:
+        """Hold the chart while the pointer is over it: what is read there must not move away."""
+        self._looking = looking
+        self._draw()
+
     def _take_slot(self, user: str) -> None:
         if user not in self._slots:
             self._slots[user] = next(slot for slot in range(MOST) if slot not in self._slots.values())
@@ -206,6 +214,11 @@ class Page(pn.viewable.Viewer):
         self._undecided = False
         self._feed.follow(self, self.users)
         self._draw()
+
+
+def _starting(reader: Reader, prefix: str) -> list[str]:
+    """Users whose id starts with what was typed, or with that without the spaces that pasting brings."""
+    return reader.search(prefix, FOUND) or reader.search(prefix.strip(), FOUND)
 
 
 def serve() -> None:

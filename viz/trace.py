@@ -80,6 +80,8 @@ class Tracer:
     def __init__(self, model: Model, length: int) -> None:
         self.model, self.length = model, length
         self._curve = Curve(model, length)
+        nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
+        self._curve.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
         self._look_backs = [
             (to_milliseconds(feature.look_back), feature.type)
             for feature in model.features

@@ -21,12 +21,7 @@ PATIENCE = 2.0
 """Seconds of a rate that are made up for after a pause."""
 
 
-Run = tuple[int, int, int]
-"""Users, seed and start of a simulated world."""
-Stood = tuple[Run, Place]
-
-
-class SimulatorSource(FixedPartitionedSource[MessageBatch, Stood]):
+class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
     """Simulated events, in the order of event time; a recovered flow goes on with the very next one.
 
     Args:
@@ -42,17 +37,15 @@ class SimulatorSource(FixedPartitionedSource[MessageBatch, Stood]):
         """One partition: the world is one."""
         return ["simulator"]
 
-    def build_part(self, step_id: str, for_part: str, resume_state: Stood | None) -> _SimulatorPartition:
-        """The stream, from where it stood; another world than it was then starts anew."""
-        run = (self._users, self._seed, self._start_ms)
-        place = resume_state[1] if resume_state is not None and resume_state[0] == run else None
-        stream = SimulatedStream(World(), self._users, self._seed, self._start_ms, self._codec, place)
-        return _SimulatorPartition(run, stream, self._events, self._rate)
+    def build_part(self, step_id: str, for_part: str, resume_state: Place | None) -> _SimulatorPartition:
+        """The stream, from where it stood."""
+        stream = SimulatedStream(World(), self._users, self._seed, self._start_ms, self._codec, resume_state)
+        return _SimulatorPartition(stream, self._events, self._rate)
 
 
-class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Stood]):
-    def __init__(self, run: Run, stream: SimulatedStream, events: int, rate: float) -> None:
-        self._run, self._stream, self._events, self._rate = run, stream, events, rate
+class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
+    def __init__(self, stream: SimulatedStream, events: int, rate: float) -> None:
+        self._stream, self._events, self._rate = stream, events, rate
         self._asked_at, self._due = time.monotonic(), 0.0
         self._awake: datetime | None = None
 
@@ -76,5 +69,5 @@ class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Stood]):
     def next_awake(self) -> datetime | None:
         return self._awake
 
-    def snapshot(self) -> Stood:
-        return self._run, self._stream.place
+    def snapshot(self) -> Place:
+        return self._stream.place

@@ -90,9 +90,9 @@ def test_a_file_is_read_on_where_it_was(tmp_path: Path) -> None:
     assert count(store) == len(lines)
 
 
-@pytest.mark.parametrize("change", [{"buckets": 8}, {"sequence_length": 10}])
+@pytest.mark.parametrize("change", [{"buckets": 8}, {"sequence_length": 10}, {"simulator_seed": 8}])
 def test_a_recovery_directory_keeps_what_its_state_depends_on(change: dict[str, int], tmp_path: Path) -> None:
-    """Other buckets or another sequence length are refused in one line; the same ones go on."""
+    """Other buckets, another sequence length or another world are refused in one line; the same ones go on."""
     recovery = make_recovery(tmp_path / "recovery")
     settings = {"sqlite_path": tmp_path / "store.db", "simulator_events": 100, "simulator_rate": 0}
     assert run_flow(recovery=recovery, **settings).returncode == 0
@@ -145,6 +145,35 @@ def test_a_recovery_directory_belongs_to_one_running_flow(tmp_path: Path) -> Non
     run = run_flow(recovery=recovery, sqlite_path=store, simulator_rate=0, simulator_events=5_000)
     assert run.returncode == 0, run.stderr
     assert count(store) == 5_000
+
+
+def test_another_source_than_a_recovery_directory_was_made_with_is_refused(tmp_path: Path) -> None:
+    """Bytewax cannot resume from it: one line instead of its pages."""
+    recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
+    run_flow(recovery=recovery, sqlite_path=store, simulator_events=100, simulator_rate=0)
+    (tmp_path / "log.csv").write_text("event_id,user_id,timestamp,type\na,u,1,IM\n")
+    run = run_flow(recovery=recovery, sqlite_path=store, source="file", file=tmp_path / "log.csv")
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert "ADSTREAMS_SOURCE" in line
+
+
+def test_a_store_file_that_vanishes_ends_the_run(tmp_path: Path) -> None:
+    """Rows must not go on into a file that nobody can open any more."""
+    store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
+    with running_flow(recovery, sqlite_path=store, simulator_rate=2_000) as program:
+        wait_for(lambda: count(store) > 0, program)
+        store.unlink()
+        _, errors = program.communicate(timeout=PATIENCE)
+    assert program.returncode == 1
+    assert errors.splitlines()[-1].endswith("removed or replaced while it was written")
+
+
+def test_a_stopped_run_leaves_its_rows_in_the_file(tmp_path: Path) -> None:
+    """Not beside it: a copy of the one file has all."""
+    run = run_flow(sqlite_path=tmp_path / "store.db", simulator_events=3_000, simulator_rate=0)
+    assert run.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
 
 
 def test_a_directory_that_is_not_a_recovery_directory_is_told_in_one_line(tmp_path: Path) -> None:

@@ -106,6 +106,7 @@ def test_a_line_that_is_no_row_does_not_stop_an_import(tmp_path: Path) -> None:
         ("log.csv", "SELECT nothing FROM log", "out.csv", "nothing"),
         ("absent.csv", "SELECT 1 FROM log", "out.csv", "no such file"),
         ("log.csv", "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log", "out.xls", "out.xls"),
+        ("log.csv", "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log", "log.csv", "is the log itself"),
         (
             "log.csv",
             "SELECT 'u' AS user_id, 1 AS timestamp, 'IM' AS type FROM log",

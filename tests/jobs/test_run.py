@@ -64,6 +64,24 @@ def test_both_run_and_both_stop(how: signal.Signals, tmp_path: Path) -> None:
     assert answer(f"{address}/health") is None
 
 
+def test_a_port_that_is_taken_stops_before_anything_starts(tmp_path: Path) -> None:
+    """One plain line that names the port, exit code 2, and nothing is written."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        run = subprocess.run(
+            [sys.executable, "-m", "jobs", "run", "--port", str(port), "--recovery", str(tmp_path / "recovery")],
+            cwd=ROOT,
+            env=environment(sqlite_path=tmp_path / "store.db"),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+        )
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert f"port {port}" in line
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_bad_setting_stops_before_anything_starts(tmp_path: Path) -> None:
     """One plain line, exit code 2."""
     run = subprocess.run(

@@ -46,9 +46,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def served(store: Path, model: Path = DECAY) -> Iterator[str]:
+def served(store: Path, model: Path = DECAY, port: int | None = None) -> Iterator[str]:
     """The address of a served page over a store."""
-    port = free_port()
+    port = port or free_port()
     process = serving(
         "--plugins", "viz.api", "--warm", "--port", str(port),
         ADSTREAMS_SQLITE_PATH=str(store), ADSTREAMS_MODEL=str(model),

@@ -148,6 +148,35 @@ def test_zooming_pauses_and_live_goes_on(browser: Browser, live: tuple[str, Stre
         expect(page.get_by_role("button", name="Live")).to_be_visible()
 
 
+def test_the_chart_holds_still_while_the_pointer_is_over_it(browser: Browser, live: tuple[str, Stream]) -> None:
+    """What somebody is about to read must not move away; it goes on when the pointer leaves."""
+    address, stream = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "bob"))
+        settled(page, lambda chart: len(chart["Conversion"]) > 0)
+        page.locator(".plot").hover()
+        expect(page.get_by_text("Held", exact=True)).to_be_visible()
+        stream.send(Event("held", "bob", START + 10 * DAY, "CL"))
+        page.mouse.move(5, 5)
+        expect(page.get_by_text("Live", exact=True)).to_be_visible()
+        settled(page, lambda chart: len(chart["Click"]) > 1)
+
+
+def test_a_server_that_is_gone_is_told_and_a_new_one_taken(browser: Browser, tmp_path: Path) -> None:
+    """A page without news must not look like a stream that stands still."""
+    port = free_port()
+    page = browser.new_page()
+    with served(tmp_path / "store.db", port=port) as address:
+        page.goto(f"{address}/app")
+        expect(page.get_by_text("Waiting for the first event")).to_be_visible()
+        expect(page.locator("#lost")).to_be_hidden()
+    expect(page.locator("#lost")).to_be_visible(timeout=60_000)
+    with served(tmp_path / "store.db", port=port):
+        expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
+        expect(page.get_by_text("Waiting for the first event")).to_be_visible(timeout=60_000)
+        page.close()
+
+
 def test_hostile_texts_stay_texts(browser: Browser, live: tuple[str, Stream]) -> None:
     address, _ = live
     with visiting(browser) as page:

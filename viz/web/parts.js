@@ -84,9 +84,10 @@ function controls(element, data, send) {
   const group = node("div", "group", ...windows)
   group.setAttribute("role", "group")
   group.setAttribute("aria-label", "Visible window")
-  const live = button(data.paused ? "live paused" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
-  live.append(data.paused ? "Paused" : "Live")
-  live.title = data.paused ? "Follow the stream again" : "Hold the page still"
+  const still = data.paused || data.held
+  const live = button(still ? "live paused" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
+  live.append(data.paused ? "Paused" : data.held ? "Held" : "Live")
+  live.title = data.paused ? "Follow the stream again" : data.held ? "Goes on when the pointer leaves the chart" : "Hold the page still"
   element.replaceChildren(node("div", "bar", node("div", "legend", ...types), group, live))
 }
 
