@@ -103,10 +103,11 @@ def flow_of_environment() -> Dataflow:
         settings = load_settings()
         source = source_of(settings)
         open_writer = writer_of(settings)
-        open_writer().close()
+        writer = open_writer()
         if directory := recovery_directory(sys.argv[1:]):
-            check_recovery(directory, settings)
             lock_recovery(directory, sys.argv[1:])
+            check_recovery(directory, settings, writer.store_id)
+        writer.close()
     except (SettingsError, StoreError) as error:
         stop(error)
     ending.prepare()

@@ -119,7 +119,8 @@ def load_settings() -> Settings:
         if settings.file is None:
             raise SettingsError("ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file")
         if not settings.file.is_file():
-            raise SettingsError(f"ADSTREAMS_FILE: {settings.file}: no such file")
+            found = "not a file" if settings.file.exists() else "no such file"
+            raise SettingsError(f"ADSTREAMS_FILE: {settings.file}: {found}")
     elif settings.file is not None:
         raise SettingsError(f"ADSTREAMS_FILE: not read while ADSTREAMS_SOURCE is {settings.source}; set it to file")
     return settings

@@ -30,6 +30,8 @@ from stores.sqlite import SqliteWriter
 class NoStore:
     """Takes rows and keeps nothing, to measure the dataflow alone."""
 
+    store_id = "none"
+
     def write(self, rows: ScoredRows) -> None:
         """Drop the rows."""
 

@@ -1,5 +1,9 @@
 -- The tables of the embedded store. Every write is an upsert, keyed by the data and versioned by what the row had seen.
 
+CREATE TABLE IF NOT EXISTS store (
+  id TEXT NOT NULL -- one row, drawn when the file is made: tells it from another of its name
+);
+
 CREATE TABLE IF NOT EXISTS propensity_by_user (
   user_id    TEXT    NOT NULL,
   event_time INTEGER NOT NULL, -- ms since 1970

@@ -2,7 +2,7 @@
 
 Buckets decide under which key a user's sequence lies, and the sequence length what it holds: with others, old state
 would silently be left behind. Bytewax cannot resume from another source, and another simulated world has other users of
-the same names.
+the same names. A store that was made anew lacks the rows that the state has seen.
 """
 
 from __future__ import annotations
@@ -33,8 +33,11 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     Two flows on one directory overwrite each other's epochs: nothing could resume from it any more.
 
     Raises:
-        SettingsError: another flow has it.
+        SettingsError: it is none, or another flow has it.
     """
+    if not any(directory.glob("part-*.sqlite3")):
+        how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
+        raise SettingsError(f"recovery directory {directory}: make it with {how}")
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("-i", "--process-id", default=os.environ.get("BYTEWAX_PROCESS_ID") or "0")
     if parser.parse_known_args(arguments)[0].process_id != "0":
@@ -49,17 +52,18 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     os.write(lock, str(os.getpid()).encode())
 
 
-def check_recovery(directory: Path, settings: Settings) -> None:
+def check_recovery(directory: Path, settings: Settings, store_id: str) -> None:
     """Note the settings that are fixed in a new directory, and compare them in an old one.
 
     Raises:
-        SettingsError: the directory cannot be used, or was made with other settings.
+        SettingsError: the directory cannot be written, or was made with other settings.
     """
     fixed: dict[str, object] = {
         "ADSTREAMS_SOURCE": settings.source,
         "ADSTREAMS_BUCKETS": settings.buckets,
         "ADSTREAMS_SEQUENCE_LENGTH": settings.sequence_length,
         "snapshot version": SNAPSHOT_VERSION,
+        "store": store_id,
     }
     if settings.source is Source.SIMULATOR:
         fixed |= {
@@ -67,10 +71,6 @@ def check_recovery(directory: Path, settings: Settings) -> None:
             "ADSTREAMS_SIMULATOR_SEED": settings.simulator_seed,
             "ADSTREAMS_SIMULATOR_START": str(settings.simulator_start),
         }
-    if not any(directory.glob("part-*.sqlite3")):
-        raise SettingsError(
-            f"recovery directory {directory}: make it with mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
-        )
     draft = directory / f".{os.getpid()}-{NAME}"
     try:
         draft.write_text(json.dumps(fixed))
@@ -86,4 +86,5 @@ def check_recovery(directory: Path, settings: Settings) -> None:
         raise SettingsError(f"recovery directory {directory}: {error}") from None
     for name, value in fixed.items():
         if held.get(name) != value:
-            raise SettingsError(f"{name}: recovery directory {directory} was made with {held.get(name)}, not {value}")
+            made = f"recovery directory {directory} was made with {held.get(name)}, not {value}"
+            raise SettingsError(f"{name}: {made}; remove it to start anew")

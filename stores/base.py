@@ -58,6 +58,10 @@ class Summary:
 class Writer(Protocol):
     """What the dataflow writes with. Every write is an upsert: again, or late, it changes nothing that is newer."""
 
+    @property
+    def store_id(self) -> str:
+        """What tells this store from another one at the same place."""
+
     def write(self, rows: ScoredRows) -> None:
         """Take rows; they may be held back until `flush`."""
 

@@ -96,7 +96,9 @@ def _create(path: Path) -> None:
     """Make the file whole before it has its name: two processes that switch it to WAL at once lock each other out."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         draft = Path(folder) / path.name
-        _open(draft).close()
+        connection = _open(draft)
+        connection.execute("INSERT INTO store VALUES (hex(randomblob(8)))")
+        connection.close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
 
@@ -123,6 +125,11 @@ class SqliteWriter:
         self._again: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, ...]] = {}
         self._letters: list[tuple[Any, ...]] = []
+
+    @property
+    def store_id(self) -> str:
+        """What tells this store from another one at the same place."""
+        return "".join(name for (name,) in self._connection.execute("SELECT id FROM store"))
 
     def write(self, rows: ScoredRows) -> None:
         """Take rows."""

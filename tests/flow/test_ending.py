@@ -158,6 +158,19 @@ def test_another_source_than_a_recovery_directory_was_made_with_is_refused(tmp_p
     assert "ADSTREAMS_SOURCE" in line
 
 
+def test_a_store_that_was_made_anew_does_not_go_with_old_state(tmp_path: Path) -> None:
+    """Its curves would begin in the middle: refused in one line."""
+    recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
+    settings = {"sqlite_path": store, "simulator_events": 100, "simulator_rate": 0}
+    assert run_flow(recovery=recovery, **settings).returncode == 0
+    store.unlink()
+    run = run_flow(recovery=recovery, **settings)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.startswith("ad-streams: store: ")
+    assert str(recovery) in line
+
+
 def test_a_store_file_that_vanishes_ends_the_run(tmp_path: Path) -> None:
     """Rows must not go on into a file that nobody can open any more."""
     store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
