@@ -30,6 +30,11 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 STORES = (("none", "without a store", ">= 0.7", ">= 20"), ("sqlite", "into SQLite", "", ""))
 """Stores to run into, and the goals of the two ratios of each."""
 
+NOTE = """\
+The goal for 1,000,000 users is met by the dataflow itself and not with SQLite behind it: there each row is of another
+user and so on another page of the tables and of their two indexes, and writing those pages takes the time.
+"""
+
 Row = tuple[str, str, str, str]
 Command = tuple[object, ...]
 
@@ -116,6 +121,7 @@ def report(console: Console, rows: list[Row]) -> None:
         "|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
+        NOTE,
     ]
     RESULTS.write_text("\n".join(lines))
 
