@@ -13,7 +13,8 @@ setup: .venv/ready ## make .venv with everything
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
 	touch $@
 
-run: setup ## the dataflow on simulated events, and the app
+run: export ADSTREAMS_MODEL ?= model/decay.json
+run: setup ## the dataflow on simulated events, and the app, under a model whose curves decay
 	$(BIN)/python -m jobs run --port $(PORT)
 
 test: setup ## all tests
