@@ -19,12 +19,19 @@ from settings import Settings, SettingsError, Source
 NAME, LOCK = "ad-streams.json", "ad-streams.lock"
 
 
-def recovery_directory(arguments: list[str]) -> Path | None:
-    """The recovery directory of a `python -m bytewax.run` command line or of Bytewax's environment variable."""
+def _flag(arguments: list[str], short: str, name: str) -> str | None:
+    """A flag of a `python -m bytewax.run` command line, or Bytewax's environment variable for it."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-r", "--recovery-directory", default=os.environ.get("BYTEWAX_RECOVERY_DIRECTORY"))
-    known, _ = parser.parse_known_args(arguments)
-    return Path(known.recovery_directory) if known.recovery_directory else None
+    variable = f"BYTEWAX_{name.upper().replace('-', '_')}"
+    parser.add_argument(short, f"--{name}", dest="value", default=os.environ.get(variable))
+    value: str | None = parser.parse_known_args(arguments)[0].value
+    return value
+
+
+def recovery_directory(arguments: list[str]) -> Path | None:
+    """The recovery directory that Bytewax was given, if any."""
+    given = _flag(arguments, "-r", "recovery-directory")
+    return Path(given) if given else None
 
 
 def lock_recovery(directory: Path, arguments: list[str]) -> None:
@@ -38,9 +45,7 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     if not any(directory.glob("part-*.sqlite3")):
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("-i", "--process-id", default=os.environ.get("BYTEWAX_PROCESS_ID") or "0")
-    if parser.parse_known_args(arguments)[0].process_id != "0":
+    if (_flag(arguments, "-i", "process-id") or "0") != "0":
         return
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
     try:

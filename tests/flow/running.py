@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -95,6 +96,21 @@ def query(path: Path, sql: str) -> list[tuple[object, ...]]:
         return connection.execute(sql).fetchall()
     finally:
         connection.close()
+
+
+def count(path: Path) -> int:
+    """Rows of `propensity_by_user`, 0 while there is no such table."""
+    if not query(path, "SELECT 1 FROM sqlite_master WHERE name = 'propensity_by_user'"):
+        return 0
+    ((number,),) = query(path, "SELECT count(*) FROM propensity_by_user")
+    return int(str(number))
+
+
+def free_port() -> int:
+    """A loopback port that nothing listens at."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 def table(path: Path) -> list[tuple[object, ...]]:

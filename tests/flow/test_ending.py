@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.running import PATIENCE, make_recovery, query, run_flow, running_flow, table, wait_for
+from tests.flow.running import PATIENCE, count, make_recovery, query, run_flow, running_flow, table, wait_for
 
 EVENTS = 60_000
 
@@ -20,14 +20,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object
     rows = table(store)
     assert len(rows) == EVENTS
     return rows
-
-
-def count(store: Path) -> int:
-    rows = query(store, "SELECT count(*) FROM sqlite_master WHERE name = 'propensity_by_user'")
-    if rows != [(1,)]:
-        return 0
-    ((number,),) = query(store, "SELECT count(*) FROM propensity_by_user")
-    return int(str(number))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])

@@ -15,9 +15,9 @@ from tests.flow.running import (
     PATIENCE,
     ROOT,
     command,
+    count,
     environment,
     make_recovery,
-    query,
     run_flow,
     table,
     wait_for,
@@ -61,12 +61,6 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object
     run = run_flow(sqlite_path=store, simulator_events=EVENTS, simulator_rate=0, simulator_users=300)
     assert run.returncode == 0, run.stderr
     return table(store)
-
-
-def count(store: Path) -> int:
-    if not query(store, "SELECT 1 FROM sqlite_master WHERE name = 'propensity_by_user'"):
-        return 0
-    return len(query(store, "SELECT 1 FROM propensity_by_user"))
 
 
 @pytest.mark.parametrize("killed", [0, 1])

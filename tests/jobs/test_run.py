@@ -14,14 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+from tests.flow.running import PATIENCE, ROOT, environment, free_port, query, wait_for
 
 
 def answer(address: str) -> Any:

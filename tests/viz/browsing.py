@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Dialog, Page
 
+from tests.flow.running import free_port
 from tests.viz.streams import DECAY, ROOT
 
 PATIENCE = 60.0
@@ -37,12 +37,6 @@ def serving(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         command, cwd=ROOT, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port: int = server.getsockname()[1]
-    return port
 
 
 @contextmanager

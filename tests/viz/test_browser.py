@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from schemas.events import Event
 from stores.sqlite import SqliteReader
-from tests.viz.browsing import FLAGS, chromium, free_port, served, serving, settled, visiting
+from tests.flow.running import free_port
+from tests.viz.browsing import FLAGS, chromium, served, serving, settled, visiting
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load
 from viz.links import write_query
 from viz.look import MARKS, USER_COLOURS
