@@ -27,8 +27,8 @@ def import_log(log: Path, sql: str, to: Path, rejected: Path | None = None) -> N
     row has the same id at every import. Rejected rows are summed up by reason, and kept in `rejected` if it is given.
 
     Raises:
-        JobError: the log cannot be read, or the query is wrong.
-        ColumnsError: the query does not give the event's columns.
+        JobError: the log cannot be read, or the query is wrong or does not give the event's columns.
+        ColumnsError: a column is of a type that no field of an event can have.
         LogFileError: the file cannot be written.
     """
     for name, path in (("--to", to), ("--rejected", rejected)):
