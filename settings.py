@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from datetime import UTC, date, datetime
@@ -11,13 +12,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NoReturn
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
 
 _PREFIX = "ADSTREAMS_"
+_SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
+"""Settings whose values are never shown."""
+_FIXED_KAFKA = {
+    "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence",
+}  # fmt: skip
+"""librdkafka settings that the guarantees rest on."""
 
 
 class SettingsError(ValueError):
@@ -29,12 +36,53 @@ class Source(StrEnum):
 
     SIMULATOR = "simulator"
     FILE = "file"
+    KAFKA = "kafka"
 
 
 class Store(StrEnum):
     """Where scored rows go."""
 
     SQLITE = "sqlite"
+    CASSANDRA = "cassandra"
+
+
+class Consistency(StrEnum):
+    """How many replicas must have a write, or answer a read."""
+
+    ONE = "ONE"
+    TWO = "TWO"
+    THREE = "THREE"
+    QUORUM = "QUORUM"
+    ALL = "ALL"
+    LOCAL_QUORUM = "LOCAL_QUORUM"
+    EACH_QUORUM = "EACH_QUORUM"
+    LOCAL_ONE = "LOCAL_ONE"
+
+
+def _listed(value: object) -> object:
+    """The parts of a list with commas between them."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def _named(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not all(names) or len(set(names)) < len(names):
+        raise ValueError("must be different names with commas between them")
+    return names
+
+
+Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_named)]
+
+
+def _object(value: object) -> object:
+    """What a JSON text holds."""
+    try:
+        return json.loads(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("must be a JSON object") from None
+
+
+Plain = str | int | float | bool
+Table = Annotated[dict[str, Plain], NoDecode, BeforeValidator(_object)]
 
 
 class Settings(BaseSettings):
@@ -42,7 +90,7 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, allow_inf_nan=False)
 
-    source: Source = Field(Source.SIMULATOR, description="Where events come from: `simulator` or `file`.")
+    source: Source = Field(Source.SIMULATOR, description="Where events come from: `simulator`, `file` or `kafka`.")
     file: Path | None = Field(
         None, description="Log to read: CSV, CSV.gz, Parquet or Avro container in the event's columns."
     )
@@ -57,8 +105,41 @@ class Settings(BaseSettings):
     simulator_start: Annotated[date, Field(ge=date(1970, 1, 1), lt=date(2100, 1, 1))] = Field(
         date(2017, 6, 15), description="Day of the first simulated event."
     )
-    store: Store = Field(Store.SQLITE, description="Where scored rows are kept: `sqlite`.")
+    kafka_brokers: Names = Field((), description="Kafka's bootstrap servers: host:port, with commas between them.")
+    kafka_topics: Names = Field(("events", "conversions"), description="Topics to read.")
+    kafka_propensity_topic: Annotated[str, Field(min_length=1)] = Field(
+        "propensity", description="Compacted topic that scores are published to, keyed by user."
+    )
+    kafka_dead_letter_topic: Annotated[str, Field(min_length=1)] = Field(
+        "dead-letters", description="Compacted topic for messages that are no valid events."
+    )
+    kafka_config: Table = Field(
+        {}, repr=False, description="librdkafka settings as a JSON object, for TLS, SASL and the group id."
+    )
+    schema_registry_url: SecretStr | None = Field(
+        None, description="Schema registry; with it messages have Confluent framing, else single-object encoding."
+    )
+    store: Store = Field(Store.SQLITE, description="Where scored rows are kept: `sqlite` or `cassandra`.")
     sqlite_path: Path = Field(Path("adstreams.db"), description="File of the embedded store.")
+    cassandra_hosts: Names = Field(("127.0.0.1",), description="Contact points, with commas between them.")
+    cassandra_port: Annotated[int, Field(ge=1, le=65_535)] = Field(9042, description="Port of the native protocol.")
+    cassandra_keyspace: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,47}$")] = Field(
+        "adstreams", description="Keyspace of the tables."
+    )
+    cassandra_datacenter: str | None = Field(
+        None, description="Local data centre; needed where the cluster has several."
+    )
+    cassandra_username: str | None = Field(None, description="Role to log in with.")
+    cassandra_password: SecretStr | None = Field(None, description="The role's password.")
+    cassandra_tls_ca: Path | None = Field(
+        None, description="PEM file of the authority behind the servers' certificates."
+    )
+    cassandra_consistency: Consistency = Field(
+        Consistency.LOCAL_QUORUM, description="Replicas that must have a write, or answer a read."
+    )
+    retention_days: Annotated[int, Field(ge=0, le=7_300)] = Field(
+        0, description="Days after its event at which a row of Cassandra goes; 0 = kept."
+    )
     model: Path = Field(Path(__file__).parent / "model" / "seed.json", description="Model file.")
     buckets: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Buckets of users; fixed for the life of a recovery directory."
@@ -108,12 +189,14 @@ def load_settings() -> Settings:
         settings = Settings()
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
-        name = _PREFIX + "_".join(str(part) for part in first["loc"]).upper()
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}") from None
+        name = _PREFIX + str(first["loc"][0]).upper()
+        got = "" if name in _SECRET else f", got {first['input']!r}"
+        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}{got}") from None
     unknown = [name for name in os.environ if name.startswith(_PREFIX) and name not in setting_names()]
     if unknown:
         near = get_close_matches(unknown[0], setting_names(), 1)
         raise SettingsError(f"{unknown[0]}: no such setting{f', did you mean {near[0]}?' if near else ''}")
+    _check_services(settings)
     settings.loaded_model  # noqa: B018 read now, so that a wrong file stops the start
     if settings.source is Source.FILE:
         if settings.file is None:
@@ -124,6 +207,30 @@ def load_settings() -> Settings:
     elif settings.file is not None:
         raise SettingsError(f"ADSTREAMS_FILE: not read while ADSTREAMS_SOURCE is {settings.source}; set it to file")
     return settings
+
+
+def _check_services(settings: Settings) -> None:
+    """What settings of Kafka and Cassandra must be like together."""
+    if settings.source is Source.KAFKA and not settings.kafka_brokers:
+        raise SettingsError("ADSTREAMS_KAFKA_BROKERS: needed when ADSTREAMS_SOURCE is kafka")
+    for server in settings.kafka_brokers:
+        host, _, port = server.rpartition(":")
+        if not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise SettingsError(f"ADSTREAMS_KAFKA_BROKERS: must be host:port, got {server!r}")
+    outputs = (settings.kafka_propensity_topic, settings.kafka_dead_letter_topic)
+    for name, topic in zip(("PROPENSITY", "DEAD_LETTER"), outputs, strict=True):
+        if topic in settings.kafka_topics or outputs.count(topic) > 1:
+            raise SettingsError(f"ADSTREAMS_KAFKA_{name}_TOPIC: {topic} has another use already")
+    fixed = settings.kafka_config.keys() & _FIXED_KAFKA
+    if fixed:
+        raise SettingsError(f"ADSTREAMS_KAFKA_CONFIG: {min(fixed)} is set by Ad-Streams itself")
+    if (settings.cassandra_username is None) != (settings.cassandra_password is None):
+        missing = "PASSWORD" if settings.cassandra_password is None else "USERNAME"
+        raise SettingsError(f"ADSTREAMS_CASSANDRA_{missing}: a role needs both a user name and a password")
+    if settings.cassandra_tls_ca is not None and not settings.cassandra_tls_ca.is_file():
+        raise SettingsError(f"ADSTREAMS_CASSANDRA_TLS_CA: {settings.cassandra_tls_ca}: no such file")
+    if settings.retention_days and settings.store is not Store.CASSANDRA:
+        raise SettingsError("ADSTREAMS_RETENTION_DAYS: only the cassandra store lets rows go; set it to 0")
 
 
 def stop(problem: object) -> NoReturn:

@@ -10,7 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from model.propensity import Model
-from settings import Settings, SettingsError, Source, Store, load_settings, setting_names, stop
+from settings import Consistency, Settings, SettingsError, Source, Store, load_settings, setting_names, stop
 
 ROOT = Path(__file__).parent.parent
 
@@ -63,6 +63,16 @@ def test_everything_has_a_default(load):
         ("MAX_SKEW", "0s", timedelta(0)),
         ("STORE", "sqlite", Store.SQLITE),
         ("SOURCE", "simulator", Source.SIMULATOR),
+        ("KAFKA_BROKERS", "a:1, b:2", ("a:1", "b:2")),
+        ("KAFKA_TOPICS", "clicks", ("clicks",)),
+        (
+            "KAFKA_CONFIG",
+            '{"security.protocol": "SSL", "fetch.wait.max.ms": 50}',
+            {"security.protocol": "SSL", "fetch.wait.max.ms": 50},
+        ),
+        ("CASSANDRA_HOSTS", "a,b", ("a", "b")),
+        ("CASSANDRA_CONSISTENCY", "QUORUM", Consistency.QUORUM),
+        ("STORE", "cassandra", Store.CASSANDRA),
     ],
 )
 def test_a_setting_is_read(load, name, value, expected):
@@ -97,6 +107,12 @@ BAD = [
     ("MAX_SKEW", "1 hour"),
     ("MAX_SKEW", "3600"),
     ("MAX_SKEW", ""),
+    ("CASSANDRA_CONSISTENCY", "SOME"),
+    ("CASSANDRA_KEYSPACE", "a-b"),
+    ("CASSANDRA_PORT", "0"),
+    ("RETENTION_DAYS", "7301"),
+    ("KAFKA_BROKERS", "localhost"),
+    ("KAFKA_BROKERS", "localhost:none"),
 ]
 
 
@@ -107,6 +123,47 @@ def test_a_bad_value_is_one_line_that_names_the_setting_and_the_value(load, name
     assert str(error.value).startswith(f"ADSTREAMS_{name}: ")
     assert repr(value) in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"SOURCE": "kafka"}, "ADSTREAMS_KAFKA_BROKERS: needed when ADSTREAMS_SOURCE is kafka"),
+        (
+            {"KAFKA_TOPICS": "a,,b"},
+            "ADSTREAMS_KAFKA_TOPICS: must be different names with commas between them, got 'a,,b'",
+        ),
+        ({"KAFKA_TOPICS": "propensity"}, "ADSTREAMS_KAFKA_PROPENSITY_TOPIC: propensity has another use already"),
+        ({"KAFKA_DEAD_LETTER_TOPIC": "events"}, "ADSTREAMS_KAFKA_DEAD_LETTER_TOPIC: events has another use already"),
+        (
+            {"KAFKA_CONFIG": '{"enable.auto.commit": true}'},
+            "ADSTREAMS_KAFKA_CONFIG: enable.auto.commit is set by Ad-Streams itself",
+        ),
+        (
+            {"CASSANDRA_USERNAME": "u"},
+            "ADSTREAMS_CASSANDRA_PASSWORD: a role needs both a user name and a password",
+        ),
+        ({"CASSANDRA_TLS_CA": "/none.pem"}, "ADSTREAMS_CASSANDRA_TLS_CA: /none.pem: no such file"),
+        (
+            {"RETENTION_DAYS": "9"},
+            "ADSTREAMS_RETENTION_DAYS: only the cassandra store lets rows go; set it to 0",
+        ),
+    ],
+)
+def test_settings_of_services_must_fit_together(load, given, message):
+    with pytest.raises(SettingsError) as error:
+        load(**given)
+    assert str(error.value) == message
+
+
+@pytest.mark.parametrize("value", ['{"sasl.password": ["hunter2"]}', "hunter2"])
+def test_a_secret_is_not_shown(load, value):
+    with pytest.raises(SettingsError) as error:
+        load(KAFKA_CONFIG=value)
+    assert str(error.value).startswith("ADSTREAMS_KAFKA_CONFIG: ")
+    assert "hunter2" not in str(error.value)
+    shown = load(KAFKA_CONFIG='{"sasl.password": "hunter2"}', CASSANDRA_USERNAME="u", CASSANDRA_PASSWORD="hunter2")
+    assert "hunter2" not in repr(shown)
 
 
 @pytest.mark.parametrize(
@@ -197,6 +254,8 @@ def default_of(name):
         return str(field.default.relative_to(ROOT))
     if isinstance(field.default, float):
         return f"{field.default:g}"
+    if isinstance(field.default, tuple):
+        return ",".join(field.default)
     return "" if field.default is None else str(field.default)
 
 
