@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"schemas", "model", "stores", "simulator", "settings"}
+SHARED = {"schemas", "model", "stores", "topics", "simulator", "settings"}
 MAY_USE = {
     "schemas": {"model"},
     "model": {"schemas"},
     "simulator": {"schemas"},
     "stores": {"schemas"},
+    "topics": {"schemas"},
     "settings": {"schemas", "model"},
     "steps": SHARED,
     "viz": SHARED,

@@ -1,0 +1,138 @@
+"""Clients of one Kafka cluster, and what is asked of it before anything starts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient, NewTopic
+
+Answer = TypeVar("Answer")
+
+TIMEOUT = 10.0
+"""Seconds that a broker gets to answer a question."""
+GROUP = "ad-streams"
+"""Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
+
+log = logging.getLogger("adstreams.kafka")
+
+
+class TopicError(Exception):
+    """Kafka, or a topic of it, cannot be used; the message says which and why, on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the cluster describes it. `id` tells it from a later one of the same name."""
+
+    name: str
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """How to reach a cluster: its bootstrap servers, and librdkafka settings for TLS, SASL and tuning."""
+
+    brokers: Sequence[str]
+    config: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
+
+    def consumer(self, **settings: object) -> Consumer:
+        """A consumer that commits nothing by itself and refuses an offset that is not there.
+
+        `settings` are librdkafka's with `_` for `.`; what the user configured counts more.
+        """
+        fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
+        return Consumer(self._config({"group.id": GROUP} | _dotted(settings), fixed), logger=log)
+
+    def producer(self, **settings: object) -> Producer:
+        """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
+        return Producer(self._config(_dotted(settings), {"enable.idempotence": True}), logger=log)
+
+    def admin(self) -> AdminClient:
+        """A client for questions about the cluster."""
+        return AdminClient(self._config({}, {}), logger=log)
+
+    def describe(self, names: Sequence[str]) -> dict[str, Topic]:
+        """The topics of these names that are there.
+
+        Raises:
+            TopicError: no broker answers, or they cannot be described.
+        """
+        admin = self.admin()  # ends what it was asked when nobody holds it
+        answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT)
+        found = {}
+        for name, answer in answers.items():
+            try:
+                described = self._answer(answer)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise TopicError(f"topic {name}: {error.args[0].str()}") from None
+            found[name] = Topic(name, str(described.topic_id), len(described.partitions))
+        return found
+
+    def make(self, name: str, partitions: int, compacted: bool = False) -> None:
+        """Make a topic with the cluster's default replication; one that is there is left as it is.
+
+        Raises:
+            TopicError: it cannot be made.
+        """
+        config = {"cleanup.policy": "compact"} if compacted else {}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
+        admin = self.admin()
+        (answer,) = admin.create_topics([topic], request_timeout=TIMEOUT).values()
+        try:
+            self._answer(answer)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name}: it is not there and cannot be made: {error.args[0].str()}") from None
+
+    def unreachable(self) -> TopicError:
+        """What to say when no broker answers."""
+        return TopicError(
+            f"ADSTREAMS_KAFKA_BROKERS: no broker answers at {','.join(self.brokers)} within {TIMEOUT:.0f} s"
+        )
+
+    def _answer(self, future: Future[Answer]) -> Answer:
+        try:
+            return future.result(2 * TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() in _SILENT:
+                raise self.unreachable() from None
+            raise
+        except TimeoutError:
+            raise self.unreachable() from None
+
+    def _config(self, ours: Mapping[str, object], fixed: Mapping[str, object]) -> dict[str, object]:
+        servers = {"bootstrap.servers": ",".join(self.brokers)}
+        config = {"client.id": GROUP, "log_level": 3} | dict(ours) | dict(self.config) | dict(fixed) | servers
+        return {name: _spelt(value) for name, value in config.items()}
+
+
+_SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+
+
+def check_config(make: Callable[[], object]) -> None:
+    """Make a client only to learn whether its settings are right.
+
+    Raises:
+        TopicError: librdkafka does not take them.
+    """
+    try:
+        make()
+    except (KafkaException, TypeError, ValueError) as error:
+        why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+        raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
+
+
+def _dotted(settings: Mapping[str, object]) -> dict[str, object]:
+    return {name.replace("_", "."): value for name, value in settings.items()}
+
+
+def _spelt(value: object) -> object:
+    return str(value).lower() if isinstance(value, bool) else value
