@@ -13,9 +13,11 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
+from typing import NoReturn
 
 _asked = threading.Event()
 _problems: list[str] = []
+_codes: list[int] = []
 
 
 class RunError(Exception):
@@ -25,6 +27,22 @@ class RunError(Exception):
 def is_asked() -> bool:
     """Whether the run was asked to end."""
     return _asked.is_set()
+
+
+def ask(code: int = 0) -> None:
+    """Ask the run to end as a signal does, with this exit code."""
+    _codes.append(code)
+    _asked.set()
+
+
+def fail(problem: object) -> NoReturn:
+    """End the process at once, with one plain line and exit code 1.
+
+    For what cannot be drained: nothing is saved, the next start goes on from the last epoch. It is as safe as a crash,
+    for which recovery is made, and it prints no traceback.
+    """
+    print(f"ad-streams: {problem}", file=sys.stderr)
+    _leave(1)
 
 
 def give_up(problem: object) -> None:
@@ -65,6 +83,12 @@ def _note(kind: type[BaseException], error: BaseException, trace: TracebackType 
 def _finish() -> None:
     if _problems:
         print(f"ad-streams: {_problems[0]}", file=sys.stderr)
-        sys.stderr.flush()
-        sys.stdout.flush()
-        os._exit(1)
+        _leave(1)
+    if any(_codes):
+        _leave(max(_codes))
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)

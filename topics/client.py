@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient, NewTopic
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
 
 Answer = TypeVar("Answer")
 
@@ -17,6 +19,9 @@ TIMEOUT = 10.0
 """Seconds that a broker gets to answer a question."""
 GROUP = "ad-streams"
 """Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
+
+QUIET = 60.0
+"""Seconds before the same complaint is logged again."""
 
 log = logging.getLogger("adstreams.kafka")
 
@@ -41,17 +46,17 @@ class Kafka:
     brokers: Sequence[str]
     config: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
 
-    def consumer(self, **settings: object) -> Consumer:
+    def consumer(self, settings: Mapping[str, object]) -> Consumer:
         """A consumer that commits nothing by itself and refuses an offset that is not there.
 
-        `settings` are librdkafka's with `_` for `.`; what the user configured counts more.
+        `settings` are librdkafka's; what the user configured counts more.
         """
         fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
-        return Consumer(self._config({"group.id": GROUP} | _dotted(settings), fixed), logger=log)
+        return Consumer(self._config({"group.id": GROUP} | dict(settings), fixed), logger=log)
 
-    def producer(self, **settings: object) -> Producer:
+    def producer(self, settings: Mapping[str, object]) -> Producer:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
-        return Producer(self._config(_dotted(settings), {"enable.idempotence": True}), logger=log)
+        return Producer(self._config(settings, {"enable.idempotence": True}), logger=log)
 
     def admin(self) -> AdminClient:
         """A client for questions about the cluster."""
@@ -91,6 +96,11 @@ class Kafka:
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"topic {name}: it is not there and cannot be made: {error.args[0].str()}") from None
+        deadline = time.monotonic() + TIMEOUT
+        while not self.describe([name]):  # every broker must have heard of it
+            if time.monotonic() > deadline:
+                raise TopicError(f"topic {name}: it was made, but the brokers do not know it after {TIMEOUT:.0f} s")
+            time.sleep(0.05)
 
     def unreachable(self) -> TopicError:
         """What to say when no broker answers."""
@@ -108,13 +118,28 @@ class Kafka:
         except TimeoutError:
             raise self.unreachable() from None
 
-    def _config(self, ours: Mapping[str, object], fixed: Mapping[str, object]) -> dict[str, object]:
+    def _config(self, ours: Mapping[str, object], fixed: Mapping[str, object]) -> dict[str, Any]:
         servers = {"bootstrap.servers": ",".join(self.brokers)}
-        config = {"client.id": GROUP, "log_level": 3} | dict(ours) | dict(self.config) | dict(fixed) | servers
-        return {name: _spelt(value) for name, value in config.items()}
+        # Its own log lines are of threads and states; what matters comes through `error_cb`.
+        common = {"client.id": GROUP, "log_level": 2, "error_cb": Complaints()}
+        return common | dict(ours) | dict(self.config) | dict(fixed) | servers
 
 
 _SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+
+
+class Complaints:
+    """Logs what a client complains about, and the same again once a minute at the most."""
+
+    def __init__(self) -> None:
+        self._told: dict[str, float] = {}
+
+    def __call__(self, error: KafkaError) -> None:
+        """Log an error, unless it was just logged."""
+        now = time.monotonic()
+        if now - self._told.get(error.name(), -QUIET) >= QUIET:
+            self._told[error.name()] = now
+            log.warning("Kafka: %s", error.str())
 
 
 def check_config(make: Callable[[], object]) -> None:
@@ -128,11 +153,3 @@ def check_config(make: Callable[[], object]) -> None:
     except (KafkaException, TypeError, ValueError) as error:
         why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
         raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
-
-
-def _dotted(settings: Mapping[str, object]) -> dict[str, object]:
-    return {name.replace("_", "."): value for name, value in settings.items()}
-
-
-def _spelt(value: object) -> object:
-    return str(value).lower() if isinstance(value, bool) else value

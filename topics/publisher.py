@@ -23,9 +23,13 @@ class Publisher:
         self._topic, self._failed = topic, list[str]()
         # Java's clients choose a key's partition in the same way.
         self._producer = kafka.producer(
-            partitioner="murmur2_random", delivery_report_only_error=True, linger_ms=5,
-            queue_buffering_max_messages=2 * MOST_WAITING,
-        )  # fmt: skip
+            {
+                "partitioner": "murmur2_random",
+                "delivery.report.only.error": True,
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 2 * MOST_WAITING,
+            }
+        )
 
     def send(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int] | None = None) -> None:
         """Send messages, with the times (ms since 1970) that they say they were made at.
@@ -47,7 +51,7 @@ class Publisher:
                 self._failed.append(str(refused[0]))
             self._check()
 
-    def send_one(self, key: bytes, value: bytes | None, headers: dict[str, bytes] | None = None) -> None:
+    def send_one(self, key: bytes, value: bytes | None, headers: dict[str, str | bytes | None] | None = None) -> None:
         """Send one message; a value of None deletes the key from a compacted topic.
 
         Raises:
