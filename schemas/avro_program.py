@@ -47,12 +47,19 @@ def _logical(kind: Any) -> Any:
     return kind.get("logicalType") if isinstance(kind, dict) else None
 
 
+def _same_name(writer: dict[str, Any], reader: dict[str, Any]) -> bool:
+    """Whether two named types have one name; their namespaces do not count (Avro 1.11, "Schema Resolution")."""
+    names = [str(schema.get("name")).rpartition(".")[2] for schema in (writer, reader)]
+    return writer["type"] == reader["type"] and names[0] == names[1]
+
+
 def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program | None:
     """The program that reads `writer`'s messages as `reader`'s, by Avro's resolution rules; None if it is not flat.
 
-    Fields match by name or by one of the reader's aliases; a field that the writer lacks takes the reader's default.
+    Both are as fastavro parses them. Fields match by name or by one of the reader's aliases; a field that the writer
+    lacks takes the reader's default. Where two of the writer's fields match one of the reader's, fastavro decides.
     """
-    if writer["name"] != reader["name"]:
+    if not _same_name(writer, reader):
         return None
     wanted = {name: field for field in reader["fields"] for name in (field["name"], *field.get("aliases", ()))}
     steps, symbols, filled = [], np.zeros(0, np.int64), set()
@@ -65,7 +72,7 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
             if match is None:
                 steps.append((VARINT, SKIP))
             else:
-                if not isinstance(match["type"], dict) or match["type"].get("name") != kind["name"]:
+                if not isinstance(match["type"], dict) or not _same_name(kind, match["type"]):
                     return None
                 known = match["type"]["symbols"]
                 symbols = np.array([known.index(s) if s in known else -1 for s in kind["symbols"]], np.int64)
@@ -78,6 +85,8 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
         else:
             return None
         if match is not None:
+            if match["name"] in filled:
+                return None
             filled.add(match["name"])
     template, defaults = np.zeros(1, ROW), b""
     for field in reader["fields"]:
