@@ -178,7 +178,8 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
 
 
 @compiled
-def _put_varint(out, at, value):
+def put_varint(out, at, value):
+    """Write a zig-zag number, ten bytes at the most; returns the byte after it."""
     left = np.uint64((value << 1) ^ (value >> 63))
     while left >= 0x80:
         out[at] = (left & np.uint64(0x7F)) | np.uint64(0x80)
@@ -204,7 +205,7 @@ def write_rows(rows, data, steps, header, out, bounds):
             kind, target = steps[step, 0], steps[step, 1]
             if kind == STRING:
                 start, stop = record.start[target], record.stop[target]
-                at = _put_varint(out, at, np.int64(stop - start))
+                at = put_varint(out, at, np.int64(stop - start))
                 for byte in range(start, stop):
                     out[at] = data[byte]
                     at += 1
@@ -214,9 +215,9 @@ def write_rows(rows, data, steps, header, out, bounds):
                     out[at + byte] = number_bytes[byte]
                 at += 8
             elif kind == ENUM:
-                at = _put_varint(out, at, np.int64(record.type))
+                at = put_varint(out, at, np.int64(record.type))
             elif target == TIMESTAMP:
-                at = _put_varint(out, at, record.timestamp)
+                at = put_varint(out, at, record.timestamp)
             else:
-                at = _put_varint(out, at, np.int64(record.quantity))
+                at = put_varint(out, at, np.int64(record.quantity))
     bounds[len(rows)] = at

@@ -48,5 +48,24 @@ class ScoredRows:
         return _unpack, (self.events, self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Propensity:
+    """One row, for a person, in the fields of `schemas/propensity.avsc`.
+
+    `timestamp` is the event's time in ms since 1970 (UTC), `type` one of `schemas.events.TYPES`; `event_id` is None
+    where the row was computed again for an event that came earlier.
+    """
+
+    user_id: str
+    timestamp: int
+    event_key: int
+    event_id: str | None
+    type: str
+    propensity: float
+    seen: int
+    version: int
+    model_id: str
+
+
 def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str) -> ScoredRows:
     return ScoredRows(events, np.frombuffer(outcomes, OUTCOME), np.frombuffer(propensities), model_id)

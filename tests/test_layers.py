@@ -56,7 +56,7 @@ def test_a_module_imports_only_what_its_part_may_use(path):
 
 
 def test_the_heart_is_looked_at():
-    assert {"schemas", "model", "simulator", "stores", "settings"} <= {part_of(path) for path in sources()}
+    assert {"schemas", "model", "simulator", "stores", "topics", "settings"} <= {part_of(path) for path in sources()}
 
 
 def test_the_app_and_the_stream_know_nothing_of_each_other():

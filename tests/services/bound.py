@@ -38,7 +38,7 @@ def start(command: Sequence[str], log: Path, folder: Path) -> subprocess.Popen[b
     return _STARTER.submit(run).result()
 
 
-def _become(parent: int, command: Sequence[str]) -> None:
+def _become(parent: int, command: list[str]) -> None:
     """Turn this process into the program, bound to its parent."""
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

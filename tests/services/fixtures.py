@@ -1,4 +1,4 @@
-"""Pytest's fixtures `kafka` and `cassandra`: one server each for the whole run, started in the background.
+"""Pytest's fixtures `kafka`, `cassandra` and `registry`: one server each for the whole run, started in the background.
 
 Servers that the selected tests use start when collection ends, all at once, and tests that use them come last: the
 others run meanwhile. A test names them as fixtures, or says `@pytest.mark.needs("cassandra")` where it asks for the
@@ -26,10 +26,10 @@ from tests.services.artifacts import check_tools
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 from tests.services.problems import MissingTool
+from tests.services.registry import Registry
 from tests.services.server import Server
 
-_KINDS: dict[str, type[Server]] = {"kafka": Kafka, "cassandra": Cassandra}
-_USES = {"keyspace": "cassandra", "topic_prefix": "kafka"}
+_KINDS: dict[str, type[Server]] = {"kafka": Kafka, "cassandra": Cassandra, "registry": Registry}
 
 
 class _Running:
@@ -111,7 +111,7 @@ def _needs(item: pytest.Item) -> frozenset[str]:
     names = set(getattr(item, "fixturenames", ()))
     for mark in item.iter_markers("needs"):
         names.update(mark.args)
-    return frozenset({_USES.get(name, name) for name in names} & _KINDS.keys())
+    return frozenset(names & _KINDS.keys())
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -165,6 +165,14 @@ def cassandra(request: pytest.FixtureRequest) -> Cassandra:
     """A Cassandra that all tests of this run share; a test's tables are in its own `keyspace`."""
     server = _get(request, "cassandra")
     assert isinstance(server, Cassandra)
+    return server
+
+
+@pytest.fixture(scope="session")
+def registry(request: pytest.FixtureRequest) -> Registry:
+    """A schema registry that all tests of this run share; subjects of a test begin with its `topic_prefix`."""
+    server = _get(request, "registry")
+    assert isinstance(server, Registry)
     return server
 
 

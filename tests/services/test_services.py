@@ -3,6 +3,7 @@
 import pytest
 from confluent_kafka import Consumer, KafkaError, Producer
 
+from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 
 
@@ -13,7 +14,7 @@ def send(kafka: Kafka, topic: str, *values: bytes) -> None:
     assert producer.flush(60) == 0
 
 
-def messages(kafka: Kafka, topic: str, number: int) -> set[bytes]:
+def messages(kafka: Kafka, topic: str, number: int) -> set[bytes | None]:
     consumer = Consumer({"bootstrap.servers": kafka.brokers, "group.id": topic, "auto.offset.reset": "earliest"})
     consumer.subscribe([topic])
     read = consumer.consume(number, 60)
@@ -22,7 +23,7 @@ def messages(kafka: Kafka, topic: str, number: int) -> set[bytes]:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_kafka_keeps_what_was_sent(kafka, topic_prefix, end):
+def test_kafka_keeps_what_was_sent(kafka: Kafka, topic_prefix: str, end: str) -> None:
     """Messages that were acknowledged are there after a stop and after a kill, at the same address."""
     topic, brokers = f"{topic_prefix}kept", kafka.brokers
     kafka.create_topic(topic, 2)
@@ -35,14 +36,14 @@ def test_kafka_keeps_what_was_sent(kafka, topic_prefix, end):
     assert messages(kafka, topic, 3) == {b"a", b"b", b"c"}
 
 
-def test_kafka_makes_no_topic_by_itself(kafka, topic_prefix):
+def test_kafka_makes_no_topic_by_itself(kafka: Kafka, topic_prefix: str) -> None:
     """A topic that a client asks about is not made by that."""
     name = f"{topic_prefix}none"
     topics = Producer({"bootstrap.servers": kafka.brokers}).list_topics(name, timeout=60).topics
     assert topics[name].error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
-def test_cassandra_keeps_rows(cassandra, keyspace):
+def test_cassandra_keeps_rows(cassandra: Cassandra, keyspace: str) -> None:
     """A restarted server has its rows, at the same address."""
     with cassandra.session() as session:
         session.execute(
