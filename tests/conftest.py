@@ -1,8 +1,10 @@
-"""How much Hypothesis does: the same examples every time; more with HYPOTHESIS_PROFILE=thorough."""
+"""How much Hypothesis does: the same examples every time; more with HYPOTHESIS_PROFILE=thorough. And real servers."""
 
 import os
 
 from hypothesis import HealthCheck, settings
+
+pytest_plugins = ["tests.services.fixtures"]
 
 settings.register_profile(
     "default", max_examples=60, deadline=None, derandomize=True, database=None,
