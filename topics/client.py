@@ -18,6 +18,8 @@ Client = TypeVar("Client", Consumer, Producer, AdminClient)
 
 TIMEOUT = 10.0
 """Seconds that a broker gets to answer a question."""
+SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+"""Errors of a client that finds no broker."""
 GROUP = "ad-streams"
 """Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
 
@@ -46,6 +48,8 @@ class Kafka:
 
     brokers: Sequence[str]
     config: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
+    named: str = "ADSTREAMS_KAFKA_BROKERS"
+    """Where the brokers were named, for who has to put them right."""
 
     def consumer(self, settings: Mapping[str, object]) -> Consumer:
         """A consumer that commits nothing by itself and refuses an offset that is not there.
@@ -120,15 +124,13 @@ class Kafka:
 
     def unreachable(self) -> TopicError:
         """What to say when no broker answers."""
-        return TopicError(
-            f"ADSTREAMS_KAFKA_BROKERS: no broker answers at {','.join(self.brokers)} within {TIMEOUT:.0f} s"
-        )
+        return TopicError(f"{self.named}: no broker answers at {','.join(self.brokers)} within {TIMEOUT:.0f} s")
 
     def _answer(self, future: Future[Answer]) -> Answer:
         try:
             return future.result(2 * TIMEOUT)
         except KafkaException as error:
-            if error.args[0].code() in _SILENT:
+            if error.args[0].code() in SILENT:
                 raise self.unreachable() from None
             raise
         except TimeoutError:
@@ -143,9 +145,6 @@ class Kafka:
         except (KafkaException, TypeError, ValueError) as error:
             why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
-
-
-_SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 
 
 class Complaints:

@@ -28,6 +28,7 @@ class Publisher:
                 "delivery.report.only.error": True,
                 "linger.ms": 5,
                 "queue.buffering.max.messages": 2 * MOST_WAITING,
+                "queue.buffering.max.kbytes": 2**31 - 1,
             }
         )
 
@@ -39,17 +40,29 @@ class Publisher:
         """
         for first in range(0, len(values), MOST_WAITING):
             part = slice(first, first + MOST_WAITING)
-            messages: list[dict[str, object]] = [
-                {"key": key, "value": value} for key, value in zip(keys[part], values[part], strict=True)
-            ]
-            if times is not None:
-                for message, time in zip(messages, times[part], strict=True):
-                    message["timestamp"] = time
             self._wait_below(MOST_WAITING)  # a full queue would take the later of two and refuse the earlier
-            self._try(partial(self._producer.produce_batch, self._topic, messages, on_delivery=self._note))
-            if refused := [message["_error"] for message in messages if "_error" in message]:
-                self._failed.append(str(refused[0]))
+            if times is None:
+                self._send_many(keys[part], values[part])
+            else:
+                self._send_timed(keys[part], values[part], times[part])
             self._check()
+
+    def _send_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        messages: list[dict[str, object]] = [
+            {"key": key, "value": value} for key, value in zip(keys, values, strict=True)
+        ]
+        self._try(partial(self._producer.produce_batch, self._topic, messages, on_delivery=self._note))
+        if refused := [message["_error"] for message in messages if "_error" in message]:
+            self._failed.append(str(refused[0]))
+
+    def _send_timed(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int]) -> None:
+        produce, topic, note = self._producer.produce, self._topic, self._note  # batches take no times
+
+        def send() -> None:
+            for key, value, time in zip(keys, values, times, strict=True):
+                produce(topic, value, key, timestamp=time, on_delivery=note)
+
+        self._try(send)
 
     def send_one(self, key: bytes, value: bytes | None, headers: dict[str, str | bytes | None] | None = None) -> None:
         """Send one message; a value of None deletes the key from a compacted topic.
@@ -77,7 +90,8 @@ class Publisher:
         Raises:
             TopicError: a message cannot be delivered.
         """
-        self._producer.flush()
+        while self._producer.flush(1.0):  # a signal is heard in between
+            self._check()
         self._check()
 
     def _wait_below(self, most: int) -> None:

@@ -25,6 +25,8 @@ PROBE = 5.0
 """Seconds between two attempts meanwhile."""
 ATTEMPT = 3.0
 """Seconds after which one attempt is over."""
+LARGEST_ID = 2**31 - 1
+"""Registries count with signed numbers."""
 FORGET, REMEMBERED = 60.0, 10_000
 """Seconds for which an id that is not in the registry is remembered as such, and the most such ids."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
@@ -105,6 +107,8 @@ class Registry:
         """
         if schema_id in self._known:
             return self._known[schema_id]
+        if schema_id > LARGEST_ID:  # some registries' answer to it would look like none
+            raise NoSchemaError("not in the registry")
         with self._lock:
             if schema_id in self._known:
                 return self._known[schema_id]

@@ -46,7 +46,8 @@ def clock():
 
 
 @pytest.fixture
-def registry(small, clock):
+def client(small, clock):
+    """A client of the small registry."""
     with Registry(small.url, attempt=0.2, clock=clock, sleep=clock.sleep) as opened:
         yield opened
 
@@ -58,28 +59,34 @@ def reason(registry, schema_id):
     return str(error.value)
 
 
-def test_a_schema_is_asked_for_once(registry, small):
-    assert registry.schema(1) == SCHEMA
-    assert registry.schema(1) == SCHEMA
+def test_a_schema_is_asked_for_once(client, small):
+    assert client.schema(1) == SCHEMA
+    assert client.schema(1) == SCHEMA
     assert [path.partition("?")[0] for path in small.asked] == ["/schemas/ids/1"]
 
 
 @pytest.mark.parametrize("how", HOW_NOT)
-def test_a_known_schema_goes_on_when_the_registry_is_down(registry, small, clock, how):
-    registry.schema(1)
+def test_a_known_schema_goes_on_when_the_registry_is_down(client, small, clock, how):
+    client.schema(1)
     small.how = how
-    assert registry.schema(1) == SCHEMA
+    assert client.schema(1) == SCHEMA
     assert not clock.slept
 
 
-def test_an_id_that_is_not_there_is_not_asked_for_again_for_a_while(registry, small, clock):
-    assert reason(registry, 7) == reason(registry, 7) == "not in the registry"
+def test_an_id_that_is_not_there_is_not_asked_for_again_for_a_while(client, small, clock):
+    assert reason(client, 7) == reason(client, 7) == "not in the registry"
     assert len(small.asked) == 1
     assert not clock.slept
     small.schemas[7] = small.schemas[1]
-    assert reason(registry, 7) == "not in the registry"
+    assert reason(client, 7) == "not in the registry"
     clock.now += FORGET + 1
-    assert registry.schema(7) == SCHEMA
+    assert client.schema(7) == SCHEMA
+
+
+def test_an_id_that_no_registry_gives_is_not_asked_for(client, small):
+    """Some registries answer to it with a 404 that might as well be a proxy's."""
+    assert reason(client, 2**31) == "not in the registry"
+    assert not small.asked
 
 
 @pytest.mark.parametrize(
@@ -94,25 +101,25 @@ def test_an_id_that_is_not_there_is_not_asked_for_again_for_a_while(registry, sm
         ({"schema": None}, "its schema is no JSON"),
     ],
 )
-def test_what_is_no_record_of_avro_is_no_schema(registry, small, clock, answer, expected):
+def test_what_is_no_record_of_avro_is_no_schema(client, small, clock, answer, expected):
     small.schemas[7] = answer
-    assert reason(registry, 7) == reason(registry, 7) == expected
+    assert reason(client, 7) == reason(client, 7) == expected
     assert len(small.asked) == 1
     assert not clock.slept
 
 
 @pytest.mark.parametrize("how", HOW_NOT)
-def test_an_unknown_id_waits_for_a_registry_that_does_not_answer(registry, small, clock, how):
+def test_an_unknown_id_waits_for_a_registry_that_does_not_answer(client, small, clock, how):
     """With growing pauses, for a bounded time."""
     small.how = how
     started = clock.now
-    assert reason(registry, 1).startswith("the registry does not answer (")
+    assert reason(client, 1).startswith("the registry does not answer (")
     assert PATIENCE - 3 < clock.now - started <= PATIENCE
     assert 10 < len(small.asked) < 60
     assert clock.slept[0] <= 0.1 < 1 <= max(clock.slept) <= 2
 
 
-def test_an_unknown_id_gets_its_schema_when_the_registry_answers_in_time(registry, small, clock, caplog):
+def test_an_unknown_id_gets_its_schema_when_the_registry_answers_in_time(client, small, clock, caplog):
     small.how = "HTTP 503"
     sleep = clock.sleep
 
@@ -120,8 +127,8 @@ def test_an_unknown_id_gets_its_schema_when_the_registry_answers_in_time(registr
         sleep(seconds)
         small.how = "HTTP 503" if sum(clock.slept) < 5 else ""
 
-    registry._sleep = until
-    assert registry.schema(1) == SCHEMA
+    client._sleep = until
+    assert client.schema(1) == SCHEMA
     assert 5 <= sum(clock.slept) < 8
     assert [record.getMessage() for record in caplog.records if record.name == "adstreams"] == [
         f"schema registry {small.host} does not answer (HTTP 503): a message with a new schema id waits up to 30 s",
@@ -129,44 +136,44 @@ def test_an_unknown_id_gets_its_schema_when_the_registry_answers_in_time(registr
     ]
 
 
-def test_after_that_no_other_id_waits_for_a_while(registry, small, clock, caplog):
+def test_after_that_no_other_id_waits_for_a_while(client, small, clock, caplog):
     """Now and then one asks; after the while one waits again. The silence is told once."""
     small.how = "HTTP 503"
-    reason(registry, 1)
+    reason(client, 1)
     asked, slept = len(small.asked), len(clock.slept)
     for schema_id in range(2, 50):
-        assert LETTERS in reason(registry, schema_id)
+        assert LETTERS in reason(client, schema_id)
     assert (len(small.asked), len(clock.slept)) == (asked, slept)
     clock.now += PROBE
     for schema_id in range(2, 50):
-        assert LETTERS in reason(registry, schema_id)
+        assert LETTERS in reason(client, schema_id)
     assert (len(small.asked), len(clock.slept)) == (asked + 1, slept)
     clock.now += HOLD
-    reason(registry, 2)
+    reason(client, 2)
     assert len(clock.slept) > slept
     assert len([record for record in caplog.records if record.name == "adstreams"]) == 1
 
 
-def test_the_first_answer_ends_that_while(registry, small, clock, caplog):
+def test_the_first_answer_ends_that_while(client, small, clock, caplog):
     small.how = "closed"
-    reason(registry, 1)
+    reason(client, 1)
     small.how = ""
-    assert LETTERS in reason(registry, 1)
+    assert LETTERS in reason(client, 1)
     clock.now += PROBE
-    assert registry.schema(1) == SCHEMA
-    assert reason(registry, 2) == "not in the registry"
+    assert client.schema(1) == SCHEMA
+    assert reason(client, 2) == "not in the registry"
     assert caplog.records[-1].getMessage().endswith("answers again")
     small.how, slept = "closed", len(clock.slept)
-    reason(registry, 3)
+    reason(client, 3)
     assert len(clock.slept) > slept, "a new silence is borne like the first"
 
 
-def test_not_found_is_an_answer_too(registry, small, clock, caplog):
+def test_not_found_is_an_answer_too(client, small, clock, caplog):
     small.how = "closed"
-    reason(registry, 7)
+    reason(client, 7)
     small.how = ""
     clock.now += PROBE
-    assert reason(registry, 7) == "not in the registry"
+    assert reason(client, 7) == "not in the registry"
     assert caplog.records[-1].getMessage().endswith("answers again")
 
 
@@ -194,14 +201,14 @@ def test_known_ids_do_not_wait_for_a_thread_that_does(small):
         waiting.join()
 
 
-def test_a_schema_is_registered_once_and_known_then(registry, small):
+def test_a_schema_is_registered_once_and_known_then(client, small):
     other = load_schema("event_v1")
-    assert registry.register("events-value", other) == 2
+    assert client.register("events-value", other) == 2
     assert json.loads(small.schemas[2]["schema"]) == other
-    assert registry.register("events-value", other) == 2
+    assert client.register("events-value", other) == 2
     assert any("/subjects/events-value/versions" in path for path in small.asked)
     small.how = "closed"
-    assert registry.schema(2) == other
+    assert client.schema(2) == other
 
 
 def one_line(error, *parts):
@@ -212,18 +219,18 @@ def one_line(error, *parts):
         assert part in message
 
 
-def test_a_subject_that_does_not_take_a_schema(registry, small):
+def test_a_subject_that_does_not_take_a_schema(client, small):
     with pytest.raises(RegistryError) as error:
-        registry.register("taken", SCHEMA)
+        client.register("taken", SCHEMA)
     one_line(error, small.host, "'taken'", "HTTP 409", "Schema is incompatible")
 
 
 @pytest.mark.parametrize("how", HOW_NOT)
-def test_a_start_waits_for_a_registry_only_so_long(registry, small, clock, how, caplog):
+def test_a_start_waits_for_a_registry_only_so_long(client, small, clock, how, caplog):
     small.how = how
-    for call in (registry.check, lambda: registry.register("events-value", SCHEMA)):
+    for call in (client.check, lambda: client.register("events-value", SCHEMA)):
         started = clock.now
-        if how == "a list" and call == registry.check:
+        if how == "a list" and call == client.check:
             continue  # it is one
         with pytest.raises(RegistryError) as error:
             call()
@@ -232,8 +239,8 @@ def test_a_start_waits_for_a_registry_only_so_long(registry, small, clock, how, 
     assert not caplog.records, "the error says it"
 
 
-def test_a_start_with_a_registry_that_answers(registry, clock):
-    registry.check()
+def test_a_start_with_a_registry_that_answers(client, clock):
+    client.check()
     assert not clock.slept
 
 
@@ -298,10 +305,10 @@ def test_the_next_address_is_asked_where_the_first_does_not_answer(small, clock)
     assert not clock.slept
 
 
-def test_a_codec_reads_what_a_registry_knows(registry, small, clock):
+def test_a_codec_reads_what_a_registry_knows(client, small, clock):
     """Its letters say which id, and why."""
-    own = registry.register("events-value", SCHEMA)
-    codec = Codec(lookup=registry, writes_id=own)
+    own = client.register("events-value", SCHEMA)
+    codec = Codec(lookup=client, writes_id=own)
     event = Event("e", "u", 1_500_000_000_000, "CL")
     good = codec.encode_one(event)
     assert good[:5] == b"\0" + own.to_bytes(4, "big")

@@ -1,0 +1,23 @@
+"""The Kafka cluster that a command works with."""
+
+from __future__ import annotations
+
+from settings import Settings, SettingsError
+from topics.client import Kafka, check_config
+
+
+def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
+    """The cluster that the settings name, or that of other bootstrap servers (host:port, with commas between them).
+
+    Raises:
+        SettingsError: the settings name none.
+        TopicError: its settings cannot be used.
+    """
+    if brokers is not None:
+        kafka = Kafka([each.strip() for each in brokers.split(",")], settings.kafka_config, "--brokers")
+    elif settings.kafka_brokers:
+        kafka = Kafka(settings.kafka_brokers, settings.kafka_config)
+    else:
+        raise SettingsError("ADSTREAMS_KAFKA_BROKERS: needed for Kafka's topics")
+    check_config(kafka.admin)
+    return kafka
