@@ -18,19 +18,19 @@ from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from schemas.codec import codec
 from schemas.log_files import LogFile, LogFileError
-from settings import Settings, SettingsError, Source, Store, load_settings, stop
+from settings import Settings, SettingsError, Source, load_settings, stop
 from steps import ending
 from steps.buckets import bucket_splitter
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
-from steps.recovery import check_recovery, lock_recovery, recovery_directory
+from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import StoreError, Writer
-from stores.sqlite import SqliteWriter
+from stores.choosing import writer_of
 
 
 def build_flow(
@@ -89,20 +89,13 @@ def source_of(settings: Settings) -> BytewaxSource[Any]:
     )
 
 
-def writer_of(settings: Settings) -> Callable[[], Writer]:
-    """What opens the store that the settings name."""
-    match settings.store:
-        case Store.SQLITE:
-            return lambda: SqliteWriter(settings.sqlite_path)
-
-
 def flow_of_environment() -> Dataflow:
     """The flow that the environment's settings describe; what is wrong with them ends the program in one plain line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
     try:
         settings = load_settings()
         source = source_of(settings)
-        open_writer = writer_of(settings)
+        open_writer = writer_of(settings, first=is_first_process(sys.argv[1:]))
         writer = open_writer()
         if directory := recovery_directory(sys.argv[1:]):
             lock_recovery(directory, sys.argv[1:])

@@ -34,6 +34,11 @@ def recovery_directory(arguments: list[str]) -> Path | None:
     return Path(given) if given else None
 
 
+def is_first_process(arguments: list[str]) -> bool:
+    """Whether this is process 0 of the flow, which does what one of them must do for all."""
+    return (_flag(arguments, "-i", "process-id") or "0") == "0"
+
+
 def lock_recovery(directory: Path, arguments: list[str]) -> None:
     """Keep every other flow out of the directory for as long as this process lives; process 0 does so for its flow.
 
@@ -45,7 +50,7 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     if not any(directory.glob("part-*.sqlite3")):
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
-    if (_flag(arguments, "-i", "process-id") or "0") != "0":
+    if not is_first_process(arguments):
         return
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
     try:
