@@ -20,7 +20,7 @@ from bytewax.testing import run_main
 from benchmarks.logs import write_log
 from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
-from schemas.scored import ScoredRows
+from schemas.scored import Propensity, ScoredRows
 from settings import Settings
 from steps.sources.file import FileSource
 from stores.base import Writer
@@ -31,12 +31,22 @@ class NoStore:
     """Takes rows and keeps nothing, to measure the dataflow alone."""
 
     store_id = "none"
+    push_interval = 1.0
 
     def write(self, rows: ScoredRows) -> None:
         """Drop the rows."""
 
+    def write_latest(self, rows: Sequence[Propensity]) -> None:
+        """Drop the rows."""
+
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Drop the letters."""
+
+    def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Nothing is kept."""
+
+    def push(self) -> None:
+        """Nothing is held."""
 
     def flush(self) -> None:
         """Nothing is held."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ import typer
 from jobs.import_log import import_log
 from jobs.problems import plainly
 from jobs.run import run
-from jobs.simulate import simulate
+from jobs.simulate_command import simulate_command
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -22,19 +21,7 @@ def main() -> None:
     """Programs beside the dataflow."""
 
 
-@app.command(name="simulate")
-def simulate_command(
-    to: Annotated[Path, typer.Option(help="File to write: .csv, .csv.gz, .parquet or .avro.")],
-    users: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 7_000,
-    events: Annotated[int, typer.Option(min=1, help="Number of events.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same events.")] = 7,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Day of the first event.")] = datetime(
-        2017, 6, 15
-    ),
-) -> None:
-    """Write simulated marketing events and conversions to a file, in the order of event time."""
-    with plainly():
-        simulate(to, users, events, seed, round(start.replace(tzinfo=UTC).timestamp() * 1000))
+app.command(name="simulate")(simulate_command)
 
 
 @app.command(name="import")

@@ -9,6 +9,7 @@ from schemas.columns import ColumnsError
 from schemas.log_files import LogFileError
 from settings import SettingsError, stop
 from stores.base import StoreError
+from topics.client import TopicError
 
 
 class JobError(Exception):
@@ -20,7 +21,7 @@ def plainly() -> Iterator[None]:
     """Say an expected error on one line, without a traceback."""
     try:
         yield
-    except (JobError, LogFileError, ColumnsError, SettingsError, StoreError) as error:
+    except (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError) as error:
         stop(error)
     except KeyboardInterrupt:
         stop("interrupted; nothing was written")

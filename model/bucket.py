@@ -12,11 +12,11 @@ from model.arrays import allocate, grown
 from model.emission import derive_all, emit
 from model.entries import ENTRY
 from model.plan import CAMPAIGN, FeaturePlan
-from model.sequences import USER, entries_needed, group_rows, intern_rows, merge, packed_size, repack
+from model.sequences import CONFLICT, NEW, USER, entries_needed, group_rows, intern_rows, merge, packed_size, repack
 from model.texts import Texts, intern_name
 from schemas.events import CAMPAIGN as EVENT_CAMPAIGN
 from schemas.events import USER_ID, EventBatch
-from schemas.scored import OUTCOME
+from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
 SNAPSHOT_VERSION = 1
 DEFAULT_LENGTH = 1_000
@@ -54,6 +54,13 @@ class Update:
     def count(self, fate: int) -> int:
         """How many of the batch's rows had this fate."""
         return int(np.count_nonzero(self.fates == fate))
+
+    @property
+    def rivals(self) -> NDArray[np.int64]:
+        """The rows with a new body that no outcome names: another body of their identity is the greater."""
+        shown = self.outcomes["body_row"][self.outcomes["body_row"] != COMPUTED_AGAIN]
+        brought = np.flatnonzero((self.fates == NEW) | (self.fates == CONFLICT))
+        return brought[:0] if len(shown) == len(brought) else np.setdiff1d(brought, shown)
 
 
 class Bucket:

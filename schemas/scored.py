@@ -33,20 +33,48 @@ class ScoredRows:
     """Rows to write: the batch they came with, the outcomes (n), and their propensities (n).
 
     An outcome whose `body_row` is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and
-    `version` are new.
+    `version` are new. `rivals` are the rows of the batch that no outcome names although their bodies are new: they lost
+    against another body of their identity, and are written for the fields in which they are the greater.
     """
 
     events: EventBatch
     outcomes: NDArray[np.void]
     propensities: NDArray[np.float64]
     model_id: str
+    rivals: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.outcomes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (self.events, self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id)
+        packed = (self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id, self.rivals.tobytes())
+        return _unpack, (self.events, *packed)
 
 
-def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str) -> ScoredRows:
-    return ScoredRows(events, np.frombuffer(outcomes, OUTCOME), np.frombuffer(propensities), model_id)
+@dataclass(frozen=True, slots=True)
+class Propensity:
+    """One row, for a person, in the fields of `schemas/propensity.avsc`.
+
+    `timestamp` is the event's time in ms since 1970 (UTC), `type` one of `schemas.events.TYPES`; `event_id` is None
+    where the row was computed again for an event that came earlier.
+    """
+
+    user_id: str
+    timestamp: int
+    event_key: int
+    event_id: str | None
+    type: str
+    propensity: float
+    seen: int
+    version: int
+    model_id: str
+
+
+def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str, rivals: bytes) -> ScoredRows:
+    return ScoredRows(
+        events,
+        np.frombuffer(outcomes, OUTCOME),
+        np.frombuffer(propensities),
+        model_id,
+        np.frombuffer(rivals, np.int64),
+    )

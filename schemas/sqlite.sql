@@ -1,4 +1,6 @@
 -- The tables of the embedded store. Every write is an upsert, keyed by the data and versioned by what the row had seen.
+-- Where senders disagree about an event, its body is the greater type's; of one type, each column by itself keeps the
+-- greater value, in the order of its bytes in Cassandra, so that both stores show the same.
 
 CREATE TABLE IF NOT EXISTS store (
   id TEXT NOT NULL -- one row, drawn when the file is made: tells it from another of its name
@@ -17,7 +19,6 @@ CREATE TABLE IF NOT EXISTS propensity_by_user (
   product    TEXT    NOT NULL,
   quantity   INTEGER NOT NULL,
   revenue    REAL    NOT NULL,
-  body       INTEGER NOT NULL, -- hash of what is neither identity, type nor campaign
   propensity REAL    NOT NULL, -- right after the event
   seen       INTEGER NOT NULL, -- the user's distinct events up to and including this one
   version    INTEGER NOT NULL, -- the greater is the truer

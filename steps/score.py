@@ -13,6 +13,7 @@ def score_with(scorer: Scorer) -> Callable[[Sequenced], ScoredRows]:
     """The step that scores every row of a batch."""
 
     def score(item: Sequenced) -> ScoredRows:
-        return ScoredRows(item.events, item.update.outcomes, scorer(item.update.features), scorer.model_id)
+        update = item.update
+        return ScoredRows(item.events, update.outcomes, scorer(update.features), scorer.model_id, update.rivals)
 
     return score

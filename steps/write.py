@@ -14,17 +14,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.scored import ScoredRows
-from steps.ending import RunError
+from steps.ending import fail
 from stores.base import StoreError, Writer
-
-FLUSH_INTERVAL = 0.25
-"""Seconds after which rows are written, so that readers see them soon; an epoch's end does not wait for it."""
 
 
 class SharedWriter:
@@ -34,86 +31,109 @@ class SharedWriter:
         self._open = open_writer
         self._writer: Writer | None = None
         self._lock = threading.Lock()
-        self._due, self._held = time.monotonic() + FLUSH_INTERVAL, False
+        self._due = 0.0
+        self._unpushed, self._unflushed = False, False
 
     def write(self, rows: list[ScoredRows], letters: list[DeadLetter]) -> None:
-        """Hand over rows and dead letters; they are written within `FLUSH_INTERVAL` while more keep coming."""
+        """Hand over rows and dead letters; they are pushed within the writer's interval while more keep coming."""
         with self._lock, _plainly():
             if self._writer is None:
                 self._writer = self._open()
                 atexit.register(self._writer.close)
-            self._held = True
+                self._due = time.monotonic() + self._writer.push_interval
+            self._unpushed = self._unflushed = True
             for batch in rows:
                 self._writer.write(batch)
             if letters:
                 self._writer.write_dead_letters(letters)
             if time.monotonic() >= self._due:
-                self._flush()
+                self._push(self._writer)
+
+    def push(self) -> None:
+        """Begin to write what was handed over, so that readers see it soon."""
+        with self._lock, _plainly():
+            if self._unpushed and self._writer is not None:
+                self._push(self._writer)
+
+    def _push(self, writer: Writer) -> None:
+        began = time.monotonic()
+        writer.push()
+        ended = time.monotonic()
+        # A store that takes long is given more at a time.
+        self._due, self._unpushed = ended + max(writer.push_interval, ended - began), False
 
     def flush(self) -> None:
         """Return once all that was handed over is durable."""
         with self._lock, _plainly():
-            if self._held:
-                self._flush()
+            if self._unflushed and self._writer is not None:
+                self._writer.flush()
+                self._due = time.monotonic() + self._writer.push_interval
+                self._unpushed = self._unflushed = False
 
-    def _flush(self) -> None:
-        assert self._writer is not None
-        began = time.monotonic()
-        self._writer.flush()
-        ended = time.monotonic()
-        # A store that takes long is given more at a time.
-        self._due, self._held = ended + max(FLUSH_INTERVAL, ended - began), False
-
-    @property
-    def held(self) -> bool:
-        """Whether something was handed over that is not durable yet."""
-        return self._held
+    def push_at(self) -> datetime | None:
+        """When to push what no later batch has taken along; None where nothing is held."""
+        if not self._unpushed or self._writer is None:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=self._writer.push_interval)
 
 
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
-    """Let a store's error end the run with the store's own words."""
+    """Let a store's error end the run with the store's own words: a replay writes what this run could not."""
     try:
         yield
     except StoreError as error:
-        raise RunError(str(error)) from None
+        fail(error)
+
+
+class Output(Protocol):
+    """Something outside that all keys of a process write to."""
+
+    def push(self) -> None:
+        """Begin to write what was handed over, so that readers see it soon."""
+
+    def flush(self) -> None:
+        """Return once all that was handed over is durable."""
+
+    def push_at(self) -> datetime | None:
+        """When to push what no later batch has taken along; None where nothing is held."""
 
 
 class WriteLogic(StatefulBatchLogic[Any, Any, None]):
-    """Writes what comes under one key; nothing of it is state."""
+    """Hands what comes under one key to an output; nothing of it is state."""
 
-    def __init__(self, writer: SharedWriter, take: Callable[[SharedWriter, list[Any]], None]) -> None:
-        self._writer, self._take = writer, take
+    def __init__(self, output: Output, take: Callable[[list[Any]], None]) -> None:
+        self._output, self._take = output, take
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         """Hand the values over."""
-        self._take(self._writer, values)
+        self._take(values)
         return [], StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:
-        """Write what was held back when no more came."""
-        self._writer.flush()
+        """Push what was held back when no more came."""
+        self._output.push()
         return [], StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[list[Any], bool]:
         """Write what is left."""
-        self._writer.flush()
+        self._output.flush()
         return [], StatefulBatchLogic.RETAIN
 
     def notify_at(self) -> datetime | None:
-        """When to write what is held back."""
-        return datetime.now(UTC) + timedelta(seconds=FLUSH_INTERVAL) if self._writer.held else None
+        """When to push what is held back."""
+        return self._output.push_at()
 
     def snapshot(self) -> None:
         """The end of an epoch: the first key to come here writes for all keys of the process."""
-        self._writer.flush()
+        self._output.flush()
 
 
 def row_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
     """The builder of the step that writes scored rows."""
-    return lambda _: WriteLogic(writer, lambda shared, rows: shared.write(rows, []))
+    return lambda _: WriteLogic(writer, lambda rows: writer.write(rows, []))
 
 
 def letter_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
     """The builder of the step that writes dead letters."""
-    return lambda _: WriteLogic(writer, lambda shared, letters: shared.write([], letters))
+    return lambda _: WriteLogic(writer, lambda letters: writer.write([], letters))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.dead_letters import DeadLetter
-from schemas.scored import ScoredRows
+from schemas.scored import Propensity, ScoredRows
 
 
 class StoreError(Exception):
@@ -56,17 +56,45 @@ class Summary:
 
 
 class Writer(Protocol):
-    """What the dataflow writes with. Every write is an upsert: again, or late, it changes nothing that is newer."""
+    """What the dataflow writes with. Every write is an upsert: again, or late, it changes nothing that is newer.
+
+    What is computed goes by version. An event's body goes by a rule of its own, because a conflict must end the same
+    whatever came first: the greater type's is shown; of one type, each field by itself has its greater value, in the
+    order of its bytes: UTF-8 for texts, big-endian for numbers, so that negative ones are above the others.
+    """
+
+    @property
+    def push_interval(self) -> float:
+        """Seconds within which what is held should be pushed."""
 
     @property
     def store_id(self) -> str:
         """What tells this store from another one at the same place."""
 
     def write(self, rows: ScoredRows) -> None:
-        """Take rows; they may be held back until `flush`."""
+        """Take rows; they may be held back until `push` or `flush`.
+
+        This, `push` and `flush` may wait until the store keeps up.
+
+        Raises:
+            StoreError: something that was taken before cannot be made durable.
+        """
+
+    def write_latest(self, rows: Sequence[Propensity]) -> None:
+        """Take where users stand, as the propensity topic tells it; the newest version of a user stays."""
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Take dead letters; they may be held back until `flush`."""
+        """Take dead letters."""
+
+    def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take dead letters that are to go; those taken after this stay."""
+
+    def push(self) -> None:
+        """Begin to write what is held, so that readers see it soon.
+
+        Raises:
+            StoreError: something that was taken before cannot be made durable.
+        """
 
     def flush(self) -> None:
         """Return once all that was taken is durable.
@@ -105,6 +133,9 @@ class Reader(Protocol):
 
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """Dead letters in the order of their keys, at the most `count`."""
+
+    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
+        """The dead letter of one place, None where there is none."""
 
     def close(self) -> None:
         """Let go of the store."""

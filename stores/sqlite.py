@@ -5,46 +5,64 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from schemas.dead_letters import DeadLetter
-from schemas.events import TEXTS, TYPES
-from schemas.scored import COMPUTED_AGAIN, ScoredRows
+from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from stores.base import Latest, Point, StoreError, Summary
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
-VERSION = 1
+VERSION = 2
 """Version of the tables."""
 PATIENCE = 60
 """Seconds to wait for another process's write."""
 HELD_ROWS = 100_000
 """Rows held before they are written without being asked to."""
 
-_BODY = ("event_id", "state", "segment", "campaign", "publisher", "product")
+_TEXTS = ("event_id", "state", "segment", "campaign", "publisher", "product")
 _POINT = (
     "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
     " propensity, seen, model_id"
 )
 _LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
+_LETTER = 'source, "partition", "offset", reason, detail, payload'
 
-_SHOWN = ("event_type", *_BODY, "quantity", "revenue", "body")
+_NUMBERS = {"quantity": "{row}.{name}", "revenue": "abs({row}.{name})"}
+_BODY = ("event_type", *_TEXTS, *_NUMBERS)
 _COMPUTED = ("propensity", "seen", "version", "model_id")
-_GREATER = (
-    "(instr('IM CL PS CN', excluded.event_type), excluded.campaign, excluded.body)"
-    " >= (instr('IM CL PS CN', event_type), campaign, body)"
-)
+_BYTES = {name: ("{row}.{name} < 0", number) for name, number in _NUMBERS.items()}
+"""What orders the numbers as their bytes do: as Cassandra compares them, negative ones are the greater."""
+
+
+def _greater(name: str) -> str:
+    """The expression that merges one column of a row with that of the row `new`."""
+    order = ", ".join(("instr('IM CL PS CN', {row}.event_type)", *_BYTES.get(name, ("{row}.{name}",))))
+    held, new = (f"({order.format(row=row, name=name)})" for row in ("propensity_by_user", "excluded"))
+    return f"{name} = CASE WHEN {new} > {held} THEN excluded.{name} ELSE propensity_by_user.{name} END"
+
+
+_MERGE = ", ".join(map(_greater, _BODY))
+"""Of two bodies of one event the greater type's is shown; of one type, each column's greater value."""
 _UPSERT = (
-    f"INSERT INTO propensity_by_user (user_id, event_time, event_key, {', '.join(_SHOWN + _COMPUTED)})"
-    f" VALUES ({', '.join('?' * (3 + len(_SHOWN) + len(_COMPUTED)))}) ON CONFLICT DO UPDATE SET "
-    + ", ".join(f"{name} = CASE WHEN {_GREATER} THEN excluded.{name} ELSE {name} END" for name in _SHOWN)
-    + ", "
+    f"INSERT INTO propensity_by_user (user_id, event_time, event_key, {', '.join(_BODY + _COMPUTED)})"
+    f" VALUES ({', '.join('?' * (3 + len(_BODY) + len(_COMPUTED)))}) ON CONFLICT DO UPDATE SET {_MERGE}, "
     + ", ".join(f"{name} = iif(excluded.version >= version, excluded.{name}, {name})" for name in _COMPUTED)
 )
-"""Of two bodies of one event the greater is shown, whichever was written last; what is computed goes by version."""
+"""The body is merged, whichever was written last; what is computed goes by version."""
+_RIVAL = (
+    f"UPDATE propensity_by_user SET {_MERGE}"
+    f" FROM (SELECT {', '.join(f'? AS {name}' for name in ('user_id', 'event_time', 'event_key', *_BODY))}) AS excluded"
+    " WHERE propensity_by_user.user_id = excluded.user_id AND propensity_by_user.event_time = excluded.event_time"
+    " AND propensity_by_user.event_key = excluded.event_key"
+)
 _COMPUTED_AGAIN = """
 UPDATE propensity_by_user SET propensity = ?, seen = ?, version = ?, model_id = ?
 WHERE user_id = ? AND event_time = ? AND event_key = ? AND version <= ?
@@ -57,10 +75,12 @@ ON CONFLICT DO UPDATE SET event_time = excluded.event_time, event_key = excluded
   version = excluded.version, model_id = excluded.model_id
 WHERE excluded.version >= version
 """
-_UPSERT_LETTER = """
-INSERT INTO dead_letters (source, "partition", "offset", reason, detail, payload) VALUES (?, ?, ?, ?, ?, ?)
+_UPSERT_LETTER = f"""
+INSERT INTO dead_letters ({_LETTER}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail, payload = excluded.payload
 """
+_IS_LETTER = 'source = ? AND "partition" = ? AND "offset" = ?'
+_CLEAR_LETTER = f"DELETE FROM dead_letters WHERE {_IS_LETTER}"
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -112,8 +132,18 @@ def identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
+def _bodies(events: EventBatch, rows: NDArray[np.integer]) -> Iterator[tuple[Any, ...]]:
+    """The bodies of the given rows of a batch, without their types."""
+    texts = [events.texts(TEXTS.index(name), rows) for name in _TEXTS]
+    quantities, revenues = events.rows["quantity"][rows], events.rows["revenue"][rows] + 0.0  # -0.0 is 0.0
+    return zip(*texts, quantities.tolist(), revenues.tolist(), strict=True)
+
+
 class SqliteWriter:
     """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
+
+    push_interval = 0.25
+    """Seconds after which held rows are written: more often would cost more than readers gain."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -122,9 +152,10 @@ class SqliteWriter:
         self._connection.execute("PRAGMA cache_size = -200000")  # 200 MB: an old log is loaded in no order of users
         self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         self._full: list[tuple[Any, ...]] = []
+        self._rivals: list[tuple[Any, ...]] = []
         self._again: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, ...]] = {}
-        self._letters: list[tuple[Any, ...]] = []
+        self._letters: list[tuple[str, tuple[Any, ...]]] = []
 
     @property
     def store_id(self) -> str:
@@ -146,52 +177,78 @@ class SqliteWriter:
             )
         )
         came = np.flatnonzero(outcomes["body_row"] != COMPUTED_AGAIN)
-        bodies = outcomes["body_row"][came]
-        texts = [events.texts(TEXTS.index(name), bodies) for name in _BODY]
-        numbers = [events.rows[name][bodies].tolist() for name in ("quantity", "revenue", "body")]
+        bodies = _bodies(events, outcomes["body_row"][came])
         self._full += [
             (*keys[row], kinds[row], *body, *scores[row], model_id)
-            for row, *body in zip(came.tolist(), *texts, *numbers, strict=True)
+            for row, body in zip(came.tolist(), bodies, strict=True)
         ]
+        if len(rows.rivals):
+            self._take_rivals(events, rows.rivals)
         again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
         self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
-        newest = np.flatnonzero(outcomes["newest"]).tolist()
-        for row in newest:
-            held = self._newest.get(users[row])
-            if held is None or scores[row][2] >= held[6]:
-                self._newest[users[row]] = (*keys[row], kinds[row], *scores[row], model_id)
+        for row in np.flatnonzero(outcomes["newest"]).tolist():
+            self._stand(*keys[row], kinds[row], *scores[row], model_id)
         if len(self._full) + len(self._again) >= HELD_ROWS:
             self.flush()
 
+    def _take_rivals(self, events: EventBatch, rivals: NDArray[np.int64]) -> None:
+        chosen = events.rows[rivals]
+        users = events.texts(TEXTS.index("user_id"), rivals)
+        keys = zip(users, chosen["timestamp"].tolist(), chosen["event_key"].tolist(), strict=True)
+        kinds = (TYPES[kind] for kind in chosen["type"].tolist())
+        self._rivals += [
+            (*key, kind, *body) for key, kind, body in zip(keys, kinds, _bodies(events, rivals), strict=True)
+        ]
+
+    def _stand(self, *row: Any) -> None:
+        """Note where a user stands, unless more is known already."""
+        user_id, version = row[0], row[-2]
+        held = self._newest.get(user_id)
+        if held is None or version >= held[-2]:
+            self._newest[user_id] = row
+
+    def write_latest(self, rows: Sequence[Propensity]) -> None:
+        """Take where users stand."""
+        for row in rows:
+            score = (row.propensity, row.seen, row.version)
+            self._stand(row.user_id, row.timestamp, row.event_key, row.type, *score, row.model_id)
+
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters."""
-        self._letters += [(x.source, x.partition, x.offset, x.reason, x.detail, x.payload) for x in letters]
+        self._letters += [
+            (_UPSERT_LETTER, (x.source, x.partition, x.offset, x.reason, x.detail, x.payload)) for x in letters
+        ]
+
+    def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take dead letters that are to go."""
+        self._letters += [(_CLEAR_LETTER, (x.source, x.partition, x.offset)) for x in letters]
+
+    def push(self) -> None:
+        """Write all that is held."""
+        self.flush()
 
     def flush(self) -> None:
         """Write all that is held in one transaction."""
-        if not (self._full or self._again or self._letters):
+        if not (self._full or self._rivals or self._again or self._newest or self._letters):
             return
-        # Neighbours in a table are written together.
-        work = (
-            (_UPSERT, sorted(self._full, key=lambda row: (row[0], -row[1]))),
-            (_COMPUTED_AGAIN, self._again),
-            (_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)]),
-            (_UPSERT_LETTER, self._letters),
-        )
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced while it was written")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for statement, held in work:
-                self._connection.executemany(statement, held)
+            self._full.sort(key=lambda row: (row[0], -row[1]))  # neighbours in a table are written together
+            self._connection.executemany(_UPSERT, self._full)
+            self._connection.executemany(_RIVAL, self._rivals)
+            self._connection.executemany(_COMPUTED_AGAIN, self._again)
+            self._connection.executemany(_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)])
+            for statement, letters in groupby(self._letters, key=itemgetter(0)):
+                self._connection.executemany(statement, (values for _, values in letters))
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for rows in (self._full, self._again, self._letters):
-            rows.clear()
-        self._newest.clear()
+        for held in (self._full, self._rivals, self._again, self._newest, self._letters):
+            held.clear()
 
     def close(self) -> None:
         """Close the file, with all that was flushed in it rather than beside it."""
@@ -273,12 +330,13 @@ class SqliteReader:
 
     def dead_letters(self, count: int) -> list[DeadLetter]:
         """Dead letters in the order of their keys."""
-        rows = self._ask(
-            'SELECT source, "partition", "offset", reason, detail, payload FROM dead_letters'
-            ' ORDER BY source, "partition", "offset" LIMIT ?',
-            (count,),
-        )
+        rows = self._ask(f'SELECT {_LETTER} FROM dead_letters ORDER BY source, "partition", "offset" LIMIT ?', (count,))
         return [DeadLetter(*row) for row in rows]
+
+    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
+        """The dead letter of one place."""
+        rows = self._ask(f"SELECT {_LETTER} FROM dead_letters WHERE {_IS_LETTER}", (source, partition, offset))
+        return next((DeadLetter(*row) for row in rows), None)
 
     def close(self) -> None:
         """Close the file."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import struct
 from collections import defaultdict, deque
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -28,11 +29,11 @@ Key = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class Row:
-    """The final row of one event; `bodies` are those that it may have, one unless senders disagreed."""
+    """The final row of one event; `body` has of each field the greatest value, where senders disagreed."""
 
     type: str
     campaign: str
-    bodies: tuple[tuple[Any, ...], ...]
+    body: tuple[Any, ...]
     propensity: float
     seen: int
 
@@ -69,6 +70,18 @@ def body_of(event: Event) -> tuple[Any, ...]:
 def rank(event: Event) -> tuple[int, bytes]:
     """Of two events of one identity the one of the greater rank counts."""
     return TYPES.index(event["type"]), event["campaign"].encode()
+
+
+def in_bytes(value: str | int | float) -> bytes:
+    """A value as Cassandra keeps it: it orders values by these bytes."""
+    if isinstance(value, str):
+        return value.encode()
+    return struct.pack(">i", value) if isinstance(value, int) else struct.pack(">d", value + 0.0)
+
+
+def merged_body(rivals: Iterable[Event]) -> tuple[Any, ...]:
+    """Of the events of one identity and type, each field's greatest value by itself."""
+    return tuple(max(values, key=in_bytes) for values in zip(*map(body_of, rivals), strict=True))
 
 
 def place(event: Event) -> tuple[int, int, int]:
@@ -112,14 +125,14 @@ def propensity_at(model: dict[str, Any], newest: list[Event], time: int) -> floa
 
 
 def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
-    """Each user's distinct events in order; each as the list of the equally great versions of it."""
+    """Each user's distinct events in order; each as the list of its versions of the greatest type, greatest first."""
     versions: dict[Key, list[Event]] = defaultdict(list)
     for event in events:
         versions[key_of(event)].append(event)
     users: dict[str, list[list[Event]]] = defaultdict(list)
     for (user, _, _), rivals in versions.items():
-        greatest = max(rank(event) for event in rivals)
-        users[user].append([event for event in rivals if rank(event) == greatest])
+        rivals.sort(key=rank, reverse=True)
+        users[user].append([event for event in rivals if event["type"] == rivals[0]["type"]])
     for sequence in users.values():
         sequence.sort(key=lambda winners: place(winners[0]))
     return users
@@ -135,7 +148,7 @@ def final_rows(events: Iterable[Event], model: dict[str, Any], length: int = 1_0
             rows[key_of(event)] = Row(
                 type=event["type"],
                 campaign=event["campaign"],
-                bodies=tuple(dict.fromkeys(body_of(winner) for winner in winners)),
+                body=merged_body(winners),
                 propensity=propensity_at(model, newest, event["timestamp"]),
                 seen=seen,
             )

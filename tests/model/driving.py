@@ -43,13 +43,17 @@ def chunks(events: Sequence[Event], cuts: Iterable[int]) -> list[list[Event]]:
     return [list(events[start:stop]) for start, stop in pairwise(edges) if start < stop]
 
 
-Rank = tuple[int, bytes, int]
-"""Of two bodies of one identity the one of the greater (type, campaign, hash of the rest) is shown."""
+def merged(held: Event, other: Event) -> Event:
+    """What is shown of two bodies of one identity: the greater type's; of one type, each field's greater value."""
+    if held.type != other.type:
+        return max(held, other, key=lambda body: TYPES.index(body.type))
+    pairs = {name: (value, getattr(other, name)) for name, value in asdict(held).items() if name != "timestamp"}
+    return replace(held, **{name: max(pair, key=reference.in_bytes) for name, pair in pairs.items()})
 
 
 @dataclass(frozen=True)
 class Write:
-    """A row on its way to the table; without an event it only changes what is computed."""
+    """A row on its way to the table; without an event it only changes what is computed, a rival only the event."""
 
     key: tuple[str, int, int]
     version: int
@@ -57,8 +61,11 @@ class Write:
     seen: int
     propensity: float
     event: Event | None
-    rank: Rank
     newest: bool
+
+
+RIVAL = -1
+"""The version of a write that computes nothing."""
 
 
 def writes_of(batch: EventBatch, update: Update, propensities: np.ndarray) -> list[Write]:
@@ -66,14 +73,7 @@ def writes_of(batch: EventBatch, update: Update, propensities: np.ndarray) -> li
     writes = []
     for outcome, propensity in zip(update.outcomes, propensities, strict=True):
         user = batch.event(outcome["user_row"]).user_id
-        shown, rank = None, (-1, b"", 0)
-        if outcome["body_row"] != COMPUTED_AGAIN:
-            shown = batch.event(outcome["body_row"])
-            rank = (
-                int(outcome["type"]),
-                shown.campaign.encode(),
-                int(batch.rows["body"][outcome["body_row"]]),
-            )
+        shown = None if outcome["body_row"] == COMPUTED_AGAIN else batch.event(outcome["body_row"])
         writes.append(
             Write(
                 key=(user, int(outcome["timestamp"]), int(outcome["event_key"])),
@@ -82,10 +82,13 @@ def writes_of(batch: EventBatch, update: Update, propensities: np.ndarray) -> li
                 seen=int(outcome["seen"]),
                 propensity=float(propensity),
                 event=shown,
-                rank=rank,
                 newest=bool(outcome["newest"]),
             )
         )
+    for row in update.rivals:
+        rival = batch.event(row)
+        key = rival.user_id, rival.timestamp, int(batch.rows["event_key"][row])
+        writes.append(Write(key, RIVAL, rival.type, 0, 0.0, rival, False))
     return writes
 
 
@@ -97,14 +100,13 @@ class Cell:
     seen: int
     propensity: float
     event: Event
-    rank: Rank
 
 
 class Table:
     """What a store holds after some writes, by its rules.
 
-    What is computed goes by version, the greater or equal one wins; the event goes by its own rank, so that
-    the winner of a conflict is shown whatever was written before or after it. No row begins without an event.
+    What is computed goes by version, the greater or equal one wins; the event is merged by a rule of its own, so that
+    a conflict ends the same whatever was written before or after it. No row begins without either.
     """
 
     def __init__(self, writes: Iterable[Write] = ()) -> None:
@@ -116,17 +118,17 @@ class Table:
     def apply(self, write: Write) -> None:
         """Take one write."""
         held = self.rows.get(write.key)
-        if held is None and write.event is not None:
-            held = Cell(-1, 0, 0.0, write.event, write.rank)
+        if held is None and write.event is not None and write.version != RIVAL:
+            held = Cell(write.version, 0, 0.0, write.event)
         if held is not None:
-            if write.event is not None and write.rank >= held.rank:
-                held = replace(held, event=write.event, rank=write.rank)
+            if write.event is not None:
+                held = replace(held, event=merged(held.event, write.event))
             if write.version >= held.version:
                 held = replace(held, version=write.version, seen=write.seen, propensity=write.propensity)
             self.rows[write.key] = held
         user = write.key[0]
         if write.newest and (user not in self.latest or write.version >= self.latest[user].version):
-            self.latest[user] = replace(write, event=None, rank=(-1, b"", 0))
+            self.latest[user] = replace(write, event=None)
 
 
 class Run:
@@ -146,7 +148,7 @@ class Run:
             batch = batch_of(events)
             update = self.bucket.update(batch)
             propensities = self.scorer(update.features)
-            self.scored.append(ScoredRows(batch, update.outcomes, propensities, self.scorer.model_id))
+            self.scored.append(ScoredRows(batch, update.outcomes, propensities, self.scorer.model_id, update.rivals))
             self.writes += writes_of(batch, update, propensities)
             self.fates += update.fates.tolist()
             self.given += events
@@ -179,7 +181,7 @@ def assert_reference(run: Run, document: dict) -> None:
     for key, row in expected.items():
         cell = rows[key]
         assert (cell.event.type, cell.event.campaign, cell.seen) == (row.type, row.campaign, row.seen), key
-        assert reference.body_of(asdict(cell.event)) in row.bodies, key
+        assert reference.body_of(asdict(cell.event)) == row.body, key
         assert cell.propensity == near(row.propensity), key
     newest = {}
     for key in sorted(expected, key=lambda key: expected[key].seen):

@@ -48,7 +48,8 @@ events = st.builds(
     user=st.sampled_from(["u", "v"]),
     campaign=st.sampled_from(["", "a", "ab", "b", "c"]),
     publisher=st.sampled_from(["x", "x", "y"]),
-    revenue=st.sampled_from([0.0, 0.0, -0.0, 5.5]),
+    quantity=st.sampled_from([0, 0, 1, -1, -2]),
+    revenue=st.sampled_from([0.0, 0.0, -0.0, 5.5, -5.5, -7.0]),
 )
 lengths = st.sampled_from([1, 2, 3, 5, 1_000])
 names = st.sampled_from(NAMES)

@@ -1,7 +1,10 @@
 """What every store promises: versioned upserts, and answers in order."""
 
 import itertools
+import math
 import random
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
+from schemas.scored import Propensity
 from stores.base import Summary
 from tests.model.driving import Run, Table, chunks
 from tests.model.worlds import MODELS, cuts, events, within
+from tests.reference import event_key
 from tests.stores.rows import TIME, event, in_order, latest, point, scored
 
 HOSTILE = [
@@ -155,6 +160,43 @@ def test_the_winner_of_a_conflict_is_shown_whatever_its_version(store):
     assert store.reader().curve("u")[-1] == point(winner, cell.propensity, 3, "seed")
 
 
+GREATER = [
+    ("campaign", "a", "b"), ("campaign", "", "\0"), ("campaign", "z", "é"), ("state", "\uffff", "\U00010000"),
+    ("segment", "a", "ab"), ("publisher", "B", "a"), ("product", "NA", "Shoe"),
+    ("quantity", 1, 2), ("quantity", 255, 256), ("quantity", 2**31 - 1, -(2**31)), ("quantity", -2, -1),
+    ("revenue", 0.0, 5e-324), ("revenue", 2.0, 3.0), ("revenue", 1e308, -5e-324), ("revenue", -1.0, -2.0),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("field", "smaller", "greater"), GREATER)
+@pytest.mark.parametrize("backwards", [False, True])
+def test_of_two_bodies_of_one_type_each_field_keeps_its_greater_value(store, field, smaller, greater, backwards):
+    """As Cassandra's cells do at one write timestamp: by bytes, so that negative numbers are above the others."""
+    one, other = (event("e", 0, "PS", **{field: value}) for value in (smaller, greater))
+    run = Run(MODELS["seed"], 5).feed(*([other], [one]) if backwards else ([one], [other]))
+    write(store, *run.scored)
+    (found,) = store.reader().curve("u")
+    (cell,) = run.table.rows.values()
+    assert found == point(other, cell.propensity, 1, "seed")
+
+
+def test_bodies_of_one_batch_are_merged_field_by_field(store):
+    """The loser of a conflict is written too, for the fields in which it is the greater."""
+    winner = event("e", 0, "PS", campaign="b", product="A", quantity=-1, revenue=1.0)
+    loser = event("e", 0, "PS", campaign="a", product="B", quantity=7, revenue=2.0)
+    lesser = event("e", 0, "CL", campaign="z", product="Z")
+    run = Run(MODELS["seed"], 5).feed([loser, winner, lesser])
+    write(store, *run.scored)
+    (found,) = store.reader().curve("u")
+    assert (found.event_type, found.campaign, found.product) == ("PS", "b", "B")
+    assert (found.quantity, found.revenue) == (-1, 2.0)
+
+
+def test_minus_zero_is_zero(store):
+    write(store, scored(event(revenue=-0.0)))
+    assert math.copysign(1.0, store.reader().curve("u")[0].revenue) == 1.0
+
+
 def test_a_row_computed_again_changes_only_what_is_computed(store):
     body = event("e", 0, "PS", state="CA", campaign="Spring", publisher="pub", product="Shoe", quantity=2, revenue=9.0)
     write(store, scored(body, version=3))
@@ -185,6 +227,35 @@ def test_where_a_user_stands_is_the_newest_event(store):
     old, new = event("a", 0, "IM"), event("b", 10, "CL")
     write(store, scored(new, version=2_000, propensity=0.8), scored(old, version=1, propensity=0.2))
     assert store.reader().latest(["u"]) == [latest(new, 0.8)]
+
+
+def changelog(user="u", time=0, version=1, propensity=0.5, seen=1, event_id="e", type_="IM"):
+    """A message of the propensity topic."""
+    return Propensity(user, TIME + time, event_key(event_id), event_id, type_, propensity, seen, version, "m")
+
+
+def test_where_users_stand_is_restored_from_the_changelog(store):
+    """In whatever order its messages come, with or without event ids; rows are not touched."""
+    messages = [changelog(time=5, version=9, propensity=0.9, type_="CN"), changelog(version=3), changelog("v")]
+    messages = [replace(message, event_id=None) for message in messages]
+    writer = store.writer()
+    writer.write_latest(messages)
+    writer.write_latest(messages[1:2])
+    writer.write_latest([])
+    writer.flush()
+    assert store.reader().latest(["u", "v"]) == [latest(event("e", 5, "CN"), 0.9), latest(event(user="v"))]
+    assert store.reader().curve("u") == []
+
+
+def test_the_changelog_and_the_rows_agree_by_version(store):
+    writer = store.writer()
+    writer.write(scored(event("e", 5), version=5, propensity=0.5))
+    writer.write_latest([changelog(time=4, version=4, propensity=0.4)])
+    writer.flush()
+    assert store.reader().latest(["u"]) == [latest(event("e", 5), 0.5)]
+    writer.write_latest([changelog(time=6, version=6, propensity=0.6)])
+    writer.flush()
+    assert store.reader().latest(["u"]) == [latest(event("e", 6), 0.6)]
 
 
 def test_where_the_given_users_stand_is_told_of_those_that_are_known(store):
@@ -256,6 +327,32 @@ def test_a_dead_letter_again_is_one_dead_letter(store):
     assert store.reader().dead_letters(5) == [letter(1, detail="second")]
 
 
+def test_dead_letters_that_are_cleared_are_gone_and_the_others_stay(store):
+    """In the order of the calls, within a flush and between flushes."""
+    writer, reader = store.writer(), store.reader()
+    writer.write_dead_letters([letter(1), letter(2), letter(3), letter(4)])
+    writer.clear_dead_letters([letter(2), letter(3), letter(99)])
+    writer.write_dead_letters([letter(3, detail="again")])
+    writer.flush()
+    assert reader.dead_letters(9) == [letter(1), letter(3, detail="again"), letter(4)]
+    writer.clear_dead_letters([letter(1, detail="other")])
+    writer.flush()
+    assert reader.dead_letters(9) == [letter(3, detail="again"), letter(4)]
+    assert reader.summary().dead_letters == 2
+    writer.write_dead_letters([letter(1)])
+    writer.flush()
+    assert reader.dead_letter("events", 0, 1) == letter(1)
+
+
+def test_one_dead_letter_is_found_by_its_place(store):
+    writer, reader = store.writer(), store.reader()
+    writer.write_dead_letters([letter(1), letter(1, partition=1, payload=b"other")])
+    writer.flush()
+    assert reader.dead_letter("events", 1, 1) == letter(1, partition=1, payload=b"other")
+    assert reader.dead_letter("events", 2, 1) is reader.dead_letter("events", 0, 2) is None
+    assert reader.dead_letter("conversions", 0, 1) is None
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_a_dead_letter_may_hold_anything(store, text):
     hostile = letter(2**62, source=text, detail=text, payload=text.encode() + b"\xff\0")
@@ -277,6 +374,20 @@ def test_a_reader_sees_each_flush(store):
         writer.flush()
         assert len(reader.curve("u")) == number + 1
         assert reader.latest(["u"])[0].event_time == TIME + number
+
+
+def test_what_is_pushed_is_soon_read(store):
+    """Without a flush."""
+    writer, reader = store.writer(), store.reader()
+    assert 0 < writer.push_interval <= 1
+    writer.push()
+    writer.write(scored(event()))
+    writer.push()
+    deadline = time.monotonic() + 10
+    while not reader.curve("u") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert reader.curve("u") == [point(event())]
+    writer.flush()
 
 
 def test_flushing_nothing_and_flushing_twice_are_harmless(store):
@@ -319,11 +430,7 @@ _worlds = itertools.count()
 def test_a_store_keeps_the_rows_that_its_rules_keep(store, world, cut, other_cut, rng):
     """Two runs over the same events in other orders, their writes mixed: as in the tests' table."""
     user = f"{next(_worlds)}-"
-    world = [
-        event(each.event_id, each.timestamp - TIME, each.type, user + each.user_id, campaign=each.campaign,
-              publisher=each.publisher, revenue=each.revenue)
-        for each in within(world, 5, 5)
-    ]  # fmt: skip
+    world = [replace(each, user_id=user + each.user_id) for each in within(world, 5, 5)]
     one = Run(MODELS["rich"], 5).feed(*chunks(world, cut))
     two = Run(MODELS["rich"], 5).feed(*chunks(rng.sample(world, len(world)), other_cut))
     batches = [(run.scored[number], number) for run in (one, two) for number in range(len(run.scored))]

@@ -69,7 +69,8 @@ class Stream:
 
     def _write(self, batch: EventBatch) -> None:
         update = self._bucket.update(batch)
-        self._writer.write(ScoredRows(batch, update.outcomes, self._scorer(update.features), self.model.id))
+        propensities = self._scorer(update.features)
+        self._writer.write(ScoredRows(batch, update.outcomes, propensities, self.model.id, update.rivals))
         self._writer.flush()
 
     def close(self) -> None:
