@@ -10,10 +10,14 @@ from schemas.log_files import LogFileError
 from settings import SettingsError, stop
 from stores.base import StoreError
 from topics.client import TopicError
+from topics.registry_client import RegistryError
 
 
 class JobError(Exception):
     """A command cannot do its work; the message is one line."""
+
+
+_EXPECTED = (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError, RegistryError)
 
 
 @contextlib.contextmanager
@@ -21,7 +25,7 @@ def plainly() -> Iterator[None]:
     """Say an expected error on one line, without a traceback."""
     try:
         yield
-    except (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError) as error:
+    except _EXPECTED as error:
         stop(error)
     except KeyboardInterrupt:
         stop("interrupted; nothing was written")
