@@ -24,7 +24,7 @@ from schemas.avro_program import Program, compile_program, read_rows, write_rows
 from schemas.dead_letters import DeadLetter
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
-from schemas.validation import VERDICTS, check_rows
+from schemas.validation import FIRST_TIME, LAST_TIME, VERDICTS, check_rows
 from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
 
 FOLDER = Path(__file__).parent
@@ -96,6 +96,14 @@ class Codec:
         """
         frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
         return Event(**self._writers.read(frames, 0, message))
+
+    def time_of(self, message: bytes) -> int | None:
+        """The event time in one message, in ms since 1970; None where it is none that a valid event could have."""
+        try:
+            time = self.decode_one(message).timestamp
+        except Undecodable:
+            return None
+        return time if FIRST_TIME <= time <= LAST_TIME else None
 
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""

@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 Answer = TypeVar("Answer")
+Client = TypeVar("Client", Consumer, Producer, AdminClient)
 
 TIMEOUT = 10.0
 """Seconds that a broker gets to answer a question."""
@@ -56,15 +57,15 @@ class Kafka:
         `settings` are librdkafka's; what the user configured counts more.
         """
         fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
-        return Consumer(self._config({"group.id": GROUP} | dict(settings), fixed), logger=log)
+        return self._made(Consumer, {"group.id": GROUP} | dict(settings), fixed)
 
     def producer(self, settings: Mapping[str, object]) -> Producer:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
-        return Producer(self._config(settings, {"enable.idempotence": True}), logger=log)
+        return self._made(Producer, settings, {"enable.idempotence": True})
 
     def admin(self) -> AdminClient:
         """A client for questions about the cluster."""
-        return AdminClient(self._config({}, {}), logger=log)
+        return self._made(AdminClient, {}, {})
 
     def describe(self, names: Sequence[str]) -> dict[str, Topic]:
         """The topics of these names that are there.
@@ -84,6 +85,21 @@ class Kafka:
                 raise TopicError(f"topic {name}: {error.args[0].str()}") from None
             found[name] = Topic(name, str(described.topic_id), len(described.partitions))
         return found
+
+    def require(self, names: Sequence[str]) -> dict[str, Topic]:
+        """All topics of these names.
+
+        Raises:
+            TopicError: one is missing, or they cannot be described.
+        """
+        found = self.describe(names)
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise TopicError(
+                f"ADSTREAMS_KAFKA_TOPICS: no topic {missing[0]} at {','.join(self.brokers)}; make it first"
+                " (python -m jobs simulate --brokers makes those that it fills)"
+            )
+        return {name: found[name] for name in names}
 
     def make(self, name: str, partitions: int, compacted: bool = False) -> None:
         """Make a topic with the cluster's default replication; one that is there is left as it is.
@@ -120,11 +136,15 @@ class Kafka:
         except TimeoutError:
             raise self.unreachable() from None
 
-    def _config(self, ours: Mapping[str, object], fixed: Mapping[str, object]) -> dict[str, Any]:
-        servers = {"bootstrap.servers": ",".join(self.brokers)}
-        # Its own log lines are of threads and states; what matters comes through `error_cb`.
+    def _made(self, kind: Callable[..., Client], ours: Mapping[str, object], fixed: Mapping[str, object]) -> Client:
+        # librdkafka's own log lines are of threads and states; what matters comes through `error_cb`.
         common = {"client.id": GROUP, "log_level": 2, "error_cb": Complaints()}
-        return common | dict(ours) | dict(self.config) | dict(fixed) | servers
+        servers = {"bootstrap.servers": ",".join(self.brokers)}
+        try:
+            return kind(common | dict(ours) | dict(self.config) | dict(fixed) | servers, logger=log)
+        except (KafkaException, TypeError, ValueError) as error:
+            why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
 
 
 class Complaints:
@@ -139,16 +159,3 @@ class Complaints:
         if now - self._told.get(error.name(), -QUIET) >= QUIET:
             self._told[error.name()] = now
             log.warning("Kafka: %s", error.str())
-
-
-def check_config(make: Callable[[], object]) -> None:
-    """Make a client only to learn whether its settings are right.
-
-    Raises:
-        TopicError: librdkafka does not take them.
-    """
-    try:
-        make()
-    except (KafkaException, TypeError, ValueError) as error:
-        why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
-        raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
