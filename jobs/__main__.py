@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from jobs.dead_letters.commands import app as dead_letters
 from jobs.import_log import import_log
 from jobs.problems import plainly
 from jobs.rebuild_latest import rebuild_latest
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 app.command(name="simulate")(simulate_command)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command(name="import")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from schemas.codec import Codec, load_schema
 from settings import Settings, SettingsError
-from topics.client import Kafka, check_config
+from topics.client import Kafka
 from topics.registry import Registry
 
 
@@ -16,16 +16,12 @@ def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
 
     Raises:
         SettingsError: the settings name none.
-        TopicError: its settings cannot be used.
     """
     if brokers is not None:
-        kafka = Kafka([each.strip() for each in brokers.split(",")], settings.kafka_config, "--brokers")
-    elif settings.kafka_brokers:
-        kafka = Kafka(settings.kafka_brokers, settings.kafka_config)
-    else:
-        raise SettingsError("ADSTREAMS_KAFKA_BROKERS: needed for Kafka's topics")
-    check_config(kafka.admin)
-    return kafka
+        return Kafka([each.strip() for each in brokers.split(",")], settings.kafka_config, "--brokers")
+    if settings.kafka_brokers:
+        return Kafka(settings.kafka_brokers, settings.kafka_config)
+    raise SettingsError("ADSTREAMS_KAFKA_BROKERS: needed for Kafka's topics")
 
 
 @contextlib.contextmanager

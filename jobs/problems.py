@@ -21,11 +21,11 @@ _EXPECTED = (JobError, LogFileError, ColumnsError, SettingsError, StoreError, To
 
 
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
-    """Say an expected error on one line, without a traceback."""
+def plainly(interrupted: str = "nothing was written") -> Iterator[None]:
+    """Say an expected error on one line, without a traceback; `interrupted` is what Ctrl-C leaves behind."""
     try:
         yield
     except _EXPECTED as error:
         stop(error)
     except KeyboardInterrupt:
-        stop("interrupted; nothing was written")
+        stop(f"interrupted; {interrupted}")

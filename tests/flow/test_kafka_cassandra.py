@@ -34,7 +34,16 @@ MODEL = ROOT / "model" / "decay.json"
 
 def fill(stream: Stream) -> int:
     """Send what the two producers of the simulator send, with mishaps; how many messages that were."""
-    command = [sys.executable, "-m", "jobs", "simulate", "--brokers", stream.brokers, "--topics", ",".join(stream.topics)]
+    command = [
+        sys.executable,
+        "-m",
+        "jobs",
+        "simulate",
+        "--brokers",
+        stream.brokers,
+        "--topics",
+        ",".join(stream.topics),
+    ]
     command += ["--users", str(USERS), "--events", str(EVENTS), "--rate", "0", "--partitions", "3"]
     command += ["--repeats", "0.2", "--late", "0.2", "--broken", "0.01"]
     run = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
@@ -105,9 +114,9 @@ def test_rows_are_those_of_a_batch_over_the_same_events(
             assert (point.quantity, point.revenue) == (quantity, revenue)
             assert point.propensity == pytest.approx(row.propensity, abs=1e-12)
         latest = {each.user_id: each for each in reader.latest(users)}
-        assert {(letter.source, letter.partition, letter.offset): letter.payload for letter in reader.dead_letters(10_000)} == {
-            (letter.source, letter.partition, letter.offset): letter.payload for letter in broken
-        }
+        assert {
+            (letter.source, letter.partition, letter.offset): letter.payload for letter in reader.dead_letters(10_000)
+        } == {(letter.source, letter.partition, letter.offset): letter.payload for letter in broken}
     finally:
         reader.close()
 
@@ -124,7 +133,9 @@ def test_rows_are_those_of_a_batch_over_the_same_events(
     for messages in read_topic(stream.kafka, f"{stream.name}-propensity"):
         for message in messages:
             last[message.key()] = PropensityCodec().decode_one(message.value())
-    changelog = {row.user_id: (row.timestamp, row.type, row.propensity, row.seen, row.model_id) for row in last.values()}
+    changelog = {
+        row.user_id: (row.timestamp, row.type, row.propensity, row.seen, row.model_id) for row in last.values()
+    }
     assert changelog == {
         user: (each.event_time, each.event_type, each.propensity, each.seen, each.model_id)
         for user, each in latest.items()

@@ -100,7 +100,9 @@ def test_a_topic_that_is_missing_is_told_at_the_start(kafka: Kafka, tmp_path: Pa
     assert run.stderr.startswith(f"ad-streams: ADSTREAMS_KAFKA_TOPICS: no topic {stream.topics[0]} at {kafka.brokers};")
 
 
-def test_messages_deleted_before_they_were_read_stop_the_start(stream: Stream, admin: AdminClient, tmp_path: Path) -> None:
+def test_messages_deleted_before_they_were_read_stop_the_start(
+    stream: Stream, admin: AdminClient, tmp_path: Path
+) -> None:
     """Never a silent jump to the end, or to what is left."""
     recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
     stream.send(*events(50))
