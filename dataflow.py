@@ -15,6 +15,7 @@ from typing import Any
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source as BytewaxSource
+from stores.choosing import writer_of
 
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
@@ -24,6 +25,7 @@ from schemas.propensity_codec import PropensityCodec
 from settings import Settings, SettingsError, Source, load_settings, stop
 from steps import ending
 from steps.buckets import bucket_splitter
+from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
@@ -35,7 +37,6 @@ from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import StoreError, Writer
-from stores.choosing import writer_of
 from topics.client import Kafka, Topic, TopicError
 from topics.registry import Registry, RegistryError
 
@@ -65,6 +66,7 @@ def build_flow(
     plan = FeaturePlan.of(model.features)
     sequence = sequencer(plan, settings.sequence_length, timedelta(days=settings.retention_days))
     flow = Dataflow("ad_streams")
+    ending.begin()
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
     decoded = op.map("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
@@ -78,7 +80,10 @@ def build_flow(
     letters = op.merge("letters", broken, late)
     kept = op.stateful_batch("write_letters", letters, letter_writer(writer))  # nothing
 
-    ends = [written, kept]
+    control = op.input("control", flow, ControlSource())  # (key, exit code)
+    obeyed = op.stateful_flat_map("obey", control, obey)  # nothing
+
+    ends = [written, kept, obeyed]
     if topics is not None:
         rows_to = SharedPublisher(topics.kafka, topics.propensity)
         letters_to = SharedPublisher(topics.kafka, topics.dead_letters)

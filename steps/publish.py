@@ -10,7 +10,8 @@ import itertools
 import threading
 import time
 from collections.abc import Callable
-from operator import methodcaller
+from datetime import datetime
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,11 +29,8 @@ from topics.publisher import Publisher
 class SharedPublisher:
     """One producer for all keys of a process, made when the first of them needs it."""
 
-    held = False
-    """Nothing waits for a timer: the client sends by itself."""
-
     def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._make = lambda: Publisher(kafka, topic)
+        self._make = partial(Publisher, kafka, topic)
         self._publisher: Publisher | None = None
         self._lock = threading.Lock()
 
@@ -46,6 +44,13 @@ class SharedPublisher:
             except TopicError as error:
                 fail(error)
 
+    def push(self) -> None:
+        """Nothing: the client sends by itself."""
+
+    def push_at(self) -> datetime | None:
+        """Never."""
+        return None
+
     def flush(self) -> None:
         """Return once all was acknowledged."""
         if self._publisher is not None:
@@ -55,9 +60,10 @@ class SharedPublisher:
 def row_publisher(publisher: SharedPublisher, codec: PropensityCodec) -> Callable[[None], WriteLogic]:
     """The builder of the step that publishes scored rows."""
 
-    def publish(shared: SharedPublisher, batches: list[ScoredRows]) -> None:
+    def publish(batches: list[ScoredRows]) -> None:
         for rows in batches:
-            shared.do(methodcaller("send", _pieces(*codec.keys(rows)), _pieces(*codec.encode(rows))))
+            keys, values = _pieces(*codec.keys(rows)), _pieces(*codec.encode(rows))
+            publisher.do(partial(_send, keys=keys, values=values))
 
     return lambda _: WriteLogic(publisher, publish)
 
@@ -65,13 +71,20 @@ def row_publisher(publisher: SharedPublisher, codec: PropensityCodec) -> Callabl
 def letter_publisher(publisher: SharedPublisher) -> Callable[[None], WriteLogic]:
     """The builder of the step that publishes dead letters."""
 
-    def publish(shared: SharedPublisher, letters: list[DeadLetter]) -> None:
+    def publish(letters: list[DeadLetter]) -> None:
         now = round(time.time() * 1000)
         for letter in letters:
-            headers = letter_headers(letter, now)
-            shared.do(methodcaller("send_one", letter_key(letter), letter.payload, headers))
+            publisher.do(partial(_send_letter, letter=letter, now=now))
 
     return lambda _: WriteLogic(publisher, publish)
+
+
+def _send(to: Publisher, keys: list[bytes], values: list[bytes]) -> None:
+    to.send(keys, values)
+
+
+def _send_letter(to: Publisher, letter: DeadLetter, now: int) -> None:
+    to.send_one(letter_key(letter), letter.payload, letter_headers(letter, now))
 
 
 def _pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:

@@ -63,9 +63,9 @@ class Kafka:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
         return self._made(Producer, settings, {"enable.idempotence": True})
 
-    def admin(self) -> AdminClient:
+    def admin(self, heard: Complaints | None = None) -> AdminClient:
         """A client for questions about the cluster."""
-        return self._made(AdminClient, {}, {})
+        return self._made(AdminClient, {}, {"error_cb": heard or Complaints()})
 
     def describe(self, names: Sequence[str]) -> dict[str, Topic]:
         """The topics of these names that are there.
@@ -73,12 +73,13 @@ class Kafka:
         Raises:
             TopicError: no broker answers, or they cannot be described.
         """
-        admin = self.admin()  # ends what it was asked when nobody holds it
+        heard = Complaints(loud=False)
+        admin = self.admin(heard)  # drops what it was asked when nobody holds it
         answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT)
         found = {}
         for name, answer in answers.items():
             try:
-                described = self._answer(answer)
+                described = self._answer(admin, heard, answer)
             except KafkaException as error:
                 if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
                     continue
@@ -109,10 +110,11 @@ class Kafka:
         """
         config = {"cleanup.policy": "compact"} if compacted else {}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
-        admin = self.admin()
+        heard = Complaints(loud=False)
+        admin = self.admin(heard)
         (answer,) = admin.create_topics([topic], request_timeout=TIMEOUT).values()
         try:
-            self._answer(answer)
+            self._answer(admin, heard, answer)
         except KafkaException as error:
             if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
                 raise TopicError(f"topic {name}: it is not there and cannot be made: {error.args[0].str()}") from None
@@ -122,19 +124,21 @@ class Kafka:
                 raise TopicError(f"topic {name}: it was made, but the brokers do not know it after {TIMEOUT:.0f} s")
             time.sleep(0.05)
 
-    def unreachable(self) -> TopicError:
-        """What to say when no broker answers."""
-        return TopicError(f"{self.named}: no broker answers at {','.join(self.brokers)} within {TIMEOUT:.0f} s")
+    def unreachable(self, why: str = "") -> TopicError:
+        """What to say when no broker answers, and why, where that is known."""
+        brokers = ",".join(self.brokers)
+        return TopicError(f"{self.named}: no broker answers at {brokers} within {TIMEOUT:.0f} s{why and f': {why}'}")
 
-    def _answer(self, future: Future[Answer]) -> Answer:
+    def _answer(self, admin: AdminClient, heard: Complaints, future: Future[Answer]) -> Answer:
         try:
             return future.result(2 * TIMEOUT)
         except KafkaException as error:
-            if error.args[0].code() in SILENT:
-                raise self.unreachable() from None
-            raise
+            if error.args[0].code() not in SILENT:
+                raise
         except TimeoutError:
-            raise self.unreachable() from None
+            pass
+        admin.poll(0)
+        raise self.unreachable(heard.why) from None
 
     def _made(self, kind: Callable[..., Client], ours: Mapping[str, object], fixed: Mapping[str, object]) -> Client:
         # librdkafka's own log lines are of threads and states; what matters comes through `error_cb`.
@@ -148,14 +152,18 @@ class Kafka:
 
 
 class Complaints:
-    """Logs what a client complains about, and the same again once a minute at the most."""
+    """What a client complains about: logged where it is `loud`, and the same again once a minute at the most."""
 
-    def __init__(self) -> None:
-        self._told: dict[str, float] = {}
+    def __init__(self, loud: bool = True) -> None:
+        self._loud, self._told = loud, dict[str, float]()
+        self.why = ""
+        """The first complaint that says more than that no broker is there, without the client's own details."""
 
     def __call__(self, error: KafkaError) -> None:
-        """Log an error, unless it was just logged."""
+        """Take a complaint."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.why = self.why or error.str().partition(" (after ")[0].partition("/bootstrap: ")[2] or error.str()
         now = time.monotonic()
-        if now - self._told.get(error.name(), -QUIET) >= QUIET:
+        if self._loud and now - self._told.get(error.name(), -QUIET) >= QUIET:
             self._told[error.name()] = now
             log.warning("Kafka: %s", error.str())

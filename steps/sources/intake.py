@@ -50,7 +50,7 @@ class _Partition:
     fetched: int = 0
     """The offset after the last message that came; 0 before the first."""
     reached: int | None = None
-    """Event time of the last message handed on, as far as is known."""
+    """The latest event time of those at the ends of what was handed on."""
     came: float = field(default_factory=time.monotonic)
     paused: bool = False
 
@@ -167,8 +167,7 @@ class Intake:
             if count:
                 taken.append(batch if count == len(batch) else batch[:count])
                 partition.held_bytes -= len(taken[-1].data)
-                reached = self._clock(taken[-1].payload(count - 1))
-                partition.reached = partition.reached if reached is None else reached
+                partition.reached = _later(partition.reached, self._clock(taken[-1].payload(count - 1)))
             if count < len(batch):
                 partition.held.appendleft(batch[count:])
                 break
@@ -183,7 +182,7 @@ class Intake:
     def _floor(self, partition: _Partition) -> int | None:
         """The event time that the next message of a partition has at least; None where it is not waited for."""
         if partition.held:
-            return self._clock(partition.held[0].payload(0))
+            return _later(partition.reached, self._clock(partition.held[0].payload(0)))
         if time.monotonic() - partition.came > PATIENCE:
             return None
         _, high = self._consumers[partition.topic].get_watermark_offsets(partition.place, cached=True)
@@ -230,6 +229,11 @@ _FINAL = {
     KafkaError._FATAL: "the consumer cannot go on",
 }
 """Errors that no waiting heals, and what they mean."""
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """The later of two times; a late event does not set a partition back."""
+    return other if one is None else one if other is None else max(one, other)
 
 
 def _name(partition: _Partition) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from stores.choosing import reader_of
 
 from schemas.codec import codec
 from schemas.dead_letters import DeadLetter
@@ -19,7 +20,6 @@ from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from settings import load_settings
-from stores.choosing import reader_of
 from tests.flow.running import PATIENCE, ROOT, environment, make_recovery, processes, wait_for
 from tests.flow.streaming import Stream
 from tests.reference import event_key, final_rows, load

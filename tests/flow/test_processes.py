@@ -45,14 +45,17 @@ def test_a_killed_process_loses_and_doubles_nothing(
     assert table(store) == uninterrupted
 
 
-def test_a_signal_to_all_processes_drains_them(uninterrupted: list[tuple[object, ...]], tmp_path: Path) -> None:
-    """Both exit with 0; the next run, of one process, reads no event again."""
+@pytest.mark.parametrize("asked", [(0, 1), (0,), (1,)], ids=["both", "first", "second"])
+def test_a_signal_to_any_process_drains_all(
+    asked: tuple[int, ...], uninterrupted: list[tuple[object, ...]], tmp_path: Path
+) -> None:
+    """All exit with 0; the next run, of one process, reads no event again."""
     store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
     settings = {"sqlite_path": store, "simulator_users": 300}
     with processes(2, recovery, simulator_rate=4_000, **settings) as programs:
         wait_for(lambda: count(store) > 6_000, programs[0])
-        for program in programs:
-            program.send_signal(signal.SIGTERM)
+        for number in asked:
+            programs[number].send_signal(signal.SIGTERM)
         assert [program.wait(PATIENCE) for program in programs] == [0, 0]
     before = count(store)
     run = run_flow(recovery=recovery, simulator_rate=0, simulator_events=EVENTS, **settings)
