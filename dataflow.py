@@ -15,7 +15,6 @@ from typing import Any
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source as BytewaxSource
-from stores.choosing import writer_of
 
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
@@ -29,7 +28,7 @@ from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
-from steps.recovery import check_recovery, is_first, lock_recovery, recovery_directory
+from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
@@ -37,6 +36,7 @@ from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import StoreError, Writer
+from stores.choosing import writer_of
 from topics.client import Kafka, Topic, TopicError
 from topics.registry import Registry, RegistryError
 
@@ -172,7 +172,7 @@ def flow_of_environment() -> Dataflow:
             read = kafka.require(settings.kafka_topics)
             topics = topics_of(settings, kafka, registry, max(topic.partitions for topic in read.values()))
         source = source_of(settings, reading, kafka, read)
-        open_writer = writer_of(settings, is_first(arguments))
+        open_writer = writer_of(settings, is_first_process(arguments))
         writer = open_writer()
         if directory := recovery_directory(arguments):
             lock_recovery(directory, arguments)

@@ -1,7 +1,7 @@
 """From produced to readable in Cassandra, with everything on one machine: `python -m benchmarks.latency RATE…`.
 
-A flow reads two topics that a simulator fills at a rate. Beside it single events of users of their own are produced, and
-each is asked for until Cassandra has it. Prints, for each rate, the rate and the 50th and 99th percentile in ms.
+A flow reads two topics that a simulator fills at a rate. Beside it single events of users of their own are produced,
+and each is asked for until Cassandra has it. Prints, for each rate, the rate and the 50th and 99th percentile in ms.
 """
 
 from __future__ import annotations

@@ -37,8 +37,8 @@ def recovery_directory(arguments: list[str]) -> Path | None:
     return Path(given) if given else None
 
 
-def is_first(arguments: list[str]) -> bool:
-    """Whether this process is number 0 of its flow, which makes and locks what there is one of."""
+def is_first_process(arguments: list[str]) -> bool:
+    """Whether this is process 0 of the flow, which does what one of them must do for all."""
     return (_flag(arguments, "-i", "process-id") or "0") == "0"
 
 
@@ -53,7 +53,7 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     if not any(directory.glob("part-*.sqlite3")):
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
-    if not is_first(arguments):
+    if not is_first_process(arguments):
         return
     lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
     try:

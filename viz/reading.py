@@ -7,16 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from settings import Settings
 from stores.base import Reader
-from stores.sqlite import SqliteReader
 
 Answer = TypeVar("Answer")
-
-
-def reader_of(settings: Settings) -> Callable[[], Reader]:
-    """What opens the store that the settings name; it raises `StoreError` where that cannot be done."""
-    return lambda: SqliteReader(settings.sqlite_path)
 
 
 class Desk:

@@ -8,8 +8,9 @@ import panel as pn
 
 from settings import SettingsError, load_settings, stop
 from stores.base import StoreError
+from stores.choosing import reader_of
 from viz.feed import Feed
-from viz.reading import Desk, reader_of
+from viz.reading import Desk
 from viz.trace import Tracer
 
 

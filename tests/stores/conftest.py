@@ -1,13 +1,24 @@
 """The stores that every test of this folder is run against."""
 
+from __future__ import annotations
+
+import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from stores.base import Reader, Writer
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.reader import CassandraReader
+from stores.cassandra.session import open_session
+from stores.cassandra.writer import CassandraWriter
 from stores.sqlite import SqliteReader, SqliteWriter
+from tests.services.cassandra import Cassandra
+
+TABLES = ("propensity_by_user", "latest_propensity", "dead_letters")
 
 
 class Embedded:
@@ -27,11 +38,58 @@ class Embedded:
         return reader
 
 
-STORES = {"sqlite": lambda folder, stack: Embedded(folder / "rows.db", stack)}
+class Clustered:
+    """A keyspace of Cassandra that has its tables."""
+
+    def __init__(self, address: CassandraAddress, stack: ExitStack) -> None:
+        self.address, self._stack = address, stack
+
+    def writer(self, **options: Any) -> CassandraWriter:
+        writer = CassandraWriter(self.address, **options)
+        self._stack.callback(writer.close)
+        return writer
+
+    def reader(self) -> CassandraReader:
+        reader = CassandraReader(self.address)
+        self._stack.callback(reader.close)
+        return reader
+
+
+def address_of(server: Cassandra, keyspace: str, **fields: Any) -> CassandraAddress:
+    """A keyspace of a server of these tests."""
+    return CassandraAddress((server.host,), server.port, keyspace, **fields)
+
+
+@pytest.fixture(scope="session")
+def tables(cassandra: Cassandra) -> Iterator[CassandraAddress]:
+    """A keyspace with tables, for all tests that want to find them empty."""
+    address = address_of(cassandra, f"k{uuid.uuid4().hex[:12]}")
+    shared = open_session(address)  # held open, so that a test need not connect
+    CassandraWriter(address).close()
+    yield address
+    shared.close()
+
+
+@pytest.fixture
+def clustered(tables: CassandraAddress) -> Iterator[Clustered]:
+    """An empty store in Cassandra."""
+    shared = open_session(tables)
+    for table in TABLES:
+        if shared.session.execute(f"SELECT * FROM {tables.keyspace}.{table} LIMIT 1").one() is not None:
+            shared.session.execute(f"TRUNCATE {tables.keyspace}.{table}")
+    with ExitStack() as stack:
+        stack.callback(shared.close)
+        yield Clustered(tables, stack)
+
+
+STORES = ("sqlite", pytest.param("cassandra", marks=pytest.mark.needs("cassandra")))
 
 
 @pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Embedded]:
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Embedded | Clustered]:
     """An empty store with `writer()` and `reader()`; what they give is closed behind the test."""
+    if request.param == "cassandra":
+        yield request.getfixturevalue("clustered")
+        return
     with ExitStack() as stack:
-        yield STORES[request.param](tmp_path, stack)
+        yield Embedded(tmp_path / "rows.db", stack)

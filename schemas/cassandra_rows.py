@@ -1,0 +1,235 @@
+"""Scored rows -> statements, in the bytes of Cassandra's native protocol.
+
+A row is up to three statements, because a statement has one write timestamp: the body, at the event's time plus its
+type; what is computed, at the row's version; and, of a user's newest event, where the user stands. Numbers are
+big-endian, texts are the UTF-8 bytes that came, and nothing is decoded on the way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.compiling import compiled
+from schemas.events import EVENT_ID, TEXTS, TYPES, USER_ID
+from schemas.scored import COMPUTED_AGAIN, ScoredRows
+
+KEY = ("user_id", "event_time", "event_key")
+SHOWN = ("state", "segment", "campaign", "publisher", "product")
+COMPUTED = ("propensity", "seen", "version", "model_id")
+BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, "quantity", "revenue")
+COMPUTED_COLUMNS = (*KEY, *COMPUTED)
+LATEST_COLUMNS = (*KEY, "event_type", *COMPUTED)
+"""Columns of the three statements, in the order of their values; behind them come write timestamp and time to live."""
+
+LARGE_PIECE = 32_768
+"""Bytes from which on the rest of a user's rows go into another piece."""
+
+_SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
+_TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
+_KEPT = 0
+"""The retention of rows that never go."""
+
+PIECE = np.dtype(
+    [
+        ("start", np.int64),
+        ("stop", np.int64),
+        ("statements", np.int64),
+        ("size", np.int64),  # bytes that the server counts against its limits
+        ("row", np.int64),  # a row of the batch that has the user's id
+    ]
+)
+"""Statements of one user, and so of one partition of each table."""
+
+# What the server counts of a mutation: each cell's value with time and lifetime, and a row's key and marker.
+_CELL, _ROW, _PARTITION = 16, 52, 64
+
+
+@dataclass(frozen=True, slots=True)
+class Heads:
+    """What precedes the values of each statement."""
+
+    body: NDArray[np.uint8]
+    computed: NDArray[np.uint8]
+    latest: NDArray[np.uint8]
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Statements of one partition: their bytes, their number, and what the server counts against its limits."""
+
+    key: bytes
+    statements: memoryview | bytes
+    count: int
+    size: int
+
+
+@compiled
+def _put_bytes(out, at, source, start, stop):
+    for byte in range(stop - start):
+        out[at + byte] = source[start + byte]
+    return at + stop - start
+
+
+@compiled
+def _put_number(out, at, value, size):
+    out[at] = out[at + 1] = out[at + 2] = 0
+    out[at + 3] = size
+    for byte in range(size):
+        out[at + 4 + byte] = (value >> (8 * (size - 1 - byte))) & 0xFF
+    return at + 4 + size
+
+
+@compiled
+def _put_text(out, at, source, start, stop):
+    size = stop - start
+    for byte in range(4):
+        out[at + byte] = (size >> (24 - 8 * byte)) & 0xFF
+    return _put_bytes(out, at + 4, source, start, stop)
+
+
+@compiled
+def _put_times(out, at, timestamp, life, retention):
+    at = _put_number(out, at, timestamp, 8)
+    return at if retention == _KEPT else _put_number(out, at, life, 4)
+
+
+@compiled
+def _put_head(out, at, head, data, user, timestamp, event_key):
+    """The start of a statement and the values of `KEY`."""
+    at = _put_bytes(out, at, head, 0, len(head))
+    at = _put_text(out, at, data, user.start[USER_ID], user.stop[USER_ID])
+    return _put_number(out, _put_number(out, at, timestamp, 8), event_key, 8)
+
+
+@compiled
+def _life(timestamp, now, retention):
+    """Seconds that an event has left: what is not positive is not written."""
+    return min(timestamp // 1000 + retention - now, retention)
+
+
+@compiled
+def _put_body(out, at, head, rows, data, row, revenue, types, shown, now, retention):
+    record = rows[row]
+    at = _put_head(out, at, head, data, record, record.timestamp, record.event_key)
+    at = _put_text(out, at, types[record.type], 0, 2)
+    at = _put_text(out, at, data, record.start[EVENT_ID], record.stop[EVENT_ID])
+    for field in shown:
+        at = _put_text(out, at, data, record.start[field], record.stop[field])
+    at = _put_number(out, at, record.quantity, 4)
+    at = _put_number(out, at, revenue[row], 8)
+    life = _life(record.timestamp, now, retention)
+    return _put_times(out, at, record.timestamp * 1000 + record.type, life, retention)
+
+
+@compiled
+def _put_computed(out, at, head, data, user, outcome, propensity, model, now, retention):
+    at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
+    at = _put_number(out, at, propensity, 8)
+    at = _put_number(out, at, outcome.seen, 8)
+    at = _put_number(out, at, outcome.version, 8)
+    at = _put_text(out, at, model, 0, len(model))
+    return _put_times(out, at, outcome.version, _life(outcome.timestamp, now, retention), retention)
+
+
+@compiled
+def _put_latest(out, at, head, data, user, outcome, propensity, model, types, now, retention):
+    at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
+    at = _put_text(out, at, types[outcome.type], 0, 2)
+    at = _put_number(out, at, propensity, 8)
+    at = _put_number(out, at, outcome.seen, 8)
+    at = _put_number(out, at, outcome.version, 8)
+    at = _put_text(out, at, model, 0, len(model))
+    return _put_times(out, at, outcome.version, _life(outcome.timestamp, now, retention), retention)
+
+
+@compiled
+def _room(rows, outcomes, rivals, heads, model):
+    """Bytes that are enough for all statements."""
+    fixed = 0
+    for head in heads:
+        fixed += len(head) + 160
+    total = (len(outcomes) + len(rivals)) * (fixed + 2 * len(model))
+    for outcome in outcomes:
+        user = rows[outcome.user_row]
+        total += 3 * (user.stop[USER_ID] - user.start[USER_ID])
+        if outcome.body_row != COMPUTED_AGAIN:
+            body = rows[outcome.body_row]
+            for field in range(len(body.start)):
+                total += body.stop[field] - body.start[field]
+    for row in rivals:
+        for field in range(len(rows[row].start)):
+            total += rows[row].stop[field] - rows[row].start[field]
+    return total
+
+
+@compiled
+def _encode(
+    rows, data, outcomes, propensity, revenue, rivals, model, heads, types, shown, now, retention, large, out, pieces
+):
+    """Fill `out` with statements and `pieces` with where those of each user are; returns how many pieces."""
+    body, computed, latest = heads
+    at, count, start, statements, size = 0, 0, 0, 0, 0
+    for place in range(len(outcomes)):
+        outcome = outcomes[place]
+        user = rows[outcome.user_row]
+        if retention == _KEPT or _life(outcome.timestamp, now, retention) > 0:
+            before = at
+            if outcome.body_row != COMPUTED_AGAIN:
+                at = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, now, retention)
+                statements += 1
+                size += (len(shown) + 4) * _CELL - len(body)
+            at = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, now, retention)
+            statements += 1
+            size += 4 * _CELL + _ROW - len(computed)
+            if outcome.newest:
+                at = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, now, retention)
+                statements += 1
+                size += 7 * _CELL + _ROW - len(latest)
+            size += at - before
+        last = place + 1 == len(outcomes) or outcomes[place + 1].user_row != outcome.user_row
+        if statements and (last or at - start >= large):
+            piece = pieces[count]
+            piece.start, piece.stop, piece.statements = start, at, statements
+            piece.size, piece.row = size + _PARTITION, outcome.user_row
+            count += 1
+            start, statements, size = at, 0, 0
+    for row in rivals:
+        if retention == _KEPT or _life(rows[row].timestamp, now, retention) > 0:
+            at = _put_body(out, at, body, rows, data, row, revenue, types, shown, now, retention)
+            piece = pieces[count]
+            piece.start, piece.stop, piece.statements = start, at, 1
+            piece.size, piece.row = at - start + (len(shown) + 4) * _CELL + _ROW + _PARTITION, row
+            count += 1
+            start = at
+    return count
+
+
+def encode(rows: ScoredRows, heads: Heads, now: int, retention: int) -> Iterator[Piece]:
+    """The statements that write scored rows, user by user.
+
+    Args:
+        rows: what to write.
+        heads: what precedes the values of the statements.
+        now: seconds since 1970.
+        retention: seconds that a row lives from its event on; one that has none left is not written. 0 keeps all.
+    """
+    batch, rivals = rows.events, np.ascontiguousarray(rows.rivals, np.int64)
+    model = np.frombuffer(rows.model_id.encode(), np.uint8)
+    all_heads = (heads.body, heads.computed, heads.latest)
+    out = np.empty(_room(batch.rows, rows.outcomes, rivals, all_heads, model), np.uint8)
+    pieces = np.empty(len(rows.outcomes) + len(rivals), PIECE)
+    count = _encode(
+        batch.rows, batch.data, rows.outcomes, np.ascontiguousarray(rows.propensities).view(np.int64),
+        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, model, all_heads, _TYPES, _SHOWN, now, retention,
+        LARGE_PIECE, out, pieces,
+    )  # fmt: skip
+    found = pieces[:count]
+    users = batch.rows[found["row"]]
+    spans = zip(users["start"][:, USER_ID].tolist(), users["stop"][:, USER_ID].tolist(), strict=True)
+    data, statements = batch.data.data, out.data
+    for (start, stop, number, size, _), (user_start, user_stop) in zip(found.tolist(), spans, strict=True):
+        yield Piece(bytes(data[user_start:user_stop]), statements[start:stop], number, size)

@@ -1,0 +1,1 @@
+"""The store for clusters: Cassandra, or what speaks its protocol."""

@@ -1,0 +1,200 @@
+"""Reads what is stored in Cassandra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from cassandra.concurrent import execute_concurrent_with_args
+from cassandra.query import PreparedStatement
+from numpy.typing import NDArray
+
+from schemas.dead_letters import DeadLetter
+from schemas.events import TYPES
+from stores.base import Latest, Point, Summary
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.errors import plainly
+from stores.cassandra.scans import Scan
+from stores.cassandra.session import SharedSession, open_session
+from stores.cassandra.tables import ready_tables
+from stores.cassandra.writer import BLOCK
+
+_LONGEST_ID = 1_024
+_PAGE = 5_000
+"""Rows that a server gives at once."""
+_CONCURRENT = 32
+"""Questions on their way at once."""
+_AT_ONCE = 25
+"""Users that one question asks for."""
+_POINT = (
+    "toUnixTimestamp(event_time), event_key, event_id, event_type, state, segment, campaign, publisher, product,"
+    " quantity, revenue, propensity, seen, model_id"
+)
+_EVENT_ID, _PROPENSITY = 2, 11
+_LETTER = "source, partition, offset, reason, detail, payload"
+_PLACE = {kind: place for place, kind in enumerate(TYPES)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Users:
+    """All users, and when and where each stood after the newest event."""
+
+    ids: NDArray[np.object_]
+    times: NDArray[np.int64]
+    propensities: NDArray[np.float64]
+
+
+_Block = tuple[tuple[str, int, int], int]
+"""The key of a block of dead letters, and how many it has."""
+
+
+class CassandraReader:
+    """Answers questions, through the process's one session.
+
+    A user's curve and standing are read as they are now. Questions over all users are answered from a view of all (see
+    `scans`): in stores of up to 10,000 users it is as of now, in larger ones as of the last scan; where the users that
+    are found stand is again read as it is now.
+
+    Args:
+        address: the keyspace; its tables are waited for.
+
+    Raises:
+        StoreError: the cluster cannot be used, or has no tables; the message names the setting.
+    """
+
+    def __init__(self, address: CassandraAddress) -> None:
+        self._address = address
+        self._shared: SharedSession = open_session(address)
+        try:
+            ready_tables(self._shared, first=False)
+            self._prepare()
+        except BaseException:
+            self._shared.close()
+            raise
+        self._closed = False
+        self._users = Scan(self._scan_users, lambda users: len(users.ids))
+        self._blocks = Scan(self._scan_blocks, lambda blocks: sum(count for _, count in blocks))
+
+    def _prepare(self) -> None:
+        place = "source = ? AND partition = ? AND block = ?"
+        self._curve = self._select(
+            _POINT, "propensity_by_user", "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
+        )
+        self._latest = self._select(
+            "user_id, toUnixTimestamp(event_time), event_type, propensity, seen, model_id",
+            "latest_propensity",
+            "WHERE user_id IN ?",
+        )
+        self._all_users = self._select("user_id, toUnixTimestamp(event_time), propensity", "latest_propensity")
+        self._all_blocks = self._select(
+            "source, partition, block, count(*)", "dead_letters", "GROUP BY source, partition, block"
+        )
+        self._block = self._select(_LETTER, "dead_letters", f"WHERE {place}")
+        self._letter = self._select(_LETTER, "dead_letters", f"WHERE {place} AND offset = ?")
+
+    def _select(self, columns: str, table: str, rest: str = "") -> PreparedStatement:
+        return self._shared.prepare(f"SELECT {columns} FROM {self._address.keyspace}.{table} {rest}")
+
+    def _ask(self, statement: PreparedStatement, values: Sequence[object] = (), page: int = _PAGE) -> Iterable[Any]:
+        bound = statement.bind(values)
+        bound.fetch_size = page
+        with plainly(self._address):
+            yield from self._shared.session.execute(bound)
+
+    def _ask_all(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[Any]:
+        with plainly(self._address):
+            answers = execute_concurrent_with_args(self._shared.session, statement, values, concurrency=_CONCURRENT)
+            for _, rows in answers:
+                yield from rows
+
+    def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
+        """The user's newest points between two times, oldest first."""
+        if limit <= 0 or not _may_be(user_id):
+            return []
+        lowest, highest = -(2**63) if start is None else start, 2**63 - 1 if end is None else end
+        points: list[Point] = []
+        # Newest first, but keys of one instant in their own order: it is read to its end before it is cut.
+        for row in self._ask(self._curve, (user_id, lowest, highest), min(limit + 16, _PAGE)):
+            if len(points) >= limit and row[0] != points[-1].event_time:
+                break
+            if row[_EVENT_ID] is not None and row[_PROPENSITY] is not None:
+                points.append(Point(*row))
+        points.sort(key=lambda point: (point.event_time, _PLACE[point.event_type], point.event_key))
+        return points[-limit:]
+
+    def latest(self, user_ids: Sequence[str]) -> list[Latest]:
+        """Where the given users stand."""
+        asked = sorted({user_id for user_id in user_ids if _may_be(user_id)})
+        questions = [(asked[first : first + _AT_ONCE],) for first in range(0, len(asked), _AT_ONCE)]
+        found = (Latest(*row) for row in self._ask_all(self._latest, questions))
+        return sorted(found, key=lambda latest: latest.user_id)
+
+    def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
+        """The users with the greatest propensity after their newest event, of those active since some time."""
+        users = self._users.view()
+        active = np.arange(len(users.ids)) if since is None else np.flatnonzero(users.times >= since)
+        found = self.latest(_greatest(users.ids[active], users.propensities[active], count))
+        return sorted(found, key=lambda latest: -latest.propensity)
+
+    def most_recent(self, count: int) -> list[Latest]:
+        """The users with the newest events."""
+        users = self._users.view()
+        return sorted(self.latest(_greatest(users.ids, users.times, count)), key=lambda latest: -latest.event_time)
+
+    def search(self, prefix: str, count: int) -> list[str]:
+        """User ids that start with a prefix."""
+        return sorted(user_id for user_id in self._users.view().ids if user_id.startswith(prefix))[:count]
+
+    def summary(self) -> Summary:
+        """What the keyspace holds."""
+        users, blocks = self._users.view(), self._blocks.view()
+        newest = int(users.times.max()) if len(users.times) else None
+        return Summary(len(users.ids), newest, sum(count for _, count in blocks))
+
+    def dead_letters(self, count: int) -> list[DeadLetter]:
+        """Dead letters in the order of their keys."""
+        keys, left = [], count
+        for key, letters in self._blocks.view():
+            if left <= 0:
+                break
+            keys.append(key)
+            left -= letters
+        return [DeadLetter(*row) for row in self._ask_all(self._block, keys)][: max(count, 0)]
+
+    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
+        """The dead letter of one place."""
+        rows = self._ask(self._letter, (source, partition, offset // BLOCK, offset))
+        return next((DeadLetter(*row) for row in rows), None)
+
+    def _scan_users(self) -> _Users:
+        rows = list(self._ask(self._all_users))
+        ids, times, propensities = zip(*rows, strict=True) if rows else ((), (), ())
+        known = np.empty(len(ids), np.object_)
+        known[:] = ids
+        return _Users(known, np.array(times, np.int64), np.array(propensities, np.float64))
+
+    def _scan_blocks(self) -> list[_Block]:
+        return sorted(
+            ((source, partition, block), count) for source, partition, block, count in self._ask(self._all_blocks)
+        )
+
+    def close(self) -> None:
+        """Let go of the session."""
+        if not self._closed:
+            self._closed = True
+            self._shared.close()
+
+
+def _may_be(user_id: str) -> bool:
+    """Whether somebody may have this id; Cassandra refuses keys that are empty or very long."""
+    return 0 < len(user_id.encode()) <= _LONGEST_ID
+
+
+def _greatest(ids: NDArray[np.object_], values: NDArray[Any], count: int) -> list[str]:
+    """The ids with the `count` greatest values."""
+    if count < len(ids):
+        ids = ids[np.argpartition(-values, count)[:count]]
+    found: list[str] = ids.tolist()
+    return found

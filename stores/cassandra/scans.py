@@ -1,0 +1,65 @@
+"""Views of whole tables: made anew for every question while the table is small, in the background once it is large.
+
+Cassandra orders a table by the hash of its key, so a question over all users (who is the most likely to convert, who
+was active last, whose id starts so) needs all of them. Secondary indexes would not order them either.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+SMALL = 10_000
+"""Rows up to which every question reads the table."""
+_REST = 4.0
+"""Of a larger table a scan is followed by this many times its own duration without one."""
+_LEAST_REST = 1.0
+
+View = TypeVar("View")
+
+
+class Scan(Generic[View]):
+    """A view of a table, for any number of threads.
+
+    Args:
+        read: reads the whole table.
+        size: the number of rows that a view stands for.
+    """
+
+    def __init__(self, read: Callable[[], View], size: Callable[[View], int]) -> None:
+        self._read, self._size = read, size
+        self._lock = threading.Lock()
+        self._view: View | None = None
+        self._due = 0.0
+        self._running = False
+        self._error: Exception | None = None
+
+    def view(self) -> View:
+        """The table as it is now, if it is small; else as it was at the last scan, while another one goes on."""
+        with self._lock:
+            error, self._error = self._error, None
+            if error is not None:
+                raise error
+            if self._view is None or self._size(self._view) <= SMALL:
+                self._scan()
+            elif not self._running and time.monotonic() >= self._due:
+                self._running = True
+                threading.Thread(target=self._scan_behind, name="scan", daemon=True).start()
+            assert self._view is not None
+            return self._view
+
+    def _scan(self) -> None:
+        began = time.monotonic()
+        self._view = self._read()
+        ended = time.monotonic()
+        self._due = ended + max(_REST * (ended - began), _LEAST_REST)
+
+    def _scan_behind(self) -> None:
+        try:
+            self._scan()
+        except Exception as error:  # told at the next question
+            self._error = error
+        finally:
+            self._running = False

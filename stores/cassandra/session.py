@@ -1,0 +1,178 @@
+"""One session per process and address, shared by its writers and readers."""
+
+from __future__ import annotations
+
+import logging
+import os
+import ssl
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from cassandra import AuthenticationFailed, ConsistencyLevel, UnresolvableContactPoints
+from cassandra.auth import PlainTextAuthProvider
+from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
+from cassandra.query import PreparedStatement, tuple_factory
+
+from stores.base import StoreError
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.errors import ERRORS, plainly, reason
+from stores.cassandra.protocol import Handler
+
+PATIENCE = 10.0
+"""Seconds to wait for a node when connecting, and for the answer to a question."""
+_HEARTBEAT = 5.0
+"""Seconds between two looks at a silent connection: with `PATIENCE`, how soon a node that hangs is given up."""
+
+
+class SharedSession:
+    """A session, and what was prepared with it. Get one from `open_session`, and close it as often."""
+
+    def __init__(self, address: CassandraAddress, session: Session) -> None:
+        self.address, self.session = address, session
+        self.users = 0
+        self._prepared: dict[str, PreparedStatement] = {}
+        self._lock = threading.Lock()
+
+    def prepare(self, statement: str) -> PreparedStatement:
+        """The statement, prepared once."""
+        with self._lock, plainly(self.address):
+            if statement not in self._prepared:
+                prepared = self.session.prepare(statement)
+                prepared.is_idempotent = True
+                self._prepared[statement] = prepared
+            return self._prepared[statement]
+
+    def close(self) -> None:
+        """Let go of it; the last one ends the session."""
+        with _lock:
+            self.users -= 1
+            if self.users:
+                return
+            _sessions.pop((os.getpid(), self.address), None)
+        self.session.cluster.shutdown()
+
+
+_sessions: dict[tuple[int, CassandraAddress], SharedSession] = {}
+_lock = threading.Lock()
+
+
+def open_session(address: CassandraAddress) -> SharedSession:
+    """The process's session at an address; a forked process gets one of its own.
+
+    Raises:
+        StoreError: nobody answers there, or not to this role, or the data centre is unknown.
+    """
+    with _lock:
+        key = os.getpid(), address
+        if key not in _sessions:
+            _sessions[key] = SharedSession(address, _connect(address))
+        _sessions[key].users += 1
+        return _sessions[key]
+
+
+def _connect(address: CassandraAddress) -> Session:
+    logger = logging.getLogger("cassandra")
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.CRITICAL)  # its lines come with tracebacks; what matters is told by the store
+    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy(address.datacenter or ""))
+    profile = ExecutionProfile(
+        load_balancing_policy=policy,
+        consistency_level=ConsistencyLevel.name_to_value[address.consistency],
+        request_timeout=PATIENCE,
+        row_factory=tuple_factory,
+    )
+    cluster = Cluster(
+        list(address.hosts),
+        address.port,
+        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+        connection_class=_event_loop(),
+        compression=False,
+        connect_timeout=max(2.0, PATIENCE / len(address.hosts)),
+        control_connection_timeout=PATIENCE,
+        idle_heartbeat_interval=_HEARTBEAT,
+        idle_heartbeat_timeout=PATIENCE,
+        reconnection_policy=ConstantReconnectionPolicy(1.0, None),
+        application_name="ad-streams",
+        auth_provider=_login(address),
+        ssl_context=_tls(address),
+    )
+    try:
+        session = cluster.connect()
+        _check_datacenter(address, cluster)
+    except (*ERRORS, UnresolvableContactPoints, OSError) as error:
+        cluster.shutdown()
+        raise _refusal(address, cluster, error) from error
+    except BaseException:
+        cluster.shutdown()
+        raise
+    session.client_protocol_handler = Handler
+    return session
+
+
+def _event_loop() -> type[Any]:
+    try:
+        from cassandra.io.libevreactor import LibevConnection
+    except ImportError as error:
+        raise StoreError("Cassandra's driver was installed without libev, its only safe event loop") from error
+    return LibevConnection  # type: ignore[no-any-return]
+
+
+def _login(address: CassandraAddress) -> PlainTextAuthProvider | None:
+    return None if address.username is None else PlainTextAuthProvider(address.username, address.password)
+
+
+def _tls(address: CassandraAddress) -> ssl.SSLContext | None:
+    if address.tls_ca is None:
+        return None
+    try:
+        return ssl.create_default_context(cafile=str(address.tls_ca))
+    except (ssl.SSLError, OSError) as error:
+        raise StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: {address.tls_ca}: no certificate in PEM: {error}") from error
+
+
+def _datacenters(cluster: Cluster) -> list[str]:
+    return sorted({host.datacenter for host in cluster.metadata.all_hosts() if host.datacenter})
+
+
+def _check_datacenter(address: CassandraAddress, cluster: Cluster) -> None:
+    known = _datacenters(cluster)
+    if address.datacenter is None and len(known) > 1:
+        raise StoreError(f"ADSTREAMS_CASSANDRA_DATACENTER: needed, the cluster has {', '.join(known)}")
+    if address.datacenter is not None and address.datacenter not in known:
+        raise _unknown_datacenter(address, known)
+
+
+def _unknown_datacenter(address: CassandraAddress, known: Iterable[str]) -> StoreError:
+    names = ", ".join(known)
+    return StoreError(f"ADSTREAMS_CASSANDRA_DATACENTER: no {address.datacenter} in this cluster, it has {names}")
+
+
+def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> StoreError:
+    """Why no session came about."""
+    causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) and error.errors else [error]
+    known = _datacenters(cluster)
+    if address.datacenter is not None and known and address.datacenter not in known:
+        return _unknown_datacenter(address, known)
+    for cause in causes:
+        if isinstance(cause, AuthenticationFailed):
+            if address.username is None:
+                return StoreError(f"ADSTREAMS_CASSANDRA_USERNAME: needed, Cassandra at {address} asks for a role")
+            return StoreError(
+                f"ADSTREAMS_CASSANDRA_USERNAME: Cassandra at {address} does not let role {address.username} in"
+                " with this password"
+            )
+        if isinstance(cause, ssl.SSLError):
+            return StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: no encrypted connection to {address}: {_tls_words(cause)}")
+    if isinstance(error, UnresolvableContactPoints):
+        return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no address is known for {','.join(address.hosts)}")
+    said = {reason(cause) for cause in causes} - {"no node can be reached", "no answer in time"}
+    why = f" ({'; '.join(sorted(said))})" if said else ""
+    return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s{why}")
+
+
+def _tls_words(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (error.reason or str(error)).lower().replace("_", " ")

@@ -1,0 +1,183 @@
+"""Writes scored rows and dead letters to Cassandra."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Hashable, Iterable, Sequence
+
+import numpy as np
+
+from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Piece, encode
+from schemas.dead_letters import DeadLetter
+from schemas.scored import Propensity, ScoredRows
+from stores.base import StoreError
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.batches import Packer
+from stores.cassandra.delivery import DEADLINE, Deliveries
+from stores.cassandra.protocol import EncodedBatch, encoded, head_of
+from stores.cassandra.session import open_session
+from stores.cassandra.tables import ready_tables, store_id
+
+DAY = 86_400
+BLOCK = 100
+"""Offsets whose dead letters are one partition."""
+
+_LETTER = ("source", "partition", "block", "offset", "reason", "detail", "payload")
+_LONG, _INT, _DOUBLE = struct.Struct(">q").pack, struct.Struct(">i").pack, struct.Struct(">d").pack
+_OVERHEAD = 200
+"""Bytes that the server counts for a row beside its values, at the most."""
+
+
+class CassandraWriter:
+    """Writes in unlogged batches through the process's one session, a bounded number of them at once.
+
+    Every statement has its version as write timestamp, and can be sent any number of times. What a server does not
+    acknowledge is sent again, with growing delays, until it is or `deadline` has passed; nothing is skipped.
+
+    Args:
+        address: the keyspace.
+        first: whether to make tables that are missing, rather than to wait for them.
+        retention_days: days that a row lives from its event on; those that have none left are not written. 0 keeps all.
+        deadline: seconds for which a write is tried again after it first failed.
+
+    Raises:
+        StoreError: the cluster cannot be used; the message names the setting.
+    """
+
+    push_interval = 0.02
+    """Seconds after which held rows are sent: less would make batches smaller, more is seen by readers."""
+
+    def __init__(
+        self,
+        address: CassandraAddress,
+        first: bool = True,
+        retention_days: int = 0,
+        deadline: float = DEADLINE,
+    ) -> None:
+        self._address, self._retention = address, retention_days * DAY
+        self._shared = open_session(address)
+        try:
+            self.store_id = ready_tables(self._shared, first, retention_days)
+            self._prepare()
+        except BaseException:
+            self._shared.close()
+            raise
+        self._deliveries = Deliveries(self._shared, deadline)
+        self._packer = Packer(self._replicas, self._send)
+        self._one_node = True
+        self._clock = 0
+        self._closed = False
+
+    def _prepare(self) -> None:
+        life = " AND TTL ?" if self._retention else ""
+        self._body = self._insert("propensity_by_user", BODY_COLUMNS, life)
+        self._computed = self._insert("propensity_by_user", COMPUTED_COLUMNS, life)
+        self._latest = self._insert("latest_propensity", LATEST_COLUMNS, life)
+        self._letter = self._insert("dead_letters", _LETTER, "")
+        key = " AND ".join(f"{name} = ?" for name in _LETTER[:4])
+        self._clear = self._head(f"DELETE FROM {self._address.keyspace}.dead_letters USING TIMESTAMP ? WHERE {key}")
+        self._heads = Heads(*(np.frombuffer(head, np.uint8) for head in (self._body, self._computed, self._latest)))
+
+    def _insert(self, table: str, columns: Sequence[str], life: str) -> bytes:
+        marks = ", ".join("?" * len(columns))
+        names = ", ".join(columns)
+        table = f"{self._address.keyspace}.{table}"
+        return self._head(f"INSERT INTO {table} ({names}) VALUES ({marks}) USING TIMESTAMP ?{life}")
+
+    def _head(self, statement: str) -> bytes:
+        return head_of(self._shared.prepare(statement))
+
+    def write(self, rows: ScoredRows) -> None:
+        """Take rows; full batches are sent at once."""
+        self._deliveries.check()
+        for piece in encode(rows, self._heads, self._now(), self._retention):
+            self._packer.add(piece)
+
+    def write_latest(self, rows: Sequence[Propensity]) -> None:
+        """Take where users stand."""
+        self._deliveries.check()
+        now = self._now()
+        for row in rows:
+            life = min(row.timestamp // 1000 + self._retention - now, self._retention)
+            if self._retention and life <= 0:
+                continue
+            key = row.user_id.encode()
+            version = _LONG(row.version)
+            values = [
+                key, _LONG(row.timestamp), _LONG(row.event_key), row.type.encode(), _DOUBLE(row.propensity),
+                _LONG(row.seen), version, row.model_id.encode(), version,
+            ]  # fmt: skip
+            self._add(key, self._latest, [*values, _INT(life)] if self._retention else values)
+
+    def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take dead letters."""
+        self._deliveries.check()
+        for letter in letters:
+            key, values = _place(letter)
+            rest = [letter.reason.encode(), letter.detail.encode(), letter.payload, self._tick()]
+            self._add(key, self._letter, [*values, *rest])
+
+    def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
+        """Take dead letters that are to go."""
+        self._deliveries.check()
+        for letter in letters:
+            key, values = _place(letter)
+            self._add(key, self._clear, [self._tick(), *values])
+
+    def _add(self, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
+        statement = encoded(head, values)
+        self._packer.add(Piece(key, statement, 1, len(statement) + _OVERHEAD))
+
+    def _tick(self) -> bytes:
+        """A write timestamp later than all before: dead letters have no version, their order is that of the calls."""
+        self._clock = max(self._clock + 1, time.time_ns() // 1000)
+        return _LONG(self._clock)
+
+    @staticmethod
+    def _now() -> int:
+        return int(time.time())
+
+    def _replicas(self, key: bytes) -> Hashable:
+        if self._one_node:
+            return None
+        return frozenset(self._shared.session.cluster.metadata.get_replicas(self._address.keyspace, key))
+
+    def _send(self, pieces: list[Piece]) -> None:
+        statements = sum(piece.count for piece in pieces)
+        parts = [piece.statements for piece in pieces]
+        self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, self._now()))
+
+    def push(self) -> None:
+        """Send what is held, without waiting for answers."""
+        self._deliveries.check()
+        self._packer.push()
+        self._one_node = len(self._shared.session.cluster.metadata.all_hosts()) < 2
+
+    def flush(self) -> None:
+        """Return once every write is acknowledged, by the very store that this writer was opened on."""
+        self.push()
+        self._deliveries.wait()
+        if store_id(self._shared) != self.store_id:
+            raise StoreError(
+                f"Cassandra at {self._address}: keyspace {self._address.keyspace} was dropped or replaced while it"
+                " was written"
+            )
+
+    def close(self) -> None:
+        """Let go of the session."""
+        if not self._closed:
+            self._closed = True
+            self._deliveries.close()
+            self._shared.close()
+
+
+def _place(letter: DeadLetter) -> tuple[bytes, list[bytes]]:
+    """A dead letter's partition key as one text of bytes, and the values of its whole key."""
+    parts = [letter.source.encode(), _INT(letter.partition), _LONG(letter.offset // BLOCK)]
+    return routing_key(parts), [*parts, _LONG(letter.offset)]
+
+
+def routing_key(parts: Iterable[bytes]) -> bytes:
+    """A partition key of several columns, in the form in which Cassandra hashes it."""
+    return b"".join(struct.pack(">H", len(part)) + part + b"\0" for part in parts)
