@@ -1,4 +1,4 @@
-"""The command line: `python -m jobs simulate | import | run`."""
+"""The command line: `python -m jobs COMMAND`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import Annotated
 
 import typer
 
+from jobs.dead_letters.commands import app as dead_letters
 from jobs.import_log import import_log
 from jobs.problems import plainly
+from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
+from settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -22,6 +25,7 @@ def main() -> None:
 
 
 app.command(name="simulate")(simulate_command)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command(name="import")
@@ -39,6 +43,17 @@ def import_command(
     """
     with plainly():
         import_log(log, sql, to, rejected)
+
+
+@app.command(name="rebuild-latest")
+def rebuild_latest_command() -> None:
+    """Fill the store's table latest_propensity from the compacted propensity topic alone.
+
+    The settings name the topic and the store (ADSTREAMS_KAFKA_BROKERS, ADSTREAMS_KAFKA_PROPENSITY_TOPIC,
+    ADSTREAMS_STORE). Of each user the row with the greatest version stays, so that it may run beside the dataflow.
+    """
+    with plainly():
+        rebuild_latest(load_settings())
 
 
 @app.command(name="run")

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from jobs.clusters import cluster_of
+from jobs.clusters import cluster_of, encoders, registry_of
 from jobs.problems import JobError, plainly
 from jobs.simulate import simulate
 from jobs.simulate_topics import Plan, Target, simulate_topics
-from schemas.codec import codec
 from settings import load_settings
 from simulator.mishaps import Mishaps
 
@@ -91,7 +90,9 @@ def simulate_command(
                 raise JobError(f"--topics: must be two names with a comma between them, got {','.join(names)}")
             target = Target(cluster_of(settings, brokers), (names[0], names[1]), partitions, event_times)
             plan = Plan(users, events or 0, rate, seed, start_ms, Mishaps(repeats, late, broken))
-            simulate_topics(target, plan, (codec(), codec()))
+            with registry_of(settings) as registry:
+                marketing, conversions = encoders(registry, target.topics)
+            simulate_topics(target, plan, (marketing, conversions))
         else:
             raise JobError("simulate: give either --to FILE or --brokers HOST:PORT")
 

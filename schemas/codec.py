@@ -105,6 +105,22 @@ class Codec:
             return None
         return time if FIRST_TIME <= time <= LAST_TIME else None
 
+    def readable(self, message: bytes) -> tuple[dict[str, Any], Undecodable | None]:
+        """For a person: the first fields of a message as far as they can be read, and what is wrong with it.
+
+        >>> whole = codec().encode_one(Event("e", "u", 0, "IM"))
+        >>> fields, problem = codec().readable(whole[:-20])
+        >>> fields["user_id"], problem is None
+        ('u', False)
+        """
+        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        fields = self._writers.prefix(frames, 0, message)
+        try:
+            Event(**self._writers.read(frames, 0, message))
+        except Undecodable as problem:
+            return fields, problem
+        return fields, None
+
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""
         raw, bounds = np.frombuffer(messages.data, np.uint8), messages.bounds

@@ -185,6 +185,20 @@ class Writers:
                 raise Undecodable("wrong_type", f"{name} is {value!r}")
         return fields
 
+    def prefix(self, frames: Frames, message: int, payload: bytes) -> dict[str, Any]:
+        """The first fields of one message as its writer's, as many as fastavro can read; none without a writer."""
+        place, header = int(frames.places[message]), int(frames.headers[message])
+        found: dict[str, Any] = {}
+        fields = self.schemas[place]["fields"] if place >= 0 else []
+        for count in range(1, len(fields) + 1):
+            try:
+                part = _parsed({**self.schemas[place], "fields": fields[:count]})
+                datum = fastavro.schemaless_reader(io.BytesIO(payload[header:]), part, None)
+            except Exception:  # fastavro raises whatever the bytes provoke
+                break
+            found = {name: _milliseconds(value) for name, value in cast("dict[str, Any]", datum).items()}
+        return found
+
 
 def _parsed(schema: dict[str, Any]) -> dict[str, Any]:
     """A record's schema as fastavro wants it.

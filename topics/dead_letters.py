@@ -14,10 +14,10 @@ log = logging.getLogger("adstreams.kafka")
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A dead letter, and when it was rejected (ms since 1970)."""
+    """A dead letter, and when it was rejected (ms since 1970), where that is known."""
 
     letter: DeadLetter
-    time: int
+    time: int | None
 
 
 def letter_key(letter: DeadLetter) -> bytes:

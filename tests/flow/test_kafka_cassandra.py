@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores.choosing import reader_of
 
 from schemas.codec import codec
 from schemas.dead_letters import DeadLetter
@@ -20,6 +19,7 @@ from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from settings import load_settings
+from stores.choosing import reader_of
 from tests.flow.running import PATIENCE, ROOT, environment, make_recovery, processes, wait_for
 from tests.flow.streaming import Stream
 from tests.reference import event_key, final_rows, load
@@ -57,8 +57,8 @@ def what_was_sent(stream: Stream) -> tuple[list[dict[str, Any]], list[DeadLetter
     for topic in stream.topics:
         for messages in read_topic(stream.kafka, topic):
             for message in messages:
-                number, offset, value = message.partition(), message.offset(), message.value()
-                decoded = codec().decode(MessageBatch.of(topic, number or 0, offset or 0, [value or b""]))
+                number, offset, value = message.partition, message.offset, message.value
+                decoded = codec().decode(MessageBatch.of(topic, number, offset, [value or b""]))
                 events += decoded.events.events()
                 letters += decoded.letters
     return [asdict(event) for event in events], letters
@@ -132,7 +132,7 @@ def test_rows_are_those_of_a_batch_over_the_same_events(
     last = {}
     for messages in read_topic(stream.kafka, f"{stream.name}-propensity"):
         for message in messages:
-            last[message.key()] = PropensityCodec().decode_one(message.value())
+            last[message.key] = PropensityCodec().decode_one(message.value or b"")
     changelog = {
         row.user_id: (row.timestamp, row.type, row.propensity, row.seen, row.model_id) for row in last.values()
     }

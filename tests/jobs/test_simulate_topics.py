@@ -11,14 +11,16 @@ from collections import Counter
 
 import pytest
 
-from schemas.codec import codec
+from schemas.codec import Codec, codec, load_schema
 from schemas.messages import MessageBatch
 from tests.flow.running import PATIENCE, ROOT, environment, wait_for
 from tests.jobs.running import complaint, jobs
 from tests.services.kafka import Kafka as Server
 from tests.services.ports import free_port
+from tests.services.registry import Registry as RegistryServer
 from topics.client import Kafka
 from topics.reading import Read, read_topic
+from topics.registry import Registry
 
 COUNTS = re.compile(r"(\S+): ([\d,]+) sent = ([\d,]+) events \+ ([\d,]+) repeats \+ ([\d,]+) broken")
 
@@ -58,6 +60,27 @@ def test_all_that_is_told_was_sent(kafka: Server, topic_prefix: str) -> None:
         users = Counter(event.user_id.encode() for event in decoded.events.events())
         assert users <= Counter(message.key for message in messages)
     assert kinds == [{"IM", "CL", "PS"}, {"CN"}]
+
+
+def test_with_a_registry_messages_name_their_schema_by_its_id(
+    kafka: Server, registry: RegistryServer, topic_prefix: str
+) -> None:
+    """Each topic's schema is registered as the subject of its values; all of the broken messages are dead letters."""
+    topics = [f"{topic_prefix}events", f"{topic_prefix}conversions"]
+    run = jobs(
+        "simulate", "--brokers", kafka.brokers, "--topics", ",".join(topics), "--events", 2_000, "--rate", 0,
+        "--broken", 0.5, schema_registry_url=registry.url,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    sent, events, _, broken = counts(run.stdout)[topics[0]]
+    with Registry(registry.url) as client:
+        ids = {client.register(f"{topic}-value", load_schema("event")) for topic in topics}
+        values = [message.value or b"" for message in topic_messages(kafka, topics[0])]
+        decoded = Codec(lookup=client).decode(MessageBatch.of(topics[0], 0, 0, values))
+    assert (len(values), len(decoded.events), len(decoded.letters)) == (sent, events, broken)
+    assert {int.from_bytes(decoded.events.payload(row)[1:5], "big") for row in range(events)} <= ids
+    reasons = {letter.reason for letter in decoded.letters}
+    assert {"unframed", "unknown_schema", "undecodable", "time_range", "id_length"} <= reasons
 
 
 def test_the_same_seed_sends_the_same_messages(kafka: Server, topic_prefix: str) -> None:

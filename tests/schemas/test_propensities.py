@@ -39,7 +39,8 @@ def scored_rows(draw):
         )
     )
     propensities = draw(st.lists(st.floats(0, 1), min_size=len(outcomes), max_size=len(outcomes)))
-    return ScoredRows(batch, np.array(outcomes, OUTCOME), np.array(propensities, np.float64), draw(st.text(max_size=9)))
+    scores, model_id = np.array(propensities, np.float64), draw(st.text(max_size=9))
+    return ScoredRows(batch, np.array(outcomes, OUTCOME), scores, model_id, np.empty(0, np.int64))
 
 
 def one_by_one(rows):
