@@ -1,4 +1,4 @@
-.PHONY: setup run test lint bench lock clean
+.PHONY: setup run services test lint bench lock clean
 
 PYTHON ?= python3
 PORT ?= 5006
@@ -14,8 +14,21 @@ setup: .venv/ready ## make .venv with everything
 	touch $@
 
 run: export ADSTREAMS_MODEL ?= model/decay.json
+# make run STORE=cassandra SOURCE=kafka: with the servers of make services.
+ifeq ($(origin STORE),command line)
+run: export ADSTREAMS_STORE ?= $(STORE)
+endif
+ifeq ($(origin SOURCE),command line)
+run: export ADSTREAMS_SOURCE ?= $(SOURCE)
+ifeq ($(SOURCE),kafka)
+run: export ADSTREAMS_KAFKA_BROKERS ?= localhost:9092
+endif
+endif
 run: setup ## the dataflow on simulated events, and the app, under a model whose curves decay
 	$(BIN)/python -m jobs run --port $(PORT)
+
+services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven
+	$(BIN)/python -m tests.services
 
 test: setup ## all tests
 	$(BIN)/python -m pytest

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import bytewax.operators as op
@@ -16,35 +18,60 @@ from bytewax.inputs import Source as BytewaxSource
 
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
-from schemas.codec import codec
+from schemas.codec import Codec, codec, load_schema
 from schemas.log_files import LogFile, LogFileError
+from schemas.propensity_codec import PropensityCodec
 from settings import Settings, SettingsError, Source, load_settings, stop
 from steps import ending
 from steps.buckets import bucket_splitter
+from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
+from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
+from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import StoreError, Writer
 from stores.choosing import writer_of
+from topics.client import Kafka, Topic, TopicError
+from topics.registry import Registry, RegistryError
+
+log = logging.getLogger("adstreams")
+
+
+@dataclass(frozen=True)
+class Topics:
+    """Where a flow publishes what it also stores: scores as the changelog of the latest ones, and dead letters."""
+
+    kafka: Kafka
+    propensity: str
+    dead_letters: str
+    codec: PropensityCodec
 
 
 def build_flow(
-    source: BytewaxSource[Any], model: Model, open_writer: Callable[[], Writer], settings: Settings
+    source: BytewaxSource[Any],
+    model: Model,
+    open_writer: Callable[[], Writer],
+    settings: Settings,
+    reading: Codec | None = None,
+    topics: Topics | None = None,
 ) -> Dataflow:
-    """The whole flow, from a source of raw batches to a store."""
+    """The whole flow, from a source of raw batches to a store, and to topics where they are given."""
     writer = SharedWriter(open_writer)
     plan = FeaturePlan.of(model.features)
+    sequence = sequencer(plan, settings.sequence_length, timedelta(days=settings.retention_days))
     flow = Dataflow("ad_streams")
+    ending.begin()
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
-    decoded = op.map("decode", raw, decoder(codec(), settings.max_skew))  # Decoded
+    decoded = op.map("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
     events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch)
-    sequenced = op.stateful_map("sequences", events, sequencer(plan, settings.sequence_length))  # (bucket, Sequenced)
+    sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
     scored = op.map_value("score", sequenced, score_with(Scorer(model)))  # (bucket, ScoredRows)
     written = op.stateful_batch("write", scored, row_writer(writer))  # nothing
 
@@ -53,58 +80,110 @@ def build_flow(
     letters = op.merge("letters", broken, late)
     kept = op.stateful_batch("write_letters", letters, letter_writer(writer))  # nothing
 
+    control = op.input("control", flow, ControlSource())  # (key, exit code)
+    obeyed = op.stateful_flat_map("obey", control, obey)  # nothing
+
+    ends = [written, kept, obeyed]
+    if topics is not None:
+        rows_to = SharedPublisher(topics.kafka, topics.propensity)
+        letters_to = SharedPublisher(topics.kafka, topics.dead_letters)
+        ends += [
+            op.stateful_batch("publish", scored, row_publisher(rows_to, topics.codec)),  # nothing
+            op.stateful_batch("publish_letters", letters, letter_publisher(letters_to)),  # nothing
+        ]
+
     counts = op.merge(
         "counts",
         op.map("count_decoded", decoded, count_decoded),
         op.map("count_sequenced", sequenced, count_sequenced),
     )  # Counts
-    op.output("progress", op.merge("ends", counts, written, kept), ProgressSink())
+    op.output("progress", op.merge("ends", counts, *ends), ProgressSink())
     return flow
 
 
-def source_of(settings: Settings) -> BytewaxSource[Any]:
+def source_of(settings: Settings, reading: Codec, kafka: Kafka, topics: Mapping[str, Topic]) -> BytewaxSource[Any]:
     """The source that the settings name.
 
     Raises:
         SettingsError: it cannot be read.
     """
-    if settings.source is Source.FILE:
-        assert settings.file is not None, "checked with the settings"
-        try:
-            ignored = LogFile(settings.file).ignored
-        except LogFileError as error:
-            raise SettingsError(f"ADSTREAMS_FILE: {error}") from None
-        if ignored:
-            logging.getLogger("adstreams").warning(
-                "%s: ignored columns: %s", settings.file, ", ".join(map(repr, ignored))
+    match settings.source:
+        case Source.KAFKA:
+            return KafkaSource(kafka, topics, reading.time_of)
+        case Source.FILE:
+            assert settings.file is not None, "checked with the settings"
+            try:
+                ignored = LogFile(settings.file).ignored
+            except LogFileError as error:
+                raise SettingsError(f"ADSTREAMS_FILE: {error}") from None
+            if ignored:
+                log.warning("%s: ignored columns: %s", settings.file, ", ".join(map(repr, ignored)))
+            return FileSource(settings.file)
+        case Source.SIMULATOR:
+            return SimulatorSource(
+                codec(),
+                settings.simulator_users,
+                settings.simulator_events,
+                settings.simulator_rate,
+                settings.simulator_seed,
+                settings.simulator_start_time,
             )
-        return FileSource(settings.file)
-    return SimulatorSource(
-        codec(),
-        settings.simulator_users,
-        settings.simulator_events,
-        settings.simulator_rate,
-        settings.simulator_seed,
-        settings.simulator_start_time,
-    )
+
+
+def registry_of(settings: Settings) -> Registry | None:
+    """The schema registry that the settings name, if any, once it has answered.
+
+    Raises:
+        RegistryError: it does not.
+    """
+    if settings.schema_registry_url is None:
+        return None
+    registry = Registry(settings.schema_registry_url.get_secret_value())
+    registry.check()
+    return registry
+
+
+def topics_of(settings: Settings, kafka: Kafka, registry: Registry | None, partitions: int) -> Topics:
+    """The topics that the settings name to publish to, made where they are missing.
+
+    Raises:
+        TopicError: one cannot be made.
+        RegistryError: the registry does not take the scores' schema.
+    """
+    scores, letters = settings.kafka_propensity_topic, settings.kafka_dead_letter_topic
+    there = kafka.describe([scores, letters])
+    for name, wanted in ((scores, partitions), (letters, 1)):
+        if name not in there:
+            kafka.make(name, wanted, compacted=True)
+    schema_id = registry.register(f"{scores}-value", load_schema("propensity")) if registry else None
+    return Topics(kafka, scores, letters, PropensityCodec(schema_id))
 
 
 def flow_of_environment() -> Dataflow:
     """The flow that the environment's settings describe; what is wrong with them ends the program in one plain line."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    arguments, read, topics = sys.argv[1:], dict[str, Topic](), None
     try:
         settings = load_settings()
-        source = source_of(settings)
-        open_writer = writer_of(settings, first=is_first_process(sys.argv[1:]))
+        kafka = Kafka(settings.kafka_brokers, settings.kafka_config)
+        registry = registry_of(settings)
+        reading = Codec(lookup=registry)
+        if settings.source is Source.KAFKA:
+            read = kafka.require(settings.kafka_topics)
+            topics = topics_of(settings, kafka, registry, max(topic.partitions for topic in read.values()))
+        source = source_of(settings, reading, kafka, read)
+        open_writer = writer_of(settings, is_first_process(arguments))
         writer = open_writer()
-        if directory := recovery_directory(sys.argv[1:]):
-            lock_recovery(directory, sys.argv[1:])
-            check_recovery(directory, settings, writer.store_id)
+        if directory := recovery_directory(arguments):
+            lock_recovery(directory, arguments)
+            check_recovery(directory, settings, writer.store_id, read)
         writer.close()
-    except (SettingsError, StoreError) as error:
+    except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
     ending.prepare()
-    return build_flow(source, settings.loaded_model, open_writer, settings)
+    if read:
+        watch(kafka, read)
+    return build_flow(source, settings.loaded_model, open_writer, settings, reading, topics)
 
 
 def __getattr__(name: str) -> Dataflow:

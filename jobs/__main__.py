@@ -1,18 +1,20 @@
-"""The command line: `python -m jobs simulate | import | run`."""
+"""The command line: `python -m jobs COMMAND`."""
 
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jobs.dead_letters.commands import app as dead_letters
 from jobs.import_log import import_log
 from jobs.problems import plainly
+from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
-from jobs.simulate import simulate
+from jobs.simulate_command import simulate_command
+from settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -22,19 +24,8 @@ def main() -> None:
     """Programs beside the dataflow."""
 
 
-@app.command(name="simulate")
-def simulate_command(
-    to: Annotated[Path, typer.Option(help="File to write: .csv, .csv.gz, .parquet or .avro.")],
-    users: Annotated[int, typer.Option(min=1, help="Size of the population.")] = 7_000,
-    events: Annotated[int, typer.Option(min=1, help="Number of events.")] = 100_000,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same events.")] = 7,
-    start: Annotated[datetime, typer.Option(formats=["%Y-%m-%d"], help="Day of the first event.")] = datetime(
-        2017, 6, 15
-    ),
-) -> None:
-    """Write simulated marketing events and conversions to a file, in the order of event time."""
-    with plainly():
-        simulate(to, users, events, seed, round(start.replace(tzinfo=UTC).timestamp() * 1000))
+app.command(name="simulate")(simulate_command)
+app.add_typer(dead_letters, name="dead-letters")
 
 
 @app.command(name="import")
@@ -52,6 +43,17 @@ def import_command(
     """
     with plainly():
         import_log(log, sql, to, rejected)
+
+
+@app.command(name="rebuild-latest")
+def rebuild_latest_command() -> None:
+    """Fill the store's table latest_propensity from the compacted propensity topic alone.
+
+    The settings name the topic and the store (ADSTREAMS_KAFKA_BROKERS, ADSTREAMS_KAFKA_PROPENSITY_TOPIC,
+    ADSTREAMS_STORE). Of each user the row with the greatest version stays, so that it may run beside the dataflow.
+    """
+    with plainly():
+        rebuild_latest(load_settings())
 
 
 @app.command(name="run")

@@ -9,18 +9,23 @@ from schemas.columns import ColumnsError
 from schemas.log_files import LogFileError
 from settings import SettingsError, stop
 from stores.base import StoreError
+from topics.client import TopicError
+from topics.registry_client import RegistryError
 
 
 class JobError(Exception):
     """A command cannot do its work; the message is one line."""
 
 
+_EXPECTED = (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError, RegistryError)
+
+
 @contextlib.contextmanager
-def plainly() -> Iterator[None]:
-    """Say an expected error on one line, without a traceback."""
+def plainly(interrupted: str = "nothing was written") -> Iterator[None]:
+    """Say an expected error on one line, without a traceback; `interrupted` is what Ctrl-C leaves behind."""
     try:
         yield
-    except (JobError, LogFileError, ColumnsError, SettingsError, StoreError) as error:
+    except _EXPECTED as error:
         stop(error)
     except KeyboardInterrupt:
-        stop("interrupted; nothing was written")
+        stop(f"interrupted; {interrupted}")

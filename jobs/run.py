@@ -17,13 +17,15 @@ from settings import load_settings
 
 DRAIN_TIME = 30
 """Seconds that a program gets to end by itself."""
+RESTART = 75
+"""Exit code with which the dataflow asks to be started again: a topic has more partitions now (EX_TEMPFAIL)."""
 
 
 def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[str, ...] = ()) -> int:
     """Run both until one fails or a signal comes; returns the exit code of the one that failed, else 0.
 
     The app listens at `address`; `origins` are the host:port pairs that browsers may come from beside localhost.
-    A dataflow that has read its source to the end leaves the app running.
+    A dataflow that has read its source to the end leaves the app running; one that asks for it is started again.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -48,7 +50,9 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     # Sessions of their own: Ctrl-C reaches this program alone, which stops the others.
     programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app)]
     told = False
-    while not asked and (programs[0].poll() or 0) == 0 and programs[1].poll() is None:
+    while not asked and (programs[0].poll() or 0) in (0, RESTART) and programs[1].poll() is None:
+        if programs[0].poll() == RESTART:
+            programs[0] = subprocess.Popen(flow, start_new_session=True)
         if not told and _answers(f"{page}/api/health"):
             print(f"\n  Propensity curves: {page}/app\n  Ctrl-C stops everything.\n", flush=True)
             told = True

@@ -47,12 +47,19 @@ def _logical(kind: Any) -> Any:
     return kind.get("logicalType") if isinstance(kind, dict) else None
 
 
+def _same_name(writer: dict[str, Any], reader: dict[str, Any]) -> bool:
+    """Whether two named types have one name; their namespaces do not count (Avro 1.11, "Schema Resolution")."""
+    names = [str(schema.get("name")).rpartition(".")[2] for schema in (writer, reader)]
+    return writer["type"] == reader["type"] and names[0] == names[1]
+
+
 def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program | None:
     """The program that reads `writer`'s messages as `reader`'s, by Avro's resolution rules; None if it is not flat.
 
-    Fields match by name or by one of the reader's aliases; a field that the writer lacks takes the reader's default.
+    Both are as fastavro parses them. Fields match by name or by one of the reader's aliases; a field that the writer
+    lacks takes the reader's default. Where two of the writer's fields match one of the reader's, fastavro decides.
     """
-    if writer["name"] != reader["name"]:
+    if not _same_name(writer, reader):
         return None
     wanted = {name: field for field in reader["fields"] for name in (field["name"], *field.get("aliases", ()))}
     steps, symbols, filled = [], np.zeros(0, np.int64), set()
@@ -65,7 +72,7 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
             if match is None:
                 steps.append((VARINT, SKIP))
             else:
-                if not isinstance(match["type"], dict) or match["type"].get("name") != kind["name"]:
+                if not isinstance(match["type"], dict) or not _same_name(kind, match["type"]):
                     return None
                 known = match["type"]["symbols"]
                 symbols = np.array([known.index(s) if s in known else -1 for s in kind["symbols"]], np.int64)
@@ -78,6 +85,8 @@ def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program |
         else:
             return None
         if match is not None:
+            if match["name"] in filled:
+                return None
             filled.add(match["name"])
     template, defaults = np.zeros(1, ROW), b""
     for field in reader["fields"]:
@@ -169,7 +178,8 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
 
 
 @compiled
-def _put_varint(out, at, value):
+def put_varint(out, at, value):
+    """Write a zig-zag number, ten bytes at the most; returns the byte after it."""
     left = np.uint64((value << 1) ^ (value >> 63))
     while left >= 0x80:
         out[at] = (left & np.uint64(0x7F)) | np.uint64(0x80)
@@ -195,7 +205,7 @@ def write_rows(rows, data, steps, header, out, bounds):
             kind, target = steps[step, 0], steps[step, 1]
             if kind == STRING:
                 start, stop = record.start[target], record.stop[target]
-                at = _put_varint(out, at, np.int64(stop - start))
+                at = put_varint(out, at, np.int64(stop - start))
                 for byte in range(start, stop):
                     out[at] = data[byte]
                     at += 1
@@ -205,9 +215,9 @@ def write_rows(rows, data, steps, header, out, bounds):
                     out[at + byte] = number_bytes[byte]
                 at += 8
             elif kind == ENUM:
-                at = _put_varint(out, at, np.int64(record.type))
+                at = put_varint(out, at, np.int64(record.type))
             elif target == TIMESTAMP:
-                at = _put_varint(out, at, record.timestamp)
+                at = put_varint(out, at, record.timestamp)
             else:
-                at = _put_varint(out, at, np.int64(record.quantity))
+                at = put_varint(out, at, np.int64(record.quantity))
     bounds[len(rows)] = at

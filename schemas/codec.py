@@ -1,8 +1,8 @@
-"""Bytes <-> events: Avro single-object encoding, in batches and, for a person, one by one.
+"""Bytes <-> events: Avro behind either framing, in batches and, for a person, one by one.
 
-A message is `C3 01`, the CRC-64-AVRO fingerprint of its writer's schema (8 bytes, little endian) and one Avro datum
-(Avro 1.11 specification, "Single-object encoding"). Batches are decoded by compiled programs that accept what they
-are sure of; fastavro decides about the rest, message by message, so that a batch decodes exactly as fastavro does.
+A message is a header that says which schema wrote it (`schemas.writers`), and one Avro datum. Batches are decoded by
+compiled programs that accept what they are sure of; fastavro decides about the rest, message by message, so that a
+batch decodes exactly as fastavro does.
 """
 
 from __future__ import annotations
@@ -11,36 +11,26 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import fastavro
-import fastavro.schema
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro_program import compile_program, read_rows, write_rows
-from schemas.compiling import compiled
+from schemas.avro_program import Program, compile_program, read_rows, write_rows
 from schemas.dead_letters import DeadLetter
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
-from schemas.validation import VERDICTS, check_rows
+from schemas.validation import FIRST_TIME, LAST_TIME, VERDICTS, check_rows
+from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
 
 FOLDER = Path(__file__).parent
-MAGIC = b"\xc3\x01"
-HEADER = len(MAGIC) + 8
-UNFRAMED, UNKNOWN = -1, -2
+VERSIONS = ("event", "event_v1")
+"""The versions of the event's schema by file name, the current one first."""
 _INT = np.iinfo(np.int32)
-
-
-class Undecodable(ValueError):
-    """A message that is not an event; `reason` is one of `schemas.dead_letters.REASONS`."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,58 +47,42 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
-def fingerprint(schema: dict[str, Any]) -> int:
-    """The CRC-64-AVRO fingerprint of a schema's canonical form, as an unsigned number."""
-    canonical = fastavro.schema.to_parsing_canonical_form(schema)
-    return int.from_bytes(bytes.fromhex(fastavro.schema.fingerprint(canonical, "CRC-64-AVRO")), "little")
-
-
-@compiled
-def _frames(data, bounds, fingerprints):
-    """For each message the place of its schema among the fingerprints, or `UNFRAMED`, or `UNKNOWN`."""
-    found = np.empty(len(bounds) - 1, np.int64)
-    for message in range(len(found)):
-        at = bounds[message]
-        if bounds[message + 1] - at < HEADER or data[at] != 0xC3 or data[at + 1] != 0x01:
-            found[message] = UNFRAMED
-            continue
-        print_ = np.uint64(0)
-        for byte in range(8):
-            print_ |= np.uint64(data[at + 2 + byte]) << np.uint64(8 * byte)
-        found[message] = UNKNOWN
-        for place in range(len(fingerprints)):
-            if fingerprints[place] == print_:
-                found[message] = place
-    return found
-
-
 class Codec:
-    """Encodes events with `schemas/event.avsc` and decodes what any of the given versions wrote.
+    """Encodes events with the first of some versions of their schema, and decodes what any of them wrote.
 
     Args:
         versions: writers' schemas by file name in `schemas/`; the first is the event's own.
+        lookup: finds the schemas of a registry by id. With one, messages may have Confluent's framing too, mixed
+            freely with single-object encoding; without one they are dead letters (`unframed`).
+        writes_id: the registry's id of the first version: `encode` then writes Confluent's framing.
     """
 
-    def __init__(self, versions: Iterable[str] = ("event",)) -> None:
+    def __init__(
+        self, versions: Iterable[str] = VERSIONS, lookup: SchemaLookup | None = None, writes_id: int | None = None
+    ) -> None:
         schemas = [load_schema(name) for name in versions]
-        self._reader = fastavro.parse_schema(schemas[0])
-        self._writers = [fastavro.parse_schema(schema) for schema in schemas]
-        self._programs = [compile_program(schema, schemas[0]) for schema in schemas]
-        self._fingerprints = np.array([fingerprint(schema) for schema in schemas], np.uint64)
-        self._header = MAGIC + int(self._fingerprints[0]).to_bytes(8, "little")
+        self._writers = Writers(schemas, lookup)
+        self._programs: dict[int, Program | None] = {}
+        self._header = header_of(schemas[0], writes_id)
+
+    def _program(self, place: int) -> Program | None:
+        """The program of one of the writers' schemas; None where it is not flat."""
+        if place not in self._programs:
+            self._programs[place] = compile_program(self._writers.schemas[place], self._writers.reader)
+        return self._programs[place]
 
     def encode_one(self, event: Event) -> bytes:
         """One event as one message."""
         out = io.BytesIO()
-        fastavro.schemaless_writer(out, self._reader, asdict(event))
+        fastavro.schemaless_writer(out, self._writers.reader, asdict(event))
         return self._header + out.getvalue()
 
     def encode(self, batch: EventBatch) -> tuple[bytes, NDArray[np.int64]]:
         """All events of a batch as messages: the joined bytes and the messages' edges (n + 1)."""
-        program = self._programs[0]
+        program = self._program(0)
         assert program is not None, "the event's own schema is flat"
         text = int((batch.rows["stop"] - batch.rows["start"]).sum())
-        per_row = HEADER + 10 * len(program.steps)
+        per_row = len(self._header) + 10 * len(program.steps)
         out, bounds = np.empty(text + per_row * len(batch), np.uint8), np.empty(len(batch) + 1, np.int64)
         header = np.frombuffer(self._header, np.uint8)
         write_rows(batch.rows, batch.data, program.steps, header, out, bounds)
@@ -120,48 +94,59 @@ class Codec:
         Raises:
             Undecodable: it is not framed, its schema is unknown, or fastavro cannot read it.
         """
-        if len(message) < HEADER or message[:2] != MAGIC:
-            raise Undecodable("unframed", f"the message starts with {message[:2].hex() or 'nothing'}")
-        (known,) = np.nonzero(self._fingerprints == int.from_bytes(message[2:HEADER], "little"))
-        if not len(known):
-            raise Undecodable("unknown_schema", f"fingerprint {message[2:HEADER].hex()}")
+        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        return Event(**self._writers.read(frames, 0, message))
+
+    def time_of(self, message: bytes) -> int | None:
+        """The event time in one message, in ms since 1970; None where it is none that a valid event could have."""
         try:
-            datum = fastavro.schemaless_reader(io.BytesIO(message[HEADER:]), self._writers[known[0]], self._reader)
-        except Exception as error:  # fastavro raises whatever the bytes provoke
-            raise Undecodable("undecodable", f"{type(error).__name__}: {str(error).partition(' from <')[0]}") from error
-        fields: dict[str, Any] = dict(cast("dict[str, Any]", datum))
-        fields["timestamp"] = _milliseconds(fields["timestamp"])
-        return Event(**fields)
+            time = self.decode_one(message).timestamp
+        except Undecodable:
+            return None
+        return time if FIRST_TIME <= time <= LAST_TIME else None
+
+    def readable(self, message: bytes) -> tuple[dict[str, Any], Undecodable | None]:
+        """For a person: the first fields of a message as far as they can be read, and what is wrong with it.
+
+        >>> whole = codec().encode_one(Event("e", "u", 0, "IM"))
+        >>> fields, problem = codec().readable(whole[:-20])
+        >>> fields["user_id"], problem is None
+        ('u', False)
+        """
+        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        fields = self._writers.prefix(frames, 0, message)
+        try:
+            Event(**self._writers.read(frames, 0, message))
+        except Undecodable as problem:
+            return fields, problem
+        return fields, None
 
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""
-        raw = np.frombuffer(messages.data, np.uint8)
-        bounds = messages.bounds
-        schema = _frames(raw, bounds, self._fingerprints)
+        raw, bounds = np.frombuffer(messages.data, np.uint8), messages.bounds
+        frames = self._writers.frames(raw, bounds)
+        starts = bounds[:-1] + frames.headers
         pieces, size = [messages.data], len(messages.data)
         rows, sure = np.zeros(len(messages), ROW), np.zeros(len(messages), np.bool_)
-        shifts = {}
-        for place in np.unique(schema[schema >= 0]).tolist():
-            program = self._programs[place]
+        programs = []
+        for place in np.unique(frames.places[frames.places >= 0]).tolist():
+            program = self._program(place)
             if program is not None:
-                shifts[place] = size
+                programs.append((place, program, size))
                 pieces.append(program.defaults)
                 size += len(program.defaults)
         if size > len(messages.data):
             raw = np.frombuffer(b"".join(pieces), np.uint8)
-        for place, shift in shifts.items():
-            program = self._programs[place]
-            assert program is not None
-            chosen = np.flatnonzero(schema == place)
+        for place, program, shift in programs:
+            chosen = np.flatnonzero(frames.places == place)
             read_rows(
-                raw, bounds[:-1] + HEADER, bounds, chosen, program.steps, program.symbols, program.template,
-                shift, rows, sure,
+                raw, starts, bounds, chosen, program.steps, program.symbols, program.template, shift, rows, sure
             )  # fmt: skip
         problems: dict[int, tuple[str, str]] = {}
         extra = bytearray()
         for message in np.flatnonzero(~sure).tolist():
             try:
-                event = self.decode_one(messages.payload(message))
+                event = Event(**self._writers.read(frames, message, messages.payload(message)))
                 _fill_row(rows[message : message + 1], event, len(raw), extra)
             except Undecodable as problem:
                 problems[message] = problem.reason, problem.detail
@@ -206,12 +191,6 @@ def _detail(batch: EventBatch, row: int, reason: str) -> str:
         size = (record["stop"] - record["start"])[:2]
         return f"event_id has {size[0]} bytes, user_id {size[1]}"
     return ""
-
-
-def _milliseconds(timestamp: int | datetime) -> int:
-    if isinstance(timestamp, datetime):
-        return round((timestamp - datetime.fromtimestamp(0, timestamp.tzinfo)) / timedelta(milliseconds=1))
-    return timestamp
 
 
 def _fill_row(row: NDArray[np.void], event: Event, base: int, extra: bytearray) -> None:

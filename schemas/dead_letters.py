@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REASONS = {
-    "unframed": "no single-object header (C3 01) at the start",
-    "unknown_schema": "written with a schema that is not among the versions in schemas/",
+    "unframed": "no header at the start: C3 01 (single-object encoding) or, with a registry, 00 (Confluent's framing)",
+    "unknown_schema": "written with a schema that is neither among the versions in schemas/ nor found in the registry",
     "undecodable": "the Avro datum cannot be read",
     "wrong_shape": "the row has too few or too many fields",
     "wrong_type": "a value is not of the field's type",

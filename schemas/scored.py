@@ -51,21 +51,12 @@ class ScoredRows:
         return _unpack, (self.events, *packed)
 
 
-def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str, rivals: bytes) -> ScoredRows:
-    return ScoredRows(
-        events,
-        np.frombuffer(outcomes, OUTCOME),
-        np.frombuffer(propensities),
-        model_id,
-        np.frombuffer(rivals, np.int64),
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Propensity:
-    """A message of the propensity topic, the fields of `propensity.avsc`; `timestamp` in ms since 1970.
+    """One row, for a person, in the fields of `schemas/propensity.avsc`.
 
-    `event_id` is None in a row that was computed again because an earlier event arrived late.
+    `timestamp` is the event's time in ms since 1970 (UTC), `type` one of `schemas.events.TYPES`; `event_id` is None
+    where the row was computed again for an event that came earlier.
     """
 
     user_id: str
@@ -77,3 +68,13 @@ class Propensity:
     seen: int
     version: int
     model_id: str
+
+
+def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str, rivals: bytes) -> ScoredRows:
+    return ScoredRows(
+        events,
+        np.frombuffer(outcomes, OUTCOME),
+        np.frombuffer(propensities),
+        model_id,
+        np.frombuffer(rivals, np.int64),
+    )

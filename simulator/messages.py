@@ -64,6 +64,12 @@ class SimulatedStream:
 
     def take(self, most: int) -> tuple[MessageBatch, MessageBatch]:
         """The next messages of both producers: `most` together, fewer at the end of a simulated day."""
+        before = self._sent
+        marketing, conversions = self.take_events(most)
+        return self._send(marketing, before[0]), self._send(conversions, before[1])
+
+    def take_events(self, most: int) -> tuple[EventBatch, EventBatch]:
+        """The next events of both producers, as `take` sends them; their offsets are their numbers in the world."""
         while self._row == len(self._day):
             self._before, self._row, self._day = self._simulator.state(), 0, next(self._simulator)
         day = self._day[self._row : self._row + most]
@@ -71,15 +77,16 @@ class SimulatedStream:
         batch = events_of(day, self._spelling)
         converted = day.type == CN
         marketing, conversions = (
-            self._send(stream, batch.rows[chosen], batch.data) for stream, chosen in enumerate((~converted, converted))
+            EventBatch(stream, 0, batch.rows[chosen], batch.data)
+            for stream, chosen in zip(STREAMS, (~converted, converted), strict=True)
         )
         self._sent = (self._sent[0] + len(marketing), self._sent[1] + len(conversions))
         return marketing, conversions
 
-    def _send(self, stream: int, rows: NDArray[np.void], data: NDArray[np.uint8]) -> MessageBatch:
-        encoded, bounds = self._codec.encode(EventBatch(STREAMS[stream], 0, rows, data))
-        offsets = self._sent[stream] + np.arange(len(rows))
-        return MessageBatch(STREAMS[stream], 0, offsets, encoded, bounds, rows["timestamp"].copy())
+    def _send(self, events: EventBatch, before: int) -> MessageBatch:
+        encoded, bounds = self._codec.encode(events)
+        offsets = before + np.arange(len(events))
+        return MessageBatch(events.source, 0, offsets, encoded, bounds, events.rows["timestamp"].copy())
 
 
 class Spelling:

@@ -13,13 +13,11 @@ import signal
 import sys
 import threading
 from types import FrameType, TracebackType
+from typing import NoReturn
 
-_asked = threading.Event()
+_asked, _over = threading.Event(), threading.Event()
 _problems: list[str] = []
-
-
-class RunError(Exception):
-    """A run cannot go on; the message is one plain line."""
+_codes: list[int] = []
 
 
 def is_asked() -> bool:
@@ -27,17 +25,51 @@ def is_asked() -> bool:
     return _asked.is_set()
 
 
+def is_near() -> bool:
+    """Whether the run was asked to end, or its source is over."""
+    return _asked.is_set() or _over.is_set()
+
+
+def begin() -> None:
+    """A new flow in this process: its source is not over."""
+    _over.clear()
+
+
+def end() -> None:
+    """The one source of the run is over: what it gave is drained, and then all ends."""
+    _over.set()
+
+
+def code() -> int:
+    """The exit code that the run was asked to end with, 0 where nobody said another."""
+    return max((*_codes, 1 if _problems else 0))
+
+
+def ask(code: int = 0) -> None:
+    """Ask the run to end as a signal does, with this exit code: all its processes drain, save and exit."""
+    _codes.append(code)
+    _asked.set()
+
+
+def fail(problem: object) -> NoReturn:
+    """End the process at once, with one plain line and exit code 1.
+
+    For what cannot be drained: nothing is saved, the next start goes on from the last epoch. It is as safe as a crash,
+    for which recovery is made, and it prints no traceback.
+    """
+    print(f"ad-streams: {problem}", file=sys.stderr)
+    _leave(1)
+
+
 def give_up(problem: object) -> None:
     """Note why a source had to end early; the rest is drained and saved, and the run exits with 1."""
     _problems.append(str(problem))
+    ask(1)
 
 
 def root_cause(error: BaseException) -> BaseException:
-    """The first error of a chain as it would be shown, or the one that is known to be said plainly."""
-    while not isinstance(error, RunError):
-        before = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-        if before is None:
-            break
+    """The first error of a chain as it would be shown."""
+    while before := error.__cause__ or (None if error.__suppress_context__ else error.__context__):
         error = before
     return error
 
@@ -58,13 +90,19 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 def _note(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     cause = root_cause(error)
-    known = isinstance(cause, RunError) or not isinstance(cause, Exception)
-    _problems.append(str(cause) if known and str(cause) else f"{type(cause).__name__}: {cause}")
+    known = not isinstance(cause, Exception) and str(cause)
+    _problems.append(str(cause) if known else f"{type(cause).__name__}: {cause}")
 
 
 def _finish() -> None:
     if _problems:
         print(f"ad-streams: {_problems[0]}", file=sys.stderr)
-        sys.stderr.flush()
-        sys.stdout.flush()
-        os._exit(1)
+        _leave(1)
+    if code():
+        _leave(code())
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stderr.flush()
+    sys.stdout.flush()
+    os._exit(code)

@@ -20,7 +20,7 @@ log = logging.getLogger("adstreams")
 
 @dataclass(slots=True)
 class Counts:
-    """What became of events. Every event sent is in exactly one of scored, repeats and dead.
+    """What became of events. Every event sent is in exactly one of scored, repeats, dead and expired.
 
     `late` are those of the scored that came after a later event of their user; `conflicts` those of the repeats whose
     body differed. `users` is how many users bucket `bucket` has.
@@ -31,12 +31,13 @@ class Counts:
     repeats: int = 0
     conflicts: int = 0
     dead: int = 0
+    expired: int = 0
     bucket: str = ""
     users: int = 0
 
     def add(self, other: Counts) -> None:
         """Add another's counts, but for the users."""
-        for field in fields(self)[:5]:
+        for field in fields(self)[:6]:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
@@ -52,7 +53,7 @@ def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
     scored, conflicts = update.count(NEW), update.count(CONFLICT)
     repeats = update.count(REPEAT) + conflicts
     dead = len(update.fates) - scored - repeats
-    return Counts(scored, update.late, repeats, conflicts, dead, bucket, item.users)
+    return Counts(scored - item.expired, update.late, repeats, conflicts, dead, item.expired, bucket, item.users)
 
 
 class ProgressSink(DynamicSink[Counts]):
@@ -81,14 +82,15 @@ class _ProgressPartition(StatelessSinkPartition[Counts]):
 
     @property
     def _handled(self) -> int:
-        return self._total.scored + self._total.repeats + self._total.dead
+        return self._total.scored + self._total.repeats + self._total.dead + self._total.expired
 
     def _line(self, rate: float, word: str = "") -> None:
         total = self._total
+        expired = f", {total.expired:,} expired" if total.expired else ""
         log.info(
-            "%s%s%s events/s, %s users, %s scored (%s late), %s repeats (%s conflicts), %s dead letters",
+            "%s%s%s events/s, %s users, %s scored (%s late), %s repeats (%s conflicts), %s dead letters%s",
             self._prefix, word, f"{rate:,.0f}", f"{sum(self._users.values()):,}", f"{total.scored:,}",
-            f"{total.late:,}", f"{total.repeats:,}", f"{total.conflicts:,}", f"{total.dead:,}",
+            f"{total.late:,}", f"{total.repeats:,}", f"{total.conflicts:,}", f"{total.dead:,}", expired,
         )  # fmt: skip
 
     def close(self) -> None:

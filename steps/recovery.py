@@ -11,10 +11,13 @@ import argparse
 import fcntl
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from model.bucket import SNAPSHOT_VERSION
 from settings import Settings, SettingsError, Source
+from topics.client import Topic
 
 NAME, LOCK = "ad-streams.json", "ad-streams.lock"
 
@@ -62,13 +65,17 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     os.write(lock, str(os.getpid()).encode())
 
 
-def check_recovery(directory: Path, settings: Settings, store_id: str) -> None:
+def check_recovery(
+    directory: Path, settings: Settings, store_id: str, topics: Mapping[str, Topic] | None = None
+) -> None:
     """Note the settings that are fixed in a new directory, and compare them in an old one.
+
+    Of the `topics` that are read, what is noted are their identities and numbers of partitions, which may grow.
 
     Raises:
         SettingsError: the directory cannot be written, or was made with other settings.
     """
-    fixed: dict[str, object] = {
+    fixed: dict[str, Any] = {
         "ADSTREAMS_SOURCE": settings.source,
         "ADSTREAMS_BUCKETS": settings.buckets,
         "ADSTREAMS_SEQUENCE_LENGTH": settings.sequence_length,
@@ -81,20 +88,54 @@ def check_recovery(directory: Path, settings: Settings, store_id: str) -> None:
             "ADSTREAMS_SIMULATOR_SEED": settings.simulator_seed,
             "ADSTREAMS_SIMULATOR_START": str(settings.simulator_start),
         }
-    draft = directory / f".{os.getpid()}-{NAME}"
+    read = {topic.name: {"id": topic.id, "partitions": topic.partitions} for topic in (topics or {}).values()}
     try:
-        draft.write_text(json.dumps(fixed))
-        try:
-            (directory / NAME).hardlink_to(draft)
-        except FileExistsError:
-            held = json.loads((directory / NAME).read_text())
-        else:
-            held = fixed
-        finally:
-            draft.unlink()
+        held = _noted(directory, fixed | {"topics": read})
     except (OSError, ValueError) as error:
         raise SettingsError(f"recovery directory {directory}: {error}") from None
     for name, value in fixed.items():
         if held.get(name) != value:
             made = f"recovery directory {directory} was made with {held.get(name)}, not {value}"
             raise SettingsError(f"{name}: {made}; remove it to start anew")
+    before = held.get("topics", {})
+    _check_topics(directory, before, read)
+    if before != read:
+        _write(directory, fixed | {"topics": read})
+
+
+def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
+    for name, topic in before.items():
+        if name not in now:
+            raise SettingsError(
+                f"ADSTREAMS_KAFKA_TOPICS: recovery directory {directory} reads {name} too, which is not listed any more"
+            )
+        if topic["id"] != now[name]["id"]:
+            raise SettingsError(
+                f"topic {name}: it was made anew since recovery directory {directory} last read it; remove the"
+                " directory to read it from its beginning"
+            )
+        if topic["partitions"] > now[name]["partitions"]:
+            raise SettingsError(
+                f"topic {name}: recovery directory {directory} reads {topic['partitions']} partitions,"
+                f" but it has {now[name]['partitions']}"
+            )
+
+
+def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
+    """What was noted first in the directory, which is this note where there is none."""
+    draft = directory / f".{os.getpid()}-{NAME}"
+    draft.write_text(json.dumps(note))
+    try:
+        (directory / NAME).hardlink_to(draft)
+    except FileExistsError:
+        held: dict[str, Any] = json.loads((directory / NAME).read_text())
+        return held
+    finally:
+        draft.unlink()
+    return note
+
+
+def _write(directory: Path, note: dict[str, Any]) -> None:
+    draft = directory / f".{os.getpid()}-{NAME}"
+    draft.write_text(json.dumps(note))
+    draft.replace(directory / NAME)

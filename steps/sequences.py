@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 
 import numpy as np
 
 from model.bucket import Bucket, Snapshot, Update
 from model.plan import FeaturePlan
-from model.sequences import DISPUTED, TOO_LATE
+from model.sequences import DISPUTED, NEW, TOO_LATE
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.events import EventBatch
 
@@ -19,17 +21,25 @@ _LETTERS = {TOO_LATE: "too_late", DISPUTED: "disputed"}
 
 @dataclass(frozen=True, slots=True)
 class Sequenced:
-    """A bucket's batch, what it did to the sequences, and how many users the bucket has now."""
+    """A bucket's batch, what it did to the sequences, and how many users the bucket has now.
+
+    `expired` of its new events were older than rows are kept: they count in the sequences, and have no rows.
+    """
 
     events: EventBatch
     update: Update
     users: int
+    expired: int = 0
 
 
 def sequencer(
-    plan: FeaturePlan, length: int
+    plan: FeaturePlan, length: int, retention: timedelta = timedelta(0), now: Callable[[], float] = time.time
 ) -> Callable[[Bucket | Snapshot | None, EventBatch], tuple[Bucket, Sequenced]]:
-    """The mapper of `stateful_map`. The state is a `Bucket`; after a resume it starts from a `Snapshot`."""
+    """The mapper of `stateful_map`. The state is a `Bucket`; after a resume it starts from a `Snapshot`.
+
+    The wall clock `now` (seconds since 1970) decides only which rows are kept, and no score; a `retention` of zero
+    keeps all.
+    """
 
     def sequence(state: Bucket | Snapshot | None, events: EventBatch) -> tuple[Bucket, Sequenced]:
         if isinstance(state, Bucket):
@@ -38,9 +48,25 @@ def sequencer(
             bucket = Bucket(plan, length)
         else:
             bucket = Bucket.restore(state, plan, length)
-        return bucket, Sequenced(events, bucket.update(events), len(bucket))
+        update, expired = bucket.update(events), 0
+        if retention:
+            oldest = (now() - retention.total_seconds()) * 1000
+            update, expired = _kept(events, update, oldest)
+        return bucket, Sequenced(events, update, len(bucket), expired)
 
     return sequence
+
+
+def _kept(events: EventBatch, update: Update, oldest: float) -> tuple[Update, int]:
+    """An update without the rows from before a time (ms), and how many new events were among them."""
+    outcomes = update.outcomes["timestamp"] >= oldest
+    if outcomes.all():
+        return update, 0
+    expired = (update.fates == NEW) & (events.rows["timestamp"] < oldest)
+    return (
+        replace(update, outcomes=update.outcomes[outcomes], features=update.features[outcomes]),
+        int(np.count_nonzero(expired)),
+    )
 
 
 def keyed_letters(letters: list[DeadLetter]) -> list[tuple[str, DeadLetter]]:

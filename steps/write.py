@@ -14,13 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.scored import ScoredRows
-from steps.ending import RunError
+from steps.ending import fail
 from stores.base import StoreError, Writer
 
 
@@ -79,48 +79,61 @@ class SharedWriter:
 
 @contextlib.contextmanager
 def _plainly() -> Iterator[None]:
-    """Let a store's error end the run with the store's own words."""
+    """Let a store's error end the run with the store's own words: a replay writes what this run could not."""
     try:
         yield
     except StoreError as error:
-        raise RunError(str(error)) from None
+        fail(error)
+
+
+class Output(Protocol):
+    """Something outside that all keys of a process write to."""
+
+    def push(self) -> None:
+        """Begin to write what was handed over, so that readers see it soon."""
+
+    def flush(self) -> None:
+        """Return once all that was handed over is durable."""
+
+    def push_at(self) -> datetime | None:
+        """When to push what no later batch has taken along; None where nothing is held."""
 
 
 class WriteLogic(StatefulBatchLogic[Any, Any, None]):
-    """Writes what comes under one key; nothing of it is state."""
+    """Hands what comes under one key to an output; nothing of it is state."""
 
-    def __init__(self, writer: SharedWriter, take: Callable[[SharedWriter, list[Any]], None]) -> None:
-        self._writer, self._take = writer, take
+    def __init__(self, output: Output, take: Callable[[list[Any]], None]) -> None:
+        self._output, self._take = output, take
 
     def on_batch(self, values: list[Any]) -> tuple[list[Any], bool]:
         """Hand the values over."""
-        self._take(self._writer, values)
+        self._take(values)
         return [], StatefulBatchLogic.RETAIN
 
     def on_notify(self) -> tuple[list[Any], bool]:
         """Push what was held back when no more came."""
-        self._writer.push()
+        self._output.push()
         return [], StatefulBatchLogic.RETAIN
 
     def on_eof(self) -> tuple[list[Any], bool]:
         """Write what is left."""
-        self._writer.flush()
+        self._output.flush()
         return [], StatefulBatchLogic.RETAIN
 
     def notify_at(self) -> datetime | None:
         """When to push what is held back."""
-        return self._writer.push_at()
+        return self._output.push_at()
 
     def snapshot(self) -> None:
         """The end of an epoch: the first key to come here writes for all keys of the process."""
-        self._writer.flush()
+        self._output.flush()
 
 
 def row_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
     """The builder of the step that writes scored rows."""
-    return lambda _: WriteLogic(writer, lambda shared, rows: shared.write(rows, []))
+    return lambda _: WriteLogic(writer, lambda rows: writer.write(rows, []))
 
 
 def letter_writer(writer: SharedWriter) -> Callable[[None], WriteLogic]:
     """The builder of the step that writes dead letters."""
-    return lambda _: WriteLogic(writer, lambda shared, letters: shared.write([], letters))
+    return lambda _: WriteLogic(writer, lambda letters: writer.write([], letters))

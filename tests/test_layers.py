@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-SHARED = {"schemas", "model", "stores", "simulator", "settings"}
+SHARED = {"schemas", "model", "stores", "topics", "simulator", "settings"}
 MAY_USE = {
     "schemas": {"model"},
     "model": {"schemas"},
     "simulator": {"schemas"},
     "stores": {"schemas"},
+    "topics": {"schemas"},
     "settings": {"schemas", "model"},
     "steps": SHARED,
     "viz": SHARED,
@@ -55,7 +56,7 @@ def test_a_module_imports_only_what_its_part_may_use(path):
 
 
 def test_the_heart_is_looked_at():
-    assert {"schemas", "model", "simulator", "stores", "settings"} <= {part_of(path) for path in sources()}
+    assert {"schemas", "model", "simulator", "stores", "topics", "settings"} <= {part_of(path) for path in sources()}
 
 
 def test_the_app_and_the_stream_know_nothing_of_each_other():

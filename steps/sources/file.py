@@ -12,7 +12,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from schemas.columns import ColumnBatch
 from schemas.log_files import LogFile, LogFileError
-from steps.ending import give_up, is_asked
+from steps.ending import end, give_up, is_asked
 
 log = logging.getLogger("adstreams")
 
@@ -66,6 +66,9 @@ class _FilePartition(StatefulSourcePartition[ColumnBatch, dict[str, Read]]):
             raise StopIteration
         try:
             batch = next(self._batches)
+        except StopIteration:
+            end()
+            raise
         except LogFileError as error:
             give_up(error)
             raise StopIteration from None

@@ -11,7 +11,7 @@ from schemas.codec import Codec
 from schemas.messages import MessageBatch
 from simulator import World
 from simulator.messages import Place, SimulatedStream
-from steps.ending import is_asked
+from steps.ending import end, is_asked
 
 BATCH = 10_000
 """Messages of a batch when the rate is not limited."""
@@ -53,6 +53,7 @@ class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
         sent = sum(self._stream.place.sent)
         left = self._events - sent if self._events else BATCH
         if is_asked() or left <= 0:
+            end()
             raise StopIteration
         most = min(BATCH, left)
         if self._rate:

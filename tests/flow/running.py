@@ -78,6 +78,33 @@ def running_flow(recovery: Path, **settings: object) -> Iterator[subprocess.Pope
             program.communicate()
 
 
+@contextmanager
+def processes(count: int, recovery: Path, **settings: object) -> Iterator[list[subprocess.Popen[str]]]:
+    """One flow in so many processes; what is left of them is killed."""
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    addresses = ";".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
+    for listener in listeners:
+        listener.close()
+    programs = [
+        subprocess.Popen(
+            command(1, recovery) + (["-i", str(number), "-a", addresses] if count > 1 else []),
+            cwd=ROOT,
+            env=environment(**settings),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(count)
+    ]
+    try:
+        yield programs
+    finally:
+        for program in programs:
+            if program.poll() is None:
+                program.kill()
+        for program in programs:
+            program.communicate()
+
+
 def wait_for(condition: Callable[[], bool], program: subprocess.Popen[str] | None = None) -> None:
     """Wait until a condition holds."""
     deadline = time.monotonic() + PATIENCE

@@ -3,56 +3,21 @@
 from __future__ import annotations
 
 import signal
-import socket
-import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.flow.running import (
     PATIENCE,
-    ROOT,
-    command,
     count,
-    environment,
     make_recovery,
+    processes,
     run_flow,
     table,
     wait_for,
 )
 
 EVENTS = 40_000
-
-
-@contextmanager
-def two_processes(recovery: Path, **settings: object) -> Iterator[list[subprocess.Popen[str]]]:
-    """One flow in two processes; what is left of them is killed."""
-    listeners = [socket.socket() for _ in range(2)]
-    for listener in listeners:
-        listener.bind(("127.0.0.1", 0))
-    addresses = ";".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
-    for listener in listeners:
-        listener.close()
-    programs = [
-        subprocess.Popen(
-            [*command(1, recovery), "-i", str(number), "-a", addresses],
-            cwd=ROOT,
-            env=environment(**settings),
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for number in range(2)
-    ]
-    try:
-        yield programs
-    finally:
-        for program in programs:
-            if program.poll() is None:
-                program.kill()
-        for program in programs:
-            program.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +35,7 @@ def test_a_killed_process_loses_and_doubles_nothing(
     """Kill -9 of one of two, which ends the other too; one process goes on from what both had saved."""
     store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
     settings = {"sqlite_path": store, "simulator_users": 300}
-    with two_processes(recovery, simulator_rate=4_000, **settings) as programs:
+    with processes(2, recovery, simulator_rate=4_000, **settings) as programs:
         wait_for(lambda: count(store) > 6_000, programs[killed])
         programs[killed].kill()
         programs[1 - killed].wait(PATIENCE)
@@ -80,14 +45,17 @@ def test_a_killed_process_loses_and_doubles_nothing(
     assert table(store) == uninterrupted
 
 
-def test_a_signal_to_all_processes_drains_them(uninterrupted: list[tuple[object, ...]], tmp_path: Path) -> None:
-    """Both exit with 0; the next run, of one process, reads no event again."""
+@pytest.mark.parametrize("asked", [(0, 1), (0,), (1,)], ids=["both", "first", "second"])
+def test_a_signal_to_any_process_drains_all(
+    asked: tuple[int, ...], uninterrupted: list[tuple[object, ...]], tmp_path: Path
+) -> None:
+    """All exit with 0; the next run, of one process, reads no event again."""
     store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
     settings = {"sqlite_path": store, "simulator_users": 300}
-    with two_processes(recovery, simulator_rate=4_000, **settings) as programs:
+    with processes(2, recovery, simulator_rate=4_000, **settings) as programs:
         wait_for(lambda: count(store) > 6_000, programs[0])
-        for program in programs:
-            program.send_signal(signal.SIGTERM)
+        for number in asked:
+            programs[number].send_signal(signal.SIGTERM)
         assert [program.wait(PATIENCE) for program in programs] == [0, 0]
     before = count(store)
     run = run_flow(recovery=recovery, simulator_rate=0, simulator_events=EVENTS, **settings)

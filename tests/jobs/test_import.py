@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from schemas.log_files import LogFile
-from tests.flow.running import ROOT, data_file, query, run_flow
+from tests.flow.running import data_file, query, run_flow
+from tests.jobs.running import jobs
 
 TOUCHPOINTS = """
 SELECT customer_id AS user_id, time AS timestamp,
@@ -22,16 +21,6 @@ FROM log
 
 
 TIME = 1_500_000_000_000
-
-
-def jobs(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "jobs", *map(str, arguments)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
 
 
 def ids(path: Path) -> list[str]:

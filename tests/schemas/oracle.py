@@ -21,6 +21,7 @@ from schemas.codec import Codec, Decoded, load_schema
 from schemas.dead_letters import REASONS
 from schemas.events import TEXTS, TYPES, Event
 from schemas.messages import MessageBatch
+from schemas.writers import NoSchemaError, SchemaLookup
 
 Schema = dict[str, Any]
 EPOCH = datetime.fromtimestamp(0, UTC)
@@ -38,13 +39,13 @@ def field(schema: Schema, name: str) -> dict[str, Any]:
     return next(each for each in schema["fields"] if each["name"] == name)
 
 
-def codec_of(*schemas: Schema) -> Codec:
+def codec_of(*schemas: Schema, lookup: SchemaLookup | None = None, writes_id: int | None = None) -> Codec:
     """A codec whose folder holds these schemas; the first is the event's own."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         patch.setattr(codec_module, "FOLDER", Path(folder))
         for place, schema in enumerate(schemas):
             (Path(folder) / f"s{place}.avsc").write_text(json.dumps(schema))
-        return Codec([f"s{place}" for place in range(len(schemas))])
+        return Codec([f"s{place}" for place in range(len(schemas))], lookup, writes_id)
 
 
 def header_of(schema: Schema) -> bytes:
@@ -59,39 +60,75 @@ def message_of(schema: Schema, datum: dict[str, Any]) -> bytes:
     return header_of(schema) + out.getvalue()
 
 
-def verdict(payload: bytes, schemas: tuple[Schema, ...]) -> Event | None:
-    """The event of a message, by fastavro and the rules; None where it is none."""
+def registered_message_of(schema: Schema, schema_id: int, datum: dict[str, Any]) -> bytes:
+    """A datum as one message in Confluent's framing."""
+    return b"\0" + schema_id.to_bytes(4, "big") + message_of(schema, datum)[10:]
+
+
+class Shelf:
+    """The schemas of a registry by id, with a note of each question; a text is the reason why there is none."""
+
+    def __init__(self, schemas: dict[int, Schema | str]) -> None:
+        self.schemas, self.asked = schemas, list[int]()
+
+    def schema(self, schema_id: int) -> Schema:
+        self.asked.append(schema_id)
+        found = self.schemas.get(schema_id, "not on the shelf")
+        if isinstance(found, str):
+            raise NoSchemaError(found)
+        return found
+
+
+def writer_of(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None) -> tuple[Schema, bytes] | None:
+    """The schema that a message names, and its datum; None where there is no such schema."""
     for schema in schemas:
         if payload[:10] == header_of(schema):
-            try:
-                datum = fastavro.schemaless_reader(
-                    io.BytesIO(payload[10:]),
-                    fastavro.parse_schema(copy.deepcopy(schema)),
-                    fastavro.parse_schema(copy.deepcopy(schemas[0])),
-                )
-            except Exception:  # fastavro raises whatever the bytes provoke
-                return None
-            if isinstance(datum["timestamp"], datetime):
-                datum["timestamp"] = (datum["timestamp"] - EPOCH) // timedelta(milliseconds=1)
-            event = Event(**datum)
-            return event if is_valid(event) else None
+            return schema, payload[10:]
+    if shelf is not None and payload[:1] == b"\0" and len(payload) >= 5:
+        found = shelf.schemas.get(int.from_bytes(payload[1:5], "big"))
+        return (found, payload[5:]) if isinstance(found, dict) else None
     return None
+
+
+def verdict(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None = None) -> Event | None:
+    """The event of a message, by fastavro and the rules; None where it is none."""
+    found = writer_of(payload, schemas, shelf)
+    if found is None:
+        return None
+    try:
+        datum = fastavro.schemaless_reader(
+            io.BytesIO(found[1]),
+            fastavro.parse_schema(copy.deepcopy(found[0])),
+            fastavro.parse_schema(copy.deepcopy(schemas[0])),
+        )
+    except Exception:  # fastavro raises whatever the bytes provoke
+        return None
+    time = datum["timestamp"]
+    if isinstance(time, datetime):
+        datum["timestamp"] = (time.replace(tzinfo=time.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1)
+    event = Event(**datum)
+    return event if is_valid(event) else None
 
 
 def is_valid(event: Event) -> bool:
     """The rules of `design.md` for a message without a time of its own."""
     return (
-        all(1 <= len(each.encode()) <= 1_024 for each in (event.user_id, event.event_id))
+        all(isinstance(getattr(event, name), str) for name in TEXTS)
+        and all(isinstance(each, int) for each in (event.timestamp, event.quantity))
+        and isinstance(event.revenue, (int, float))
+        and all(1 <= len(each.encode()) <= 1_024 for each in (event.user_id, event.event_id))
         and math.isfinite(event.revenue)
         and 0 <= event.timestamp <= 4_102_444_800_000
         and -(2**31) <= event.quantity < 2**31
     )
 
 
-def assert_as_judged(codec: Codec, payloads: list[bytes], schemas: tuple[Schema, ...]) -> Decoded:
+def assert_as_judged(
+    codec: Codec, payloads: list[bytes], schemas: tuple[Schema, ...], shelf: Shelf | None = None
+) -> Decoded:
     """A batch holds just the events that the judge finds in it, and a dead letter for every other message."""
     decoded = codec.decode(MessageBatch.of("source", 3, 100, payloads))
-    judged = {offset: verdict(payload, schemas) for offset, payload in enumerate(payloads, start=100)}
+    judged = {offset: verdict(payload, schemas, shelf) for offset, payload in enumerate(payloads, start=100)}
     good = {offset: event for offset, event in judged.items() if event is not None}
     assert decoded.events.rows["offset"].tolist() == list(good)
     for found, expected in zip(decoded.events.events(), good.values(), strict=True):

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import Codec, fingerprint, load_schema
+from schemas.codec import Codec, load_schema
 from schemas.events import TEXTS
+from schemas.writers import fingerprint
 from tests.schemas.oracle import (
     TIME,
     assert_as_judged,
@@ -124,7 +125,7 @@ def samples(schema, count=12, seed=1):
     while len(out) < count:
         datum = {}
         for each in schema["fields"]:
-            name = "publisher" if each["name"] == "channel" else each["name"]
+            name = "publisher" if each["name"] in ("channel", "site") else each["name"]
             kind = each["type"].get("type") if isinstance(each["type"], dict) else each["type"]
             value = rng.choice(EXTRAS[_kind(each)][1] if name == "extra" else VALUES[name])
             if kind == "int":

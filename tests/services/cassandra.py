@@ -123,6 +123,7 @@ class Cassandra(Server):
         (self.folder / "cassandra.yaml").write_text(
             json.dumps({name: value for name, value in yaml.items() if value is not None}, indent=1)
         )
+        (self.folder / "triggers").mkdir(exist_ok=True)
         (self.folder / "logback.xml").write_text(_LOGBACK)
 
     def _command(self) -> list[str]:
@@ -137,6 +138,7 @@ class Cassandra(Server):
             "cassandra.skip_wait_for_gossip_to_settle": 0,
             "cassandra.superuser_setup_delay_ms": 0,
             "cassandra.shutdown_announce_in_ms": 0,
+            "cassandra.triggers_dir": self.folder / "triggers",
             "logback.configurationFile": self.folder / "logback.xml",
             "java.io.tmpdir": self.folder,
             "jna.tmpdir": self.folder,

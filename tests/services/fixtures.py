@@ -2,7 +2,8 @@
 
 Servers that the selected tests use start when collection ends, all at once, and tests that use them come last: the
 others run meanwhile. A test names them as fixtures, or says `@pytest.mark.needs("cassandra")` where it asks for the
-fixture only as it runs. A test that stops, kills or pauses one may leave it so: it is put right behind the test.
+fixture only as it runs, and `@pytest.mark.needs("java")` where it starts a server of its own. A test that stops, kills
+or pauses a shared one may leave it so: it is put right behind the test.
 
 Where Java or Maven is missing these tests are skipped, and the end of the run says so in one line; with CI=true they
 fail.
@@ -30,43 +31,46 @@ from tests.services.registry import Registry
 from tests.services.server import Server
 
 _KINDS: dict[str, type[Server]] = {"kafka": Kafka, "cassandra": Cassandra, "registry": Registry}
+_JAVA = "java"
 
 
 class _Running:
     """The servers of one run of pytest."""
 
     def __init__(self) -> None:
-        self._folder: Path | None = None
+        self._folders: list[Path] = []
         self._servers: dict[str, Server] = {}
         self._starts: dict[str, Future[None]] = {}
         self._threads: list[Thread] = []
-        self._over = False
         self.missing: MissingTool | None = None
 
-    def begin(self, names: frozenset[str]) -> None:
+    def begin(self, needs: frozenset[str]) -> None:
         """Start servers in the background; those that were begun before are left alone."""
-        new = sorted(names - self._starts.keys())
         try:
-            check_tools(frozenset(new))
+            check_tools(frozenset(_KINDS) if _JAVA in needs else needs)
         except MissingTool as error:
             self.missing = error
             return
-        if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="ad-streams-services-"))
+        new = sorted(needs - self._starts.keys() - {_JAVA})
         for name in new:
-            self._servers[name] = _KINDS[name](self._folder / name)
+            self._folders.append(Path(tempfile.mkdtemp(prefix=f"ad-streams-{name}-")))
+            self._servers[name] = _KINDS[name](self._folders[-1])
             self._starts[name] = Future()
             self._threads.append(Thread(target=self._start, args=(name,), name=f"start {name}", daemon=True))
             self._threads[-1].start()
 
-    def get(self, name: str) -> Server:
-        """The server, when it answers; where it cannot be run the test is skipped, or failed in CI."""
-        if name not in self._starts and self.missing is None:
-            self.begin(frozenset({name}))
+    def check(self) -> None:
+        """Skip the test where servers cannot be run, or fail it in CI."""
         if self.missing is not None:
             if os.environ.get("CI") == "true":
                 pytest.fail(f"tests with real servers must run in CI, but {self.missing}", pytrace=False)
             pytest.skip(str(self.missing))
+
+    def get(self, name: str) -> Server:
+        """The server, when it answers."""
+        if name not in self._starts:
+            self.begin(frozenset({name}))
+        self.check()
         self._starts[name].result()
         return self._servers[name]
 
@@ -83,14 +87,12 @@ class _Running:
 
     def end(self) -> None:
         """End all servers, those that are still starting too, and remove their data."""
-        self._over = True
         for server in self._servers.values():
-            if server.running:
-                server.kill()
+            server.give_up()
         for thread in self._threads:
             thread.join(5)
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        for folder in self._folders:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _start(self, name: str) -> None:
         server, start = self._servers[name], self._starts[name]
@@ -100,8 +102,6 @@ class _Running:
             start.set_exception(error)
         else:
             start.set_result(None)
-        if self._over and server.running:
-            server.kill()
 
 
 _RUNNING = pytest.StashKey[_Running]()
@@ -111,11 +111,11 @@ def _needs(item: pytest.Item) -> frozenset[str]:
     names = set(getattr(item, "fixturenames", ()))
     for mark in item.iter_markers("needs"):
         names.update(mark.args)
-    return frozenset(names & _KINDS.keys())
+    return frozenset(names & {*_KINDS, _JAVA})
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.addinivalue_line("markers", "needs(server, ...): servers that the test asks for as it runs")
+    config.addinivalue_line("markers", "needs(name, ...): a server that the test asks for as it runs, or java")
     config.stash[_RUNNING] = _Running()
 
 
@@ -127,6 +127,12 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     needed = frozenset[str]().union(*map(_needs, session.items))
     if needed and not session.config.option.collectonly:
         session.config.stash[_RUNNING].begin(needed)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if _needs(item):
+        item.config.stash[_RUNNING].check()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import subprocess
+import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from confluent_kafka.cimpl import NewTopic
 from tests.services.artifacts import artifacts, java
 from tests.services.ports import free_port, listens
 from tests.services.problems import ServiceError
-from tests.services.server import Server
+from tests.services.server import PATIENCE, Server
 
 _HEAP = "512m"
 _SETTINGS = {
@@ -83,10 +84,16 @@ class Kafka(Server):
         return AdminClient({"bootstrap.servers": f"127.0.0.1:{self._internal}", "log_level": 2})
 
     def create_topic(self, name: str, partitions: int = 1, **config: str) -> None:
-        """Make a topic; a property such as `cleanup.policy` is given as `cleanup_policy`."""
+        """Make a topic that clients can use on return; `cleanup.policy` is given as `cleanup_policy`, and so on."""
         admin = self.admin()
         properties = {key.replace("_", "."): value for key, value in config.items()}
         admin.create_topics([NewTopic(name, partitions, 1, config=properties)])[name].result(60)
+        # The controller has it now, and tells the broker a little later.
+        deadline = time.monotonic() + PATIENCE
+        while not _can_be_used(admin, name, partitions):
+            if time.monotonic() > deadline:
+                raise ServiceError(f"the new topic {name} did not appear")
+            time.sleep(0.02)
 
     def _choose_ports(self) -> None:
         self._internal, self._controller = free_port(), free_port()
@@ -144,3 +151,9 @@ class Kafka(Server):
             return bool(self.admin().list_topics(timeout=5).brokers)
         except KafkaException:
             return False
+
+
+def _can_be_used(admin: AdminClient, topic: str, partitions: int) -> bool:
+    found = admin.list_topics(topic, timeout=60).topics[topic]
+    leaders = [partition.leader for partition in found.partitions.values()]
+    return found.error is None and len(leaders) == partitions and min(leaders) >= 0

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
+from threading import Event
 from types import TracebackType
 from typing import ClassVar, Self
 
@@ -42,6 +44,7 @@ class Server(ABC):
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
         self._started_before = False
+        self._given_up = Event()
 
     def __enter__(self) -> Self:
         self.start()
@@ -117,13 +120,22 @@ class Server(ABC):
 
     def pause(self) -> None:
         """Freeze the process: clients' connections stay open, and nothing answers."""
-        self._there().send_signal(signal.SIGSTOP)
+        process = self._there()
+        process.send_signal(signal.SIGSTOP)
+        # The signal is not there at once.
+        os.waitpid(process.pid, os.WUNTRACED)
         self._paused = True
 
     def resume(self) -> None:
         """Let a paused process go on."""
         self._there().send_signal(signal.SIGCONT)
         self._paused = False
+
+    def give_up(self) -> None:
+        """End the server for good, even while another thread starts it: that start fails."""
+        self._given_up.set()
+        if self.running:
+            self.kill()
 
     def said(self, lines: int = 30) -> str:
         """The end of the log."""
@@ -135,7 +147,10 @@ class Server(ABC):
         self.folder.mkdir(parents=True, exist_ok=True)
         self._paused = False
         self._prepare()
-        self._process = bound.start(self._command(), self.log, self.folder)
+        command = self._command()
+        if self._given_up.is_set():
+            raise ServiceError(f"{self.name} is not wanted any more")
+        self._process = bound.start(command, self.log, self.folder)
         try:
             self._wait()
         except BaseException:
@@ -145,7 +160,7 @@ class Server(ABC):
     def _wait(self) -> None:
         deadline = time.monotonic() + PATIENCE
         while not self._answers():
-            if not self.running:
+            if self._given_up.is_set() or not self.running:
                 raise ServiceError(f"{self.name} ended before it answered; the end of its log:\n{self.said()}")
             if time.monotonic() > deadline:
                 raise ServiceError(f"{self.name} did not answer; the end of its log:\n{self.said()}")

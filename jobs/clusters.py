@@ -1,0 +1,49 @@
+"""The Kafka cluster that a command works with, and the schema registry beside it."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from schemas.codec import Codec, load_schema
+from settings import Settings, SettingsError
+from topics.client import Kafka
+from topics.registry import Registry
+
+
+def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
+    """The cluster that the settings name, or that of other bootstrap servers (host:port, with commas between them).
+
+    Raises:
+        SettingsError: the settings name none.
+    """
+    if brokers is not None:
+        return Kafka([each.strip() for each in brokers.split(",")], settings.kafka_config, "--brokers")
+    if settings.kafka_brokers:
+        return Kafka(settings.kafka_brokers, settings.kafka_config)
+    raise SettingsError("ADSTREAMS_KAFKA_BROKERS: needed for Kafka's topics")
+
+
+@contextlib.contextmanager
+def registry_of(settings: Settings) -> Iterator[Registry | None]:
+    """The schema registry that the settings name, if any, while it is needed.
+
+    Raises:
+        RegistryError: it is no address.
+    """
+    if settings.schema_registry_url is None:
+        yield None
+    else:
+        with Registry(settings.schema_registry_url.get_secret_value()) as registry:
+            yield registry
+
+
+def encoders(registry: Registry | None, topics: Sequence[str]) -> list[Codec]:
+    """For each topic what encodes its events: framed with the id of their schema where there is a registry.
+
+    Raises:
+        RegistryError: it does not answer, or does not take the schema.
+    """
+    if registry is None:
+        return [Codec() for _ in topics]
+    return [Codec(writes_id=registry.register(f"{topic}-value", load_schema("event"))) for topic in topics]

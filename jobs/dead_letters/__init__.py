@@ -1,0 +1,1 @@
+"""Dead letters: looked at, and sent in again once what was wrong is mended."""

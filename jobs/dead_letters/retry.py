@@ -1,0 +1,71 @@
+"""Dead letters go back in: those that are events now, each the way it came."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from jobs.clusters import cluster_of, registry_of
+from jobs.dead_letters.keeping import Keeper, TableKeeper, keeper_of, parse_place
+from jobs.dead_letters.mending import FATES, Mended, Mender
+from jobs.dead_letters.through_flow import is_leftover, through_flow
+from jobs.dead_letters.through_topics import through_topics
+from jobs.problems import JobError
+from schemas.codec import Codec
+from schemas.dead_letters import DeadLetter
+from settings import Settings
+
+
+def retry(settings: Settings, places: Sequence[str], reason: str | None, recovery: Path) -> None:
+    """Send in again the chosen letters that are valid events by now, let them go, and say what became of all.
+
+    A letter is let go only after its event is safe: a crash in between makes a repeat of the event and loses nothing.
+
+    Raises:
+        JobError: there is no letter at a place, or the dataflow that is to take the events does not.
+        TopicError, RegistryError, StoreError, SettingsError: what is worked with cannot be used.
+    """
+    keeper = keeper_of(settings)
+    letters = [each.letter for each in keeper.letters() if not is_leftover(each.letter)]
+    chosen = _chosen(letters, places, reason)
+    if not chosen:
+        print("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
+        return
+    fated = [letter for letter in chosen if letter.reason in FATES and letter.reason != reason]
+    with registry_of(settings) as registry:
+        if registry is not None:
+            registry.check()
+        mender = Mender(Codec(lookup=registry), settings.max_skew)
+        mended = mender.mend([letter for letter in chosen if letter.reason == reason or letter.reason not in FATES])
+    back, stay = _send(settings, keeper, mended, recovery) if mended.letters else (0, [])
+    stay += mended.bad
+    print(f"{back:,} of {len(chosen):,} dead letters went back in")
+    if stay:
+        print(f"{len(stay):,} stay: {_by_reason(stay)}")
+    if fated:
+        print(f"{len(fated):,} left alone, which --reason would send in to no avail: {_by_reason(fated)}")
+
+
+def _send(settings: Settings, keeper: Keeper, mended: Mended, recovery: Path) -> tuple[int, list[DeadLetter]]:
+    if isinstance(keeper, TableKeeper):
+        return through_flow(keeper, mended, recovery)
+    return through_topics(cluster_of(settings), settings.kafka_topics, keeper, mended)
+
+
+def _chosen(letters: Sequence[DeadLetter], places: Sequence[str], reason: str | None) -> list[DeadLetter]:
+    wanted = {parse_place(text): text for text in places}
+    there = {_place(letter): letter for letter in letters}
+    for place, text in wanted.items():
+        if place not in there:
+            raise JobError(f"{text}: no such dead letter")
+    chosen = [there[place] for place in wanted] if wanted else letters
+    return [letter for letter in chosen if reason in (None, letter.reason)]
+
+
+def _place(letter: DeadLetter) -> tuple[str, int, int]:
+    return letter.source, letter.partition, letter.offset
+
+
+def _by_reason(letters: Sequence[DeadLetter]) -> str:
+    return ", ".join(f"{count:,} {reason}" for reason, count in Counter(x.reason for x in letters).most_common())

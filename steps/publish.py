@@ -1,0 +1,92 @@
+"""Scores and dead letters -> topics, acknowledged before the epoch that brought them is committed.
+
+Keyed as the writers are (see `steps.write`). Rows go out in the order of each user's sequence, so that the newest
+row of a user is the last that a compacted topic gets, and the topic holds what the table `latest_propensity` holds.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.dead_letters import DeadLetter
+from schemas.propensity_codec import PropensityCodec
+from schemas.scored import ScoredRows
+from steps.ending import fail
+from steps.write import WriteLogic
+from topics.client import Kafka, TopicError
+from topics.dead_letters import letter_headers, letter_key
+from topics.publisher import Publisher
+
+
+class SharedPublisher:
+    """One producer for all keys of a process, made when the first of them needs it."""
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._make = partial(Publisher, kafka, topic)
+        self._publisher: Publisher | None = None
+        self._lock = threading.Lock()
+
+    def do(self, work: Callable[[Publisher], None]) -> None:
+        """Let the publisher do something; what cannot be delivered ends the run."""
+        with self._lock:
+            try:
+                if self._publisher is None:
+                    self._publisher = self._make()
+                work(self._publisher)
+            except TopicError as error:
+                fail(error)
+
+    def push(self) -> None:
+        """Nothing: the client sends by itself."""
+
+    def push_at(self) -> datetime | None:
+        """Never."""
+        return None
+
+    def flush(self) -> None:
+        """Return once all was acknowledged."""
+        if self._publisher is not None:
+            self.do(Publisher.flush)
+
+
+def row_publisher(publisher: SharedPublisher, codec: PropensityCodec) -> Callable[[None], WriteLogic]:
+    """The builder of the step that publishes scored rows."""
+
+    def publish(batches: list[ScoredRows]) -> None:
+        for rows in batches:
+            keys, values = _pieces(*codec.keys(rows)), _pieces(*codec.encode(rows))
+            publisher.do(partial(_send, keys=keys, values=values))
+
+    return lambda _: WriteLogic(publisher, publish)
+
+
+def letter_publisher(publisher: SharedPublisher) -> Callable[[None], WriteLogic]:
+    """The builder of the step that publishes dead letters."""
+
+    def publish(letters: list[DeadLetter]) -> None:
+        now = round(time.time() * 1000)
+        for letter in letters:
+            publisher.do(partial(_send_letter, letter=letter, now=now))
+
+    return lambda _: WriteLogic(publisher, publish)
+
+
+def _send(to: Publisher, keys: list[bytes], values: list[bytes]) -> None:
+    to.send(keys, values)
+
+
+def _send_letter(to: Publisher, letter: DeadLetter, now: int) -> None:
+    to.send_one(letter_key(letter), letter.payload, letter_headers(letter, now))
+
+
+def _pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:
+    edges = bounds.tolist()
+    return [data[start:stop] for start, stop in itertools.pairwise(edges)]

@@ -1,0 +1,259 @@
+"""What a process takes out of Kafka: one consumer a topic, and partitions kept together in event time."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from operator import itemgetter
+
+import numpy as np
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.cimpl import OFFSET_BEGINNING
+
+from schemas.messages import MessageBatch
+from steps.ending import fail
+from topics.client import TIMEOUT, Kafka
+
+log = logging.getLogger("adstreams")
+
+BATCH = 10_000
+"""Messages taken from a consumer at a time."""
+QUEUE_KBYTES = 32_768
+"""Bytes (in units of 1,024) that a consumer fetches ahead, whatever the number of its partitions."""
+HELD_BYTES = 8 << 20
+"""Bytes held back for one partition before it is paused."""
+SLACK = 3_600_000
+"""Event time (ms) that a partition may be ahead of the slowest that has more."""
+PATIENCE = 10.0
+"""Seconds without a message after which a partition is not waited for."""
+
+Clock = Callable[[bytes], int | None]
+"""The event time in a message, in ms; None where it has none."""
+
+
+@dataclass(slots=True)
+class _Partition:
+    """One partition: what is held of it, and how far it is in offsets and in event time."""
+
+    topic: str
+    number: int
+    handed: int | None
+    """The offset after the last message handed on; None before the first."""
+    held: deque[MessageBatch] = field(default_factory=deque)
+    held_bytes: int = 0
+    fetched: int = 0
+    """The offset after the last message that came; 0 before the first."""
+    reached: int | None = None
+    """The latest event time of those at the ends of what was handed on."""
+    came: float = field(default_factory=time.monotonic)
+    paused: bool = False
+
+    @property
+    def place(self) -> TopicPartition:
+        return TopicPartition(self.topic, self.number)
+
+
+class Intake:
+    """Takes messages for all partitions of a process; several workers may share it.
+
+    Partitions are kept together in event time, so that a replay of several does not make most events late: one is
+    handed on to at most `SLACK` ahead of the slowest of those that have more, and paused when too much is held of it.
+
+    What it holds is bounded in bytes: `QUEUE_KBYTES` in each consumer, and of each partition `HELD_BYTES` and one
+    `BATCH`.
+    """
+
+    def __init__(self, kafka: Kafka, clock: Clock) -> None:
+        self._kafka, self._clock = kafka, clock
+        self._consumers: dict[str, Consumer] = {}
+        self._partitions: dict[tuple[str, int], _Partition] = {}
+        self._lock = threading.Lock()
+
+    def open(self, topic: str, number: int, offset: int | None) -> None:
+        """Begin to fetch a partition from an offset on; from its beginning where that is None.
+
+        An offset that is not there ends the run: nothing is skipped.
+        """
+        with self._lock:
+            if topic not in self._consumers:
+                self._consumers[topic] = self._kafka.consumer(
+                    {"queued.max.messages.kbytes": QUEUE_KBYTES, "on_commit": _note_commit}
+                )
+                atexit.register(_close, self._consumers[topic])
+            partition = self._partitions[topic, number] = _Partition(topic, number, offset)
+            consumer = self._consumers[topic]
+            self._check(consumer, partition)
+            begin = OFFSET_BEGINNING if offset is None else offset
+            consumer.incremental_assign([TopicPartition(topic, number, begin)])
+
+    def _check(self, consumer: Consumer, partition: _Partition) -> None:
+        try:
+            low, high = consumer.get_watermark_offsets(partition.place, timeout=TIMEOUT)
+        except KafkaException as error:
+            fail(f"{_name(partition)}: {error.args[0].str()}")
+        if partition.handed is not None and partition.handed < low:
+            fail(
+                f"{_name(partition)}: messages from offset {partition.handed} on, where this run goes on, were deleted"
+                f" (the first one now is {low}); keep them longer, or start anew with an empty recovery directory"
+            )
+        if partition.handed is not None and partition.handed > high:
+            fail(
+                f"{_name(partition)}: it ends at offset {high}, before {partition.handed}, where this run goes on:"
+                " it was made anew or cut; start anew with an empty recovery directory"
+            )
+
+    def take(self, topic: str, number: int) -> list[MessageBatch]:
+        """What may be handed on of a partition now."""
+        with self._lock:
+            partition = self._partitions[topic, number]
+            if not partition.held:
+                self._poll(topic)
+            taken = self._release(partition)
+            if taken:
+                partition.handed = int(taken[-1].offsets[-1]) + 1
+            self._steer(partition)
+            return taken
+
+    def handed(self, topic: str, number: int) -> int | None:
+        """The offset after the last message that was handed on; None before the first."""
+        return self._partitions[topic, number].handed
+
+    def commit(self, topic: str, number: int, offset: int) -> None:
+        """Tell the consumer group of an offset, for tools that measure lag; nothing here ever reads it."""
+        with self._lock, contextlib.suppress(KafkaException):
+            self._consumers[topic].commit(offsets=[TopicPartition(topic, number, offset)], asynchronous=True)
+
+    def _poll(self, topic: str) -> None:
+        messages = self._consumers[topic].consume(BATCH, 0)
+        if not messages:
+            return
+        if any(map(Message.error, messages)):
+            messages = [message for message in messages if not self._complain(topic, message)]
+        numbers = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
+        now = time.monotonic()
+        for number in np.unique(numbers).tolist():
+            of_it = numbers == number
+            mine = messages if of_it.all() else [messages[place] for place in np.flatnonzero(of_it).tolist()]
+            partition, batch = self._partitions[topic, number], _batch(topic, number, mine)
+            partition.held.append(batch)
+            partition.held_bytes += len(batch.data)
+            partition.fetched, partition.came = int(batch.offsets[-1]) + 1, now
+
+    def _complain(self, topic: str, message: Message) -> bool:
+        """Whether this is an error in a message's place; what cannot pass by itself ends the run."""
+        error = message.error()
+        if error is None:
+            return False
+        where = f"topic {topic}, partition {message.partition()}"
+        if error.code() in _FINAL:
+            fail(f"{where}: {_FINAL[error.code()]} ({error.str()})")
+        log.warning("%s: %s", where, error.str())
+        return True
+
+    def _release(self, partition: _Partition) -> list[MessageBatch]:
+        """Hand on what is not too far ahead."""
+        if not partition.held:
+            return []
+        limit, taken = self._limit(partition), list[MessageBatch]()
+        while partition.held:
+            batch = partition.held.popleft()
+            count = len(batch) if limit is None else self._until(batch, limit)
+            if count:
+                taken.append(batch if count == len(batch) else batch[:count])
+                partition.held_bytes -= len(taken[-1].data)
+                partition.reached = _later(partition.reached, self._clock(taken[-1].payload(count - 1)))
+            if count < len(batch):
+                partition.held.appendleft(batch[count:])
+                break
+        return taken
+
+    def _limit(self, partition: _Partition) -> int | None:
+        """The event time up to which a partition may go: a little ahead of the slowest of the others with more."""
+        floors = [self._floor(other) for other in self._partitions.values() if other is not partition]
+        known = [floor for floor in floors if floor is not None]
+        return min(known) + SLACK if known else None
+
+    def _floor(self, partition: _Partition) -> int | None:
+        """The event time that the next message of a partition has at least; None where it is not waited for."""
+        if partition.held:
+            return _later(partition.reached, self._clock(partition.held[0].payload(0)))
+        if time.monotonic() - partition.came > PATIENCE:
+            return None
+        _, high = self._consumers[partition.topic].get_watermark_offsets(partition.place, cached=True)
+        if 0 <= high <= max(partition.fetched, partition.handed or 0):
+            return None
+        return _NEVER if partition.reached is None else partition.reached
+
+    def _until(self, batch: MessageBatch, limit: int) -> int:
+        """How many messages come before the first that is later than `limit`, taking them to be in order."""
+
+        def is_later(message: int) -> bool:
+            found = self._clock(batch.payload(message))
+            return found is not None and found > limit
+
+        if not is_later(len(batch) - 1):
+            return len(batch)
+        low, high = 0, len(batch) - 1
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if is_later(middle) else (middle + 1, high)
+        return low
+
+    def _steer(self, partition: _Partition) -> None:
+        """Pause a partition of which too much is held, and resume it once that is gone."""
+        consumer = self._consumers[partition.topic]
+        if not partition.paused and partition.held_bytes > HELD_BYTES:
+            consumer.pause([partition.place])
+            partition.paused = True
+        elif partition.paused and not partition.held:
+            consumer.resume([partition.place])
+            partition.paused, partition.came = False, time.monotonic()
+
+
+_NEVER = -(2**62)
+
+_FINAL = {
+    KafkaError._AUTO_OFFSET_RESET: "messages that were not read yet were deleted",
+    KafkaError.OFFSET_OUT_OF_RANGE: "messages that were not read yet were deleted",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "it is gone",
+    KafkaError._UNKNOWN_TOPIC: "it is gone",
+    KafkaError._UNKNOWN_PARTITION: "it is gone",
+    KafkaError.UNKNOWN_TOPIC_ID: "it was made anew",
+    KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read it",
+    KafkaError._FATAL: "the consumer cannot go on",
+}
+"""Errors that no waiting heals, and what they mean."""
+
+
+def _later(one: int | None, other: int | None) -> int | None:
+    """The later of two times; a late event does not set a partition back."""
+    return other if one is None else one if other is None else max(one, other)
+
+
+def _name(partition: _Partition) -> str:
+    return f"topic {partition.topic}, partition {partition.number}"
+
+
+def _batch(topic: str, number: int, messages: list[Message]) -> MessageBatch:
+    values = [value or b"" for value in map(Message.value, messages)]
+    bounds = np.zeros(len(values) + 1, np.int64)
+    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=bounds[1:])
+    offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
+    times = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
+    return MessageBatch(topic, number, offsets, b"".join(values), bounds, times)
+
+
+def _note_commit(error: KafkaError | None, places: Iterable[TopicPartition]) -> None:
+    if error is not None:
+        log.warning("consumer group offsets were not committed, lag tools will see old ones: %s", error.str())
+
+
+def _close(consumer: Consumer) -> None:
+    with contextlib.suppress(KafkaException, RuntimeError):
+        consumer.close()

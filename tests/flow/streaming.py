@@ -1,0 +1,78 @@
+"""Topics of a test's own on a real broker, what is sent to them, and the flow that reads them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+
+from schemas.codec import codec
+from schemas.events import Event
+from topics.client import Kafka
+from topics.publisher import Publisher
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Topics with names of their own."""
+
+    brokers: str
+    name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
+
+    @property
+    def kafka(self) -> Kafka:
+        return Kafka([self.brokers])
+
+    @property
+    def topics(self) -> tuple[str, str]:
+        return f"{self.name}-events", f"{self.name}-conversions"
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """The settings of a flow that reads them, named without their prefix."""
+        return {
+            "source": "kafka",
+            "kafka_brokers": self.brokers,
+            "kafka_topics": ",".join(self.topics),
+            "kafka_propensity_topic": f"{self.name}-propensity",
+            "kafka_dead_letter_topic": f"{self.name}-dead",
+            "kafka_config": f'{{"group.id": "{self.name}"}}',
+        }
+
+    def make(self, partitions: int = 2) -> Stream:
+        """Make the topics to read."""
+        for topic in self.topics:
+            self.kafka.make(topic, partitions)
+        return self
+
+    def send(self, *events: Event, topic: int = 0) -> None:
+        """Send events, keyed by user."""
+        self.send_bytes([(event.user_id.encode(), codec().encode_one(event)) for event in events], topic)
+
+    def send_bytes(self, messages: Sequence[tuple[bytes, bytes]], topic: int = 0) -> None:
+        """Send messages as they are."""
+        publisher = Publisher(self.kafka, self.topics[topic])
+        publisher.send([key for key, _ in messages], [value for _, value in messages])
+        publisher.flush()
+
+    def ends(self) -> dict[tuple[str, int], int]:
+        """The offset behind the last message of each partition."""
+        consumer = self.kafka.consumer({})
+        places = [
+            (name, n) for name, topic in self.kafka.describe(self.topics).items() for n in range(topic.partitions)
+        ]
+        return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+
+    def committed(self) -> dict[tuple[str, int], int]:
+        """What the consumer group says it has read, as a lag tool sees it."""
+        places = [TopicPartition(*place) for place in self.ends()]
+        admin = self.kafka.admin()
+        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.name, places)])
+        answer = asked[self.name].result(10)
+        return {(each.topic, each.partition): max(each.offset, 0) for each in answer.topic_partitions}
+
+    def is_read(self) -> bool:
+        """Whether all was read, and was saved an epoch ago."""
+        return self.committed() == self.ends()

@@ -1,0 +1,130 @@
+"""`python -m jobs rebuild-latest`: the propensity topic holds all that the table of the latest propensities does."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.propensity import Model
+from schemas.codec import load_schema
+from schemas.events import TYPES, Event
+from schemas.propensity_codec import PropensityCodec
+from schemas.scored import Propensity
+from stores.sqlite import SqliteWriter
+from tests.flow.running import ROOT, query
+from tests.jobs.running import complaint, jobs
+from tests.model.driving import HOUR, TIME, Run, chunks
+from tests.services.kafka import Kafka as Server
+from tests.services.registry import Registry as RegistryServer
+from topics.client import Kafka
+from topics.publisher import Publisher
+from topics.registry import Registry
+
+MODEL = Model.from_json((ROOT / "model" / "decay.json").read_bytes())
+
+
+@pytest.fixture
+def topic(kafka: Server, topic_prefix: str) -> str:
+    """A compacted topic."""
+    Kafka([kafka.brokers]).make(f"{topic_prefix}propensity", 3, compacted=True)
+    return f"{topic_prefix}propensity"
+
+
+def late_events() -> list[Event]:
+    """Events of some users, a third of them late."""
+    draw = random.Random(5)
+    events = [
+        Event(f"e{number}", f"user {number % 40}", TIME + number * HOUR // 7, draw.choice(TYPES))
+        for number in range(1_500)
+    ]
+    return sorted(events, key=lambda each: each.timestamp + (draw.random() < 0.3) * draw.random() * 40 * HOUR)
+
+
+def pieces(packed: tuple[bytes, NDArray[np.int64]]) -> list[bytes]:
+    data, bounds = packed
+    return [data[start:stop] for start, stop in pairwise(bounds.tolist())]
+
+
+def publish(kafka: Server, topic: str, run: Run, codec: PropensityCodec) -> None:
+    publisher = Publisher(Kafka([kafka.brokers]), topic)
+    for rows in run.scored:
+        publisher.send(pieces(codec.keys(rows)), pieces(codec.encode(rows)))
+    publisher.flush()
+
+
+def write(path: Path, run: Run) -> None:
+    writer = SqliteWriter(path)
+    for rows in run.scored:
+        writer.write(rows)
+    writer.flush()
+    writer.close()
+
+
+def latest(path: Path) -> Sequence[tuple[Any, ...]]:
+    return query(path, "SELECT * FROM latest_propensity ORDER BY user_id")
+
+
+@pytest.mark.parametrize("with_registry", [False, True])
+def test_the_table_is_that_of_the_flow(
+    with_registry: bool, request: pytest.FixtureRequest, kafka: Server, topic: str, tmp_path: Path
+) -> None:
+    """Whole tables are equal; doing it again, or over a table that is there, changes nothing."""
+    run = Run(MODEL, 1_000).feed(*chunks(late_events(), range(0, 1_500, 90)))
+    settings: dict[str, object] = {"kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic}
+    if with_registry:
+        server = request.getfixturevalue("registry")
+        assert isinstance(server, RegistryServer)
+        settings["schema_registry_url"] = server.url
+        with Registry(server.url) as client:
+            codec = PropensityCodec(client.register(f"{topic}-value", load_schema("propensity")))
+    else:
+        codec = PropensityCodec()
+    publish(kafka, topic, run, codec)
+    write(tmp_path / "flow.db", run)
+    for _ in range(2):
+        rebuilt = jobs("rebuild-latest", **settings, sqlite_path=tmp_path / "rebuilt.db")
+        assert rebuilt.returncode == 0, rebuilt.stderr
+        sent = sum(map(len, run.scored))
+        assert rebuilt.stdout == f"40 users from {sent:,} messages of the topic {topic}\n"
+        assert latest(tmp_path / "rebuilt.db") == latest(tmp_path / "flow.db")
+    assert jobs("rebuild-latest", **settings, sqlite_path=tmp_path / "flow.db").returncode == 0
+    assert latest(tmp_path / "rebuilt.db") == latest(tmp_path / "flow.db")
+
+
+def test_a_deleted_user_has_no_row(kafka: Server, topic: str, tmp_path: Path) -> None:
+    """And a message that holds no propensity stops nothing, but is told."""
+    publisher, codec = Publisher(Kafka([kafka.brokers]), topic), PropensityCodec()
+    row = Propensity("a", TIME, 1, "e", "IM", 0.5, 2, 20, "m")
+    older = Propensity("a", TIME - 1, 2, None, "CL", 0.25, 1, 10, "m")
+    for message in (row, older):
+        publisher.send_one(b"a", codec.encode_one(message))
+    publisher.send_one(b"b", None)
+    publisher.flush()
+    settings = {"kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic, "sqlite_path": tmp_path / "store.db"}
+    done = jobs("rebuild-latest", **settings)
+    assert (done.returncode, done.stdout) == (0, f"1 users from 3 messages of the topic {topic}\n")
+    assert latest(tmp_path / "store.db") == [("a", TIME, 1, "IM", 0.5, 2, 20, "m")]
+    publisher.send_one(b"c", b"{}")
+    publisher.flush()
+    done = jobs("rebuild-latest", **settings)
+    assert done.returncode == 2
+    assert f"topic {topic}: 1 messages hold no propensity: unframed" in done.stderr
+
+
+def test_what_is_missing_is_told_in_one_line(
+    kafka: Server, topic_prefix: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no store is made."""
+    monkeypatch.setenv("ADSTREAMS_SQLITE_PATH", str(tmp_path / "store.db"))
+    assert "ADSTREAMS_KAFKA_BROKERS" in complaint("rebuild-latest")
+    monkeypatch.setenv("ADSTREAMS_KAFKA_BROKERS", kafka.brokers)
+    monkeypatch.setenv("ADSTREAMS_KAFKA_PROPENSITY_TOPIC", f"{topic_prefix}none")
+    assert f"topic {topic_prefix}none: there is no such topic" in complaint("rebuild-latest")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,1 @@
+"""Kafka: topics, their messages, and the schema registry beside them."""

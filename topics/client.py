@@ -1,0 +1,169 @@
+"""Clients of one Kafka cluster, and what is asked of it before anything starts."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.cimpl import NewTopic
+
+Answer = TypeVar("Answer")
+Client = TypeVar("Client", Consumer, Producer, AdminClient)
+
+TIMEOUT = 10.0
+"""Seconds that a broker gets to answer a question."""
+SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
+"""Errors of a client that finds no broker."""
+GROUP = "ad-streams"
+"""Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
+
+QUIET = 60.0
+"""Seconds before the same complaint is logged again."""
+
+log = logging.getLogger("adstreams.kafka")
+
+
+class TopicError(Exception):
+    """Kafka, or a topic of it, cannot be used; the message says which and why, on one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """A topic as the cluster describes it. `id` tells it from a later one of the same name."""
+
+    name: str
+    id: str
+    partitions: int
+
+
+@dataclass(frozen=True)
+class Kafka:
+    """How to reach a cluster: its bootstrap servers, and librdkafka settings for TLS, SASL and tuning."""
+
+    brokers: Sequence[str]
+    config: Mapping[str, str | int | float | bool] = field(default_factory=dict, repr=False)
+    named: str = "ADSTREAMS_KAFKA_BROKERS"
+    """Where the brokers were named, for who has to put them right."""
+
+    def consumer(self, settings: Mapping[str, object]) -> Consumer:
+        """A consumer that commits nothing by itself and refuses an offset that is not there.
+
+        `settings` are librdkafka's; what the user configured counts more.
+        """
+        fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
+        return self._made(Consumer, {"group.id": GROUP} | dict(settings), fixed)
+
+    def producer(self, settings: Mapping[str, object]) -> Producer:
+        """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
+        return self._made(Producer, settings, {"enable.idempotence": True})
+
+    def admin(self, heard: Complaints | None = None) -> AdminClient:
+        """A client for questions about the cluster."""
+        return self._made(AdminClient, {}, {"error_cb": heard or Complaints()})
+
+    def describe(self, names: Sequence[str]) -> dict[str, Topic]:
+        """The topics of these names that are there.
+
+        Raises:
+            TopicError: no broker answers, or they cannot be described.
+        """
+        heard = Complaints(loud=False)
+        admin = self.admin(heard)  # drops what it was asked when nobody holds it
+        answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT)
+        found = {}
+        for name, answer in answers.items():
+            try:
+                described = self._answer(admin, heard, answer)
+            except KafkaException as error:
+                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    continue
+                raise TopicError(f"topic {name}: {error.args[0].str()}") from None
+            found[name] = Topic(name, str(described.topic_id), len(described.partitions))
+        return found
+
+    def require(self, names: Sequence[str]) -> dict[str, Topic]:
+        """All topics of these names.
+
+        Raises:
+            TopicError: one is missing, or they cannot be described.
+        """
+        found = self.describe(names)
+        missing = [name for name in names if name not in found]
+        if missing:
+            raise TopicError(
+                f"ADSTREAMS_KAFKA_TOPICS: no topic {missing[0]} at {','.join(self.brokers)}; make it first"
+                " (python -m jobs simulate --brokers makes those that it fills)"
+            )
+        return {name: found[name] for name in names}
+
+    def make(self, name: str, partitions: int, compacted: bool = False) -> None:
+        """Make a topic with the cluster's default replication; one that is there is left as it is.
+
+        Raises:
+            TopicError: it cannot be made.
+        """
+        config = {"cleanup.policy": "compact"} if compacted else {}
+        topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
+        heard = Complaints(loud=False)
+        admin = self.admin(heard)
+        (answer,) = admin.create_topics([topic], request_timeout=TIMEOUT).values()
+        try:
+            self._answer(admin, heard, answer)
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
+                raise TopicError(f"topic {name}: it is not there and cannot be made: {error.args[0].str()}") from None
+        deadline = time.monotonic() + TIMEOUT
+        while not self.describe([name]):  # every broker must have heard of it
+            if time.monotonic() > deadline:
+                raise TopicError(f"topic {name}: it was made, but the brokers do not know it after {TIMEOUT:.0f} s")
+            time.sleep(0.05)
+
+    def unreachable(self, why: str = "") -> TopicError:
+        """What to say when no broker answers, and why, where that is known."""
+        brokers = ",".join(self.brokers)
+        return TopicError(f"{self.named}: no broker answers at {brokers} within {TIMEOUT:.0f} s{why and f': {why}'}")
+
+    def _answer(self, admin: AdminClient, heard: Complaints, future: Future[Answer]) -> Answer:
+        try:
+            return future.result(2 * TIMEOUT)
+        except KafkaException as error:
+            if error.args[0].code() not in SILENT:
+                raise
+        except TimeoutError:
+            pass
+        admin.poll(0)
+        raise self.unreachable(heard.why) from None
+
+    def _made(self, kind: Callable[..., Client], ours: Mapping[str, object], fixed: Mapping[str, object]) -> Client:
+        # librdkafka's own log lines are of threads and states; what matters comes through `error_cb`.
+        common = {"client.id": GROUP, "log_level": 2, "error_cb": Complaints()}
+        servers = {"bootstrap.servers": ",".join(self.brokers)}
+        try:
+            return kind(common | dict(ours) | dict(self.config) | dict(fixed) | servers, logger=log)
+        except (KafkaException, TypeError, ValueError) as error:
+            why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
+            raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
+
+
+class Complaints:
+    """What a client complains about: logged where it is `loud`, and the same again once a minute at the most."""
+
+    def __init__(self, loud: bool = True) -> None:
+        self._loud, self._told = loud, dict[str, float]()
+        self.why = ""
+        """The first complaint that says more than that no broker is there, without the client's own details."""
+
+    def __call__(self, error: KafkaError) -> None:
+        """Take a complaint."""
+        if error.code() != KafkaError._ALL_BROKERS_DOWN:
+            self.why = self.why or error.str().partition(" (after ")[0].partition("/bootstrap: ")[2] or error.str()
+        now = time.monotonic()
+        if self._loud and now - self._told.get(error.name(), -QUIET) >= QUIET:
+            self._told[error.name()] = now
+            log.warning("Kafka: %s", error.str())

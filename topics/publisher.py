@@ -1,0 +1,116 @@
+"""Messages into one topic, each of them delivered or complained about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from confluent_kafka import KafkaError, KafkaException, Message
+
+from topics.client import Kafka, TopicError
+
+MOST_WAITING = 100_000
+"""Messages that may wait for their acknowledgement before `send` waits too."""
+
+
+class Publisher:
+    """Sends messages in order; what one key has been sent last is what a compacted topic keeps.
+
+    Errors that may pass are retried by the client for as long as `message.timeout.ms` says.
+    """
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._topic, self._failed = topic, list[str]()
+        # Java's clients choose a key's partition in the same way.
+        self._producer = kafka.producer(
+            {
+                "partitioner": "murmur2_random",
+                "delivery.report.only.error": True,
+                "linger.ms": 5,
+                "queue.buffering.max.messages": 2 * MOST_WAITING,
+                "queue.buffering.max.kbytes": 2**31 - 1,
+            }
+        )
+
+    def send(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int] | None = None) -> None:
+        """Send messages, with the times (ms since 1970) that they say they were made at.
+
+        Raises:
+            TopicError: a message, one of before perhaps, cannot be delivered.
+        """
+        for first in range(0, len(values), MOST_WAITING):
+            part = slice(first, first + MOST_WAITING)
+            self._wait_below(MOST_WAITING)  # a full queue would take the later of two and refuse the earlier
+            if times is None:
+                self._send_many(keys[part], values[part])
+            else:
+                self._send_timed(keys[part], values[part], times[part])
+            self._check()
+
+    def _send_many(self, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
+        messages: list[dict[str, object]] = [
+            {"key": key, "value": value} for key, value in zip(keys, values, strict=True)
+        ]
+        self._try(partial(self._producer.produce_batch, self._topic, messages, on_delivery=self._note))
+        if refused := [message["_error"] for message in messages if "_error" in message]:
+            self._failed.append(str(refused[0]))
+
+    def _send_timed(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int]) -> None:
+        produce, topic, note = self._producer.produce, self._topic, self._note  # batches take no times
+
+        def send() -> None:
+            for key, value, time in zip(keys, values, times, strict=True):
+                produce(topic, value, key, timestamp=time, on_delivery=note)
+
+        self._try(send)
+
+    def send_one(self, key: bytes, value: bytes | None, headers: dict[str, str | bytes | None] | None = None) -> None:
+        """Send one message; a value of None deletes the key from a compacted topic.
+
+        Raises:
+            TopicError: a message, one of before perhaps, cannot be delivered.
+        """
+        self._wait_below(MOST_WAITING)
+        while True:
+            try:
+                self._try(
+                    partial(
+                        self._producer.produce, self._topic, value, key, headers=headers or {}, on_delivery=self._note
+                    )
+                )
+            except BufferError:
+                self._producer.poll(0.1)
+            else:
+                break
+        self._check()
+
+    def flush(self) -> None:
+        """Return once all was acknowledged.
+
+        Raises:
+            TopicError: a message cannot be delivered.
+        """
+        while self._producer.flush(1.0):  # a signal is heard in between
+            self._check()
+        self._check()
+
+    def _wait_below(self, most: int) -> None:
+        self._producer.poll(0)
+        while len(self._producer) > most:
+            self._producer.poll(0.05)
+            self._check()
+
+    def _try(self, produce: Callable[[], object]) -> None:
+        try:
+            produce()
+        except KafkaException as error:
+            self._failed.append(error.args[0].str())
+            self._check()
+
+    def _note(self, error: KafkaError | None, message: Message) -> None:
+        if error is not None:
+            self._failed.append(error.str())
+
+    def _check(self) -> None:
+        if self._failed:
+            raise TopicError(f"topic {self._topic}: a message was not delivered: {self._failed[0]}")
