@@ -41,7 +41,9 @@ def show_command(place: Annotated[str, typer.Argument(metavar="SOURCE/PARTITION/
 
 @app.command(name="retry")
 def retry_command(
-    places: Annotated[list[str] | None, typer.Argument(metavar="[SOURCE/PARTITION/OFFSET]...")] = None,
+    places: Annotated[
+        list[str] | None, typer.Argument(metavar="PLACE", help="SOURCE/PARTITION/OFFSET, as list shows it; else all.")
+    ] = None,
     reason: Reason = None,
     recovery: Annotated[
         Path, typer.Option(help="Recovery directory of the dataflow that reads log files; not needed for Kafka.")
