@@ -14,18 +14,21 @@ setup: .venv/ready ## make .venv with everything
 	touch $@
 
 run: export ADSTREAMS_MODEL ?= model/decay.json
-# make run STORE=cassandra SOURCE=kafka: with the servers of make services.
+# make run STORE=cassandra SOURCE=kafka: with the servers of make services. Each pair has a recovery directory of its own.
+RECOVERY := recovery
 ifeq ($(origin STORE),command line)
 run: export ADSTREAMS_STORE ?= $(STORE)
+RECOVERY := $(RECOVERY)-$(STORE)
 endif
 ifeq ($(origin SOURCE),command line)
 run: export ADSTREAMS_SOURCE ?= $(SOURCE)
+RECOVERY := $(RECOVERY)-$(SOURCE)
 ifeq ($(SOURCE),kafka)
 run: export ADSTREAMS_KAFKA_BROKERS ?= localhost:9092
 endif
 endif
 run: setup ## the dataflow on simulated events, and the app, under a model whose curves decay
-	$(BIN)/python -m jobs run --port $(PORT)
+	$(BIN)/python -m jobs run --port $(PORT) --recovery $(RECOVERY)
 
 services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven
 	$(BIN)/python -m tests.services

@@ -58,6 +58,7 @@ class Cassandra(Server):
             which may do everything.
         settings: of `cassandra.yaml`, over those below; one that is None is left out. With `client_encryption_options`
             the connections are encrypted.
+        quick: see `Server`.
     """
 
     name: ClassVar[str] = "Cassandra"
@@ -69,8 +70,9 @@ class Cassandra(Server):
         port: int | None = None,
         authenticated: bool = False,
         settings: Mapping[str, object] | None = None,
+        quick: bool = False,
     ) -> None:
-        super().__init__(folder, port)
+        super().__init__(folder, port, quick)
         self._authenticated = authenticated
         self._settings = dict(settings or {})
         self._choose_ports()
@@ -150,6 +152,7 @@ class Cassandra(Server):
         modules = [("--add-exports", _EXPORTS), ("--add-opens", _OPENS)]
         return [
             java(),
+            *self._java_options,
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",

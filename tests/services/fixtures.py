@@ -54,7 +54,7 @@ class _Running:
         new = sorted(needs - self._starts.keys() - {_JAVA})
         for name in new:
             self._folders.append(Path(tempfile.mkdtemp(prefix=f"ad-streams-{name}-")))
-            self._servers[name] = _KINDS[name](self._folders[-1])
+            self._servers[name] = _KINDS[name](self._folders[-1], quick=True)
             self._starts[name] = Future()
             self._threads.append(Thread(target=self._start, args=(name,), name=f"start {name}", daemon=True))
             self._threads[-1].start()

@@ -58,6 +58,7 @@ class Kafka(Server):
         protocol: what clients speak: `PLAINTEXT`, `SSL`, `SASL_PLAINTEXT` or `SASL_SSL`; their listener's name is
             `CLIENT`, as in `listener.name.client.plain.sasl.jaas.config`. `INTERNAL` and `CONTROLLER` stay plain.
         settings: properties of the broker, over those above.
+        quick: see `Server`.
     """
 
     name: ClassVar[str] = "Kafka"
@@ -68,8 +69,9 @@ class Kafka(Server):
         port: int | None = None,
         protocol: str = "PLAINTEXT",
         settings: Mapping[str, object] | None = None,
+        quick: bool = False,
     ) -> None:
-        super().__init__(folder, port)
+        super().__init__(folder, port, quick)
         self._protocol = protocol
         self._settings = dict(settings or {})
         self._choose_ports()

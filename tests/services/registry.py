@@ -20,12 +20,19 @@ class Registry(Server):
         folder: see `Server`.
         port: see `Server`.
         settings: its properties, over those below.
+        quick: see `Server`; nobody measures a registry.
     """
 
     name: ClassVar[str] = "the schema registry"
 
-    def __init__(self, folder: Path, port: int | None = None, settings: Mapping[str, object] | None = None) -> None:
-        super().__init__(folder, port)
+    def __init__(
+        self,
+        folder: Path,
+        port: int | None = None,
+        settings: Mapping[str, object] | None = None,
+        quick: bool = True,
+    ) -> None:
+        super().__init__(folder, port, quick)
         self._settings = dict(settings or {})
 
     @property
@@ -53,7 +60,7 @@ class Registry(Server):
         }
         (jar,) = artifacts("registry").glob("*-runner.jar")
         given = (f"-D{name}={value}" for name, value in properties.items())
-        return [java(), "-Xmx256m", "-XX:TieredStopAtLevel=1", *given, "-jar", str(jar)]
+        return [java(), *self._java_options, "-Xmx256m", *given, "-jar", str(jar)]
 
     def _answers(self) -> bool:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)

@@ -32,13 +32,15 @@ class Server(ABC):
         folder: for data, configuration and `server.log`; made where it is missing. A folder used before is gone on
             with, but give the same port if clients are to find the server again.
         port: the port for clients; a free one is chosen where none is given.
+        quick: whether Java compiles less, for tests: the start takes half of the work, long use takes more.
     """
 
     name: ClassVar[str]
 
-    def __init__(self, folder: Path, port: int | None = None) -> None:
+    def __init__(self, folder: Path, port: int | None = None, quick: bool = False) -> None:
         self.folder = folder.absolute()
         self.log = self.folder / "server.log"
+        self._java_options = ["-XX:TieredStopAtLevel=1"] if quick else []
         self._fixed = port is not None
         self.port = free_port() if port is None else port
         self._process: subprocess.Popen[bytes] | None = None

@@ -91,6 +91,11 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
         ([], {}, {}),
         (["STORE=cassandra"], {}, {"STORE": "cassandra"}),
         (["SOURCE=kafka"], {}, {"SOURCE": "kafka", "KAFKA_BROKERS": "localhost:9092"}),
+        (
+            ["STORE=cassandra", "SOURCE=kafka"],
+            {},
+            {"STORE": "cassandra", "SOURCE": "kafka", "KAFKA_BROKERS": "localhost:9092"},
+        ),
         (["SOURCE=file"], {}, {"SOURCE": "file"}),
         (["SOURCE=kafka"], {"KAFKA_BROKERS": "k:1"}, {"SOURCE": "kafka", "KAFKA_BROKERS": "k:1"}),
         (["STORE=cassandra"], {"STORE": "sqlite"}, {"STORE": "sqlite"}),
@@ -100,9 +105,9 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_make_run_takes_a_store_and_a_source(
     arguments: list[str], environment: dict[str, str], expected: dict[str, str], tmp_path: Path
 ) -> None:
-    """Settings that are there already win; with nothing said there are none but the model."""
+    """Settings that are there already win; with nothing said only the model is set. No pair resumes another's run."""
     python = tmp_path / "python"
-    python.write_text("#!/bin/sh\nenv | grep ^ADSTREAMS_\n")
+    python.write_text('#!/bin/sh\nenv | grep ^ADSTREAMS_\nshift $(($# - 1)); echo "recovery=$1"\n')
     python.chmod(0o755)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("ADSTREAMS_", "MAKE", "MFLAGS"))}
     done = subprocess.run(
@@ -114,4 +119,5 @@ def test_make_run_takes_a_store_and_a_source(
         check=True,
     )
     settings = dict(line.removeprefix("ADSTREAMS_").split("=", 1) for line in done.stdout.splitlines())
-    assert settings == expected | {"MODEL": "model/decay.json"}
+    recovery = "-".join(["recovery", *(argument.split("=")[1] for argument in arguments)])
+    assert settings == expected | {"MODEL": "model/decay.json", "recovery": recovery}

@@ -124,7 +124,7 @@ def test_kafka_may_ask_for_a_password(tmp_path: Path) -> None:
     """A broker of a test's own with other properties, and a plain way in for its administration."""
     login = 'org.apache.kafka.common.security.plain.PlainLoginModule required user_ann="secret";'
     settings = {"sasl.enabled.mechanisms": "PLAIN", "listener.name.client.plain.sasl.jaas.config": login}
-    with Kafka(tmp_path / "kafka", protocol="SASL_PLAINTEXT", settings=settings) as kafka:
+    with Kafka(tmp_path / "kafka", protocol="SASL_PLAINTEXT", settings=settings, quick=True) as kafka:
         kafka.create_topic("locked")
         known = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "PLAIN", "sasl.username": "ann"}
         send(kafka, "locked", b"a", **known, **{"sasl.password": "secret"})
@@ -146,7 +146,7 @@ def test_cassandra_may_ask_for_a_password_encrypt_and_lose_nothing(tmp_path: Pat
             "enabled": True, "optional": False, "keystore": str(store), "keystore_password": "secret",
         },
     }  # fmt: skip
-    with Cassandra(tmp_path / "cassandra", authenticated=True, settings=settings) as cassandra:
+    with Cassandra(tmp_path / "cassandra", authenticated=True, settings=settings, quick=True) as cassandra:
         with cassandra.session() as session:
             make_table(session, "own")
             for number in range(100):
@@ -159,7 +159,7 @@ def test_cassandra_may_ask_for_a_password_encrypt_and_lose_nothing(tmp_path: Pat
 @pytest.mark.needs("java")
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     """The error has the end of the server's log, and no process is left."""
-    cassandra = Cassandra(tmp_path / "cassandra", settings={"no_such_setting": 1})
+    cassandra = Cassandra(tmp_path / "cassandra", settings={"no_such_setting": 1}, quick=True)
     with pytest.raises(ServiceError, match="no_such_setting"):
         cassandra.start()
     assert not cassandra.running
