@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,10 +21,11 @@ class Stream:
 
     brokers: str
     name: str = field(default_factory=lambda: f"t{uuid.uuid4().hex[:10]}")
+    config: dict[str, str] = field(default_factory=dict)
 
     @property
     def kafka(self) -> Kafka:
-        return Kafka([self.brokers])
+        return Kafka([self.brokers], self.config)
 
     @property
     def topics(self) -> tuple[str, str]:
@@ -38,7 +40,7 @@ class Stream:
             "kafka_topics": ",".join(self.topics),
             "kafka_propensity_topic": f"{self.name}-propensity",
             "kafka_dead_letter_topic": f"{self.name}-dead",
-            "kafka_config": f'{{"group.id": "{self.name}"}}',
+            "kafka_config": json.dumps({"group.id": self.name} | self.config),
         }
 
     def make(self, partitions: int = 2) -> Stream:
