@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,7 @@ LARGE_PIECE = 32_768
 
 _SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
 _TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
-_KEPT = 0
-"""The retention of rows that never go."""
+_FOR_EVER = 0
 
 PIECE = np.dtype(
     [
@@ -55,6 +55,26 @@ class Heads:
     body: NDArray[np.uint8]
     computed: NDArray[np.uint8]
     latest: NDArray[np.uint8]
+
+
+class Lifetime(NamedTuple):
+    """How long rows live, in seconds; `now` and `base` count from 1970.
+
+    A row goes `retention` after its event, or after `now` where the event is said to come later; 0 is never. Times to
+    live count from `base`.
+    """
+
+    retention: int
+    now: int
+    base: int
+
+    def is_over(self, timestamp: int) -> bool:
+        """Whether rows of an event (ms) have no time left, and so are not written."""
+        return bool(_is_over(timestamp, self))
+
+    def seconds_left(self, timestamp: int) -> int:
+        """The time to live of an event's rows."""
+        return int(_seconds_left(timestamp, self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,9 +112,9 @@ def _put_text(out, at, source, start, stop):
 
 
 @compiled
-def _put_times(out, at, timestamp, life, retention):
-    at = _put_number(out, at, timestamp, 8)
-    return at if retention == _KEPT else _put_number(out, at, life, 4)
+def _put_times(out, at, write_time, timestamp, lifetime):
+    at = _put_number(out, at, write_time, 8)
+    return at if lifetime[0] == _FOR_EVER else _put_number(out, at, _seconds_left(timestamp, lifetime), 4)
 
 
 @compiled
@@ -106,13 +126,19 @@ def _put_head(out, at, head, data, user, timestamp, event_key):
 
 
 @compiled
-def _life(timestamp, now, retention):
-    """Seconds that an event has left: what is not positive is not written."""
-    return min(timestamp // 1000 + retention - now, retention)
+def _is_over(timestamp, lifetime):
+    retention, now, _ = lifetime
+    return retention != _FOR_EVER and timestamp // 1000 + retention <= now
 
 
 @compiled
-def _put_body(out, at, head, rows, data, row, revenue, types, shown, now, retention):
+def _seconds_left(timestamp, lifetime):
+    retention, now, base = lifetime
+    return min(timestamp // 1000, now) + retention - base
+
+
+@compiled
+def _put_body(out, at, head, rows, data, row, revenue, types, shown, lifetime):
     record = rows[row]
     at = _put_head(out, at, head, data, record, record.timestamp, record.event_key)
     at = _put_text(out, at, types[record.type], 0, 2)
@@ -121,29 +147,28 @@ def _put_body(out, at, head, rows, data, row, revenue, types, shown, now, retent
         at = _put_text(out, at, data, record.start[field], record.stop[field])
     at = _put_number(out, at, record.quantity, 4)
     at = _put_number(out, at, revenue[row], 8)
-    life = _life(record.timestamp, now, retention)
-    return _put_times(out, at, record.timestamp * 1000 + record.type, life, retention)
+    return _put_times(out, at, record.timestamp * 1000 + record.type, record.timestamp, lifetime)
 
 
 @compiled
-def _put_computed(out, at, head, data, user, outcome, propensity, model, now, retention):
+def _put_computed(out, at, head, data, user, outcome, propensity, model, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_number(out, at, propensity, 8)
     at = _put_number(out, at, outcome.seen, 8)
     at = _put_number(out, at, outcome.version, 8)
     at = _put_text(out, at, model, 0, len(model))
-    return _put_times(out, at, outcome.version, _life(outcome.timestamp, now, retention), retention)
+    return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
 
 
 @compiled
-def _put_latest(out, at, head, data, user, outcome, propensity, model, types, now, retention):
+def _put_latest(out, at, head, data, user, outcome, propensity, model, types, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_text(out, at, types[outcome.type], 0, 2)
     at = _put_number(out, at, propensity, 8)
     at = _put_number(out, at, outcome.seen, 8)
     at = _put_number(out, at, outcome.version, 8)
     at = _put_text(out, at, model, 0, len(model))
-    return _put_times(out, at, outcome.version, _life(outcome.timestamp, now, retention), retention)
+    return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
 
 
 @compiled
@@ -168,7 +193,7 @@ def _room(rows, outcomes, rivals, heads, model):
 
 @compiled
 def _encode(
-    rows, data, outcomes, propensity, revenue, rivals, model, heads, types, shown, now, retention, large, out, pieces
+    rows, data, outcomes, propensity, revenue, rivals, model, heads, types, shown, lifetime, large, out, pieces
 ):
     """Fill `out` with statements and `pieces` with where those of each user are; returns how many pieces."""
     body, computed, latest = heads
@@ -176,17 +201,17 @@ def _encode(
     for place in range(len(outcomes)):
         outcome = outcomes[place]
         user = rows[outcome.user_row]
-        if retention == _KEPT or _life(outcome.timestamp, now, retention) > 0:
+        if not _is_over(outcome.timestamp, lifetime):
             before = at
             if outcome.body_row != COMPUTED_AGAIN:
-                at = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, now, retention)
+                at = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, lifetime)
                 statements += 1
                 size += (len(shown) + 4) * _CELL - len(body)
-            at = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, now, retention)
+            at = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, lifetime)
             statements += 1
             size += 4 * _CELL + _ROW - len(computed)
             if outcome.newest:
-                at = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, now, retention)
+                at = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, lifetime)
                 statements += 1
                 size += 7 * _CELL + _ROW - len(latest)
             size += at - before
@@ -198,8 +223,8 @@ def _encode(
             count += 1
             start, statements, size = at, 0, 0
     for row in rivals:
-        if retention == _KEPT or _life(rows[row].timestamp, now, retention) > 0:
-            at = _put_body(out, at, body, rows, data, row, revenue, types, shown, now, retention)
+        if not _is_over(rows[row].timestamp, lifetime):
+            at = _put_body(out, at, body, rows, data, row, revenue, types, shown, lifetime)
             piece = pieces[count]
             piece.start, piece.stop, piece.statements = start, at, 1
             piece.size, piece.row = at - start + (len(shown) + 4) * _CELL + _ROW + _PARTITION, row
@@ -208,15 +233,8 @@ def _encode(
     return count
 
 
-def encode(rows: ScoredRows, heads: Heads, now: int, retention: int) -> Iterator[Piece]:
-    """The statements that write scored rows, user by user.
-
-    Args:
-        rows: what to write.
-        heads: what precedes the values of the statements.
-        now: seconds since 1970.
-        retention: seconds that a row lives from its event on; one that has none left is not written. 0 keeps all.
-    """
+def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece]:
+    """The statements that write scored rows, user by user; rows that have no time left are not written."""
     batch, rivals = rows.events, np.ascontiguousarray(rows.rivals, np.int64)
     model = np.frombuffer(rows.model_id.encode(), np.uint8)
     all_heads = (heads.body, heads.computed, heads.latest)
@@ -224,7 +242,7 @@ def encode(rows: ScoredRows, heads: Heads, now: int, retention: int) -> Iterator
     pieces = np.empty(len(rows.outcomes) + len(rivals), PIECE)
     count = _encode(
         batch.rows, batch.data, rows.outcomes, np.ascontiguousarray(rows.propensities).view(np.int64),
-        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, model, all_heads, _TYPES, _SHOWN, now, retention,
+        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, model, all_heads, _TYPES, _SHOWN, lifetime,
         LARGE_PIECE, out, pieces,
     )  # fmt: skip
     found = pieces[:count]

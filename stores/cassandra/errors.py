@@ -45,7 +45,11 @@ def reason(error: BaseException) -> str:
             return f"{error.alive_replicas} of {error.required_replicas} replicas needed are up"
         case OperationTimedOut():
             return "no answer in time"
-        case NoHostAvailable() | ConnectionException():
+        case NoHostAvailable():
+            of_nodes = error.errors.values() if isinstance(error.errors, dict) else ()
+            answers = [each for each in of_nodes if isinstance(each, ErrorMessage | RequestExecutionException)]
+            return reason(answers[0]) if answers else "no node can be reached"
+        case ConnectionException():
             return "no node can be reached"
         case OverloadedErrorMessage():
             return "the node is overloaded"

@@ -39,17 +39,19 @@ class _Statements:
 
     pieces: Sequence[bytes | memoryview]
     count: int
-    now: int
+    now: int | None
 
     def __len__(self) -> int:
         return self.count
 
     def body(self, consistency: int, version: int) -> bytes:
         """The body of the message."""
-        if version >= 5:
-            tail = struct.pack(">HIi", consistency, _NOW_IN_SECONDS, self.now)
-        else:
+        if version < 5:
             tail = struct.pack(">HB", consistency, 0)
+        elif self.now is None:
+            tail = struct.pack(">HI", consistency, 0)
+        else:
+            tail = struct.pack(">HIi", consistency, _NOW_IN_SECONDS, self.now)
         return b"".join((_UNLOGGED.pack(1, self.count), *self.pieces, tail))
 
 
@@ -61,12 +63,12 @@ class EncodedBatch(BatchStatement):  # type: ignore[misc]
         routing_key: one of the batch's partition keys; it goes to a replica of that.
         pieces: the statements, as `encoded` gives them.
         count: how many statements they are.
-        now: the time, in s since 1970, from which times to live count. The server's own second would depend on when the
-            batch arrives, and of two equal writes the one that expires later wins. Version 4 has only the server's.
+        now: the time, in s since 1970, from which times to live count in place of the server's clock; version 4 of the
+            protocol has only that.
     """
 
     def __init__(
-        self, keyspace: str, routing_key: bytes, pieces: Sequence[bytes | memoryview], count: int, now: int
+        self, keyspace: str, routing_key: bytes, pieces: Sequence[bytes | memoryview], count: int, now: int | None
     ) -> None:
         super().__init__(BatchType.UNLOGGED)
         self.keyspace, self.routing_key, self.is_idempotent = keyspace, routing_key, True

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from cassandra import AuthenticationFailed, ConsistencyLevel, UnresolvableContactPoints
+from cassandra import AuthenticationFailed, ConsistencyLevel, DependencyException, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
@@ -17,7 +17,7 @@ from cassandra.query import PreparedStatement, tuple_factory
 
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.errors import ERRORS, plainly, reason
+from stores.cassandra.errors import ERRORS, plainly
 from stores.cassandra.protocol import Handler
 
 PATIENCE = 10.0
@@ -76,45 +76,53 @@ def _connect(address: CassandraAddress) -> Session:
     logger = logging.getLogger("cassandra")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.CRITICAL)  # its lines come with tracebacks; what matters is told by the store
-    policy = TokenAwarePolicy(DCAwareRoundRobinPolicy(address.datacenter or ""))
-    profile = ExecutionProfile(
-        load_balancing_policy=policy,
-        consistency_level=ConsistencyLevel.name_to_value[address.consistency],
-        request_timeout=PATIENCE,
-        row_factory=tuple_factory,
-    )
-    cluster = Cluster(
-        list(address.hosts),
-        address.port,
-        execution_profiles={EXEC_PROFILE_DEFAULT: profile},
-        connection_class=_event_loop(),
-        compression=False,
-        connect_timeout=max(2.0, PATIENCE / len(address.hosts)),
-        control_connection_timeout=PATIENCE,
-        idle_heartbeat_interval=_HEARTBEAT,
-        idle_heartbeat_timeout=PATIENCE,
-        reconnection_policy=ConstantReconnectionPolicy(1.0, None),
-        application_name="ad-streams",
-        auth_provider=_login(address),
-        ssl_context=_tls(address),
-    )
+    cluster = _cluster(address)
     try:
         session = cluster.connect()
         _check_datacenter(address, cluster)
-    except (*ERRORS, UnresolvableContactPoints, OSError) as error:
+    except (*ERRORS, OSError) as error:
+        refusal = _refusal(address, cluster, error)
         cluster.shutdown()
-        raise _refusal(address, cluster, error) from error
-    except BaseException:
+        raise refusal from error
+    except StoreError:
         cluster.shutdown()
         raise
     session.client_protocol_handler = Handler
     return session
 
 
+def _cluster(address: CassandraAddress) -> Cluster:
+    profile = ExecutionProfile(
+        load_balancing_policy=TokenAwarePolicy(DCAwareRoundRobinPolicy(address.datacenter or "")),
+        consistency_level=ConsistencyLevel.name_to_value[address.consistency],
+        request_timeout=PATIENCE,
+        row_factory=tuple_factory,
+    )
+    try:
+        return Cluster(
+            list(address.hosts),
+            address.port,
+            execution_profiles={EXEC_PROFILE_DEFAULT: profile},
+            connection_class=_event_loop(),
+            compression=False,
+            connect_timeout=max(2.0, PATIENCE / len(address.hosts)),
+            control_connection_timeout=PATIENCE,
+            idle_heartbeat_interval=_HEARTBEAT,
+            idle_heartbeat_timeout=PATIENCE,
+            reconnection_policy=ConstantReconnectionPolicy(1.0, None),
+            application_name="ad-streams",
+            auth_provider=_login(address),
+            ssl_context=_tls(address),
+        )
+    except UnresolvableContactPoints as error:
+        hosts = ",".join(address.hosts)
+        raise StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no address is known for {hosts}") from error
+
+
 def _event_loop() -> type[Any]:
     try:
         from cassandra.io.libevreactor import LibevConnection
-    except ImportError as error:
+    except (ImportError, DependencyException) as error:
         raise StoreError("Cassandra's driver was installed without libev, its only safe event loop") from error
     return LibevConnection  # type: ignore[no-any-return]
 
@@ -151,7 +159,8 @@ def _unknown_datacenter(address: CassandraAddress, known: Iterable[str]) -> Stor
 
 def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> StoreError:
     """Why no session came about."""
-    causes = list(error.errors.values()) if isinstance(error, NoHostAvailable) and error.errors else [error]
+    told = error.errors if isinstance(error, NoHostAvailable) else None
+    causes = list(told.values()) if isinstance(told, dict) and told else [error]
     known = _datacenters(cluster)
     if address.datacenter is not None and known and address.datacenter not in known:
         return _unknown_datacenter(address, known)
@@ -165,11 +174,7 @@ def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> S
             )
         if isinstance(cause, ssl.SSLError):
             return StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: no encrypted connection to {address}: {_tls_words(cause)}")
-    if isinstance(error, UnresolvableContactPoints):
-        return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no address is known for {','.join(address.hosts)}")
-    said = {reason(cause) for cause in causes} - {"no node can be reached", "no answer in time"}
-    why = f" ({'; '.join(sorted(said))})" if said else ""
-    return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s{why}")
+    return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s")
 
 
 def _tls_words(error: ssl.SSLError) -> str:

@@ -12,7 +12,7 @@ from cassandra.cluster import Session
 
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.errors import plainly, reason
+from stores.cassandra.errors import ERRORS, may_heal, plainly, reason
 from stores.cassandra.session import SharedSession
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "cassandra.cql"
@@ -20,16 +20,23 @@ VERSION = 1
 """Version of the tables."""
 TABLES_PATIENCE = 60.0
 """Seconds to wait for the tables that another process makes."""
+DAY = 86_400
+LONGEST_LIFE = 7_300 * DAY
+"""Seconds that Cassandra keeps a row with a time to live, at the most."""
 _WINDOWS = 30
 """Time windows over the retention: each is one file in the end, and goes as a whole."""
 _LEVELED = "{'class': 'LeveledCompactionStrategy'}"
 
 
+def split_statements(text: str) -> list[str]:
+    """The statements of a CQL text, without its comments."""
+    return [part.strip() for part in re.sub(r"--.*", "", text).split(";") if part.strip()]
+
+
 def create_statements(keyspace: str, retention_days: int = 0) -> dict[str, str]:
     """The statement that makes each table, in the order in which they are made."""
-    text = re.sub(r"--.*", "", SCHEMA.read_text())
     statements = {}
-    for statement in filter(None, map(str.strip, text.split(";"))):
+    for statement in split_statements(SCHEMA.read_text()):
         found = re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", statement)
         assert found is not None, statement
         name = found.group(1)
@@ -49,6 +56,11 @@ def _time_windows(days: int) -> str:
     return str(options)
 
 
+def counting_period(retention: int) -> int:
+    """Seconds for which times to live count from one moment: as many as the longest life leaves, up to 30 days."""
+    return max(1, min(30 * DAY, LONGEST_LIFE - retention))
+
+
 def ready_tables(shared: SharedSession, first: bool, retention_days: int = 0) -> str:
     """See that the tables are there, and tell the store's id.
 
@@ -64,15 +76,7 @@ def ready_tables(shared: SharedSession, first: bool, retention_days: int = 0) ->
     with plainly(address):
         if first:
             _create(address, session, retention_days)
-        deadline = time.monotonic() + TABLES_PATIENCE
-        while (missing := _missing(address, session)) != "" or (found := _store(address, session)) is None:
-            if time.monotonic() >= deadline:
-                raise StoreError(
-                    f"ADSTREAMS_CASSANDRA_KEYSPACE: {address} has no {missing or 'row in table store'} after"
-                    f" {TABLES_PATIENCE:.0f} s; process 0 of the dataflow makes it, or you with schemas/cassandra.cql"
-                )
-            time.sleep(0.2)
-        store_id, version = found
+        store_id, version = _wait_for_tables(address, session)
         if version != VERSION:
             raise StoreError(
                 f"ADSTREAMS_CASSANDRA_KEYSPACE: the tables of keyspace {address.keyspace} at {address} are of version"
@@ -83,18 +87,40 @@ def ready_tables(shared: SharedSession, first: bool, retention_days: int = 0) ->
         return store_id
 
 
+def _wait_for_tables(address: CassandraAddress, session: Session) -> tuple[str, int]:
+    deadline = time.monotonic() + TABLES_PATIENCE
+    while True:
+        missing = _missing(address, session)
+        if not missing:
+            try:
+                found = _store(address, session)
+            except ERRORS as error:  # a node that is about to hear of the table may say anything
+                if not may_heal(error) or time.monotonic() >= deadline:
+                    raise
+                found = None
+            if found is not None:
+                return found
+        if time.monotonic() >= deadline:
+            raise StoreError(
+                f"ADSTREAMS_CASSANDRA_KEYSPACE: {address} has no {missing or 'row in table store'} after"
+                f" {TABLES_PATIENCE:.0f} s; process 0 of the dataflow makes it, or you with schemas/cassandra.cql"
+            )
+        time.sleep(0.2)
+
+
 def store_id(shared: SharedSession) -> str:
     """The store's id, empty where it was dropped."""
     with plainly(shared.address):
-        try:
-            found = _store(shared.address, shared.session)
-        except InvalidRequest:
-            return ""
+        found = _store(shared.address, shared.session)
     return found[0] if found else ""
 
 
 def _store(address: CassandraAddress, session: Session) -> tuple[str, int] | None:
-    row = session.execute(f"SELECT id, version FROM {address.keyspace}.store WHERE name = 'tables'").one()
+    """The store's id and the version of its tables; None where no process has said that they are complete."""
+    try:
+        row = session.execute(f"SELECT id, version FROM {address.keyspace}.store WHERE name = 'tables'").one()
+    except InvalidRequest:  # not there (any more), or a node has not heard of it yet
+        return None
     return None if row is None else (str(row[0]), int(row[1]))
 
 
@@ -144,7 +170,8 @@ def _create_keyspace(address: CassandraAddress, session: Session) -> str:
 
 def _try_retention(address: CassandraAddress, session: Session, days: int) -> None:
     """Write something that lives as long as rows may: servers before version 5 keep no time behind 2038."""
-    statement = f"INSERT INTO {address.keyspace}.store (name) VALUES ('longest life') USING TTL {days * 86_400}"
+    life = min(days * DAY + counting_period(days * DAY), LONGEST_LIFE)
+    statement = f"INSERT INTO {address.keyspace}.store (name) VALUES ('longest life') USING TTL {life}"
     try:
         session.execute(statement)
     except InvalidRequest as error:

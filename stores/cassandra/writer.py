@@ -8,7 +8,7 @@ from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
-from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Piece, encode
+from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Lifetime, Piece, encode
 from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity, ScoredRows
 from stores.base import StoreError
@@ -17,9 +17,8 @@ from stores.cassandra.batches import Packer
 from stores.cassandra.delivery import DEADLINE, Deliveries
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
-from stores.cassandra.tables import ready_tables, store_id
+from stores.cassandra.tables import DAY, counting_period, ready_tables, store_id
 
-DAY = 86_400
 BLOCK = 100
 """Offsets whose dead letters are one partition."""
 
@@ -66,6 +65,8 @@ class CassandraWriter:
         self._deliveries = Deliveries(self._shared, deadline)
         self._packer = Packer(self._replicas, self._send)
         self._one_node = True
+        self._base: int | None = None
+        self._tells_time = self._shared.session.cluster.protocol_version >= 5
         self._clock = 0
         self._closed = False
 
@@ -91,16 +92,15 @@ class CassandraWriter:
     def write(self, rows: ScoredRows) -> None:
         """Take rows; full batches are sent at once."""
         self._deliveries.check()
-        for piece in encode(rows, self._heads, self._now(), self._retention):
+        for piece in encode(rows, self._heads, self._lifetime()):
             self._packer.add(piece)
 
     def write_latest(self, rows: Sequence[Propensity]) -> None:
         """Take where users stand."""
         self._deliveries.check()
-        now = self._now()
+        lifetime = self._lifetime()
         for row in rows:
-            life = min(row.timestamp // 1000 + self._retention - now, self._retention)
-            if self._retention and life <= 0:
+            if lifetime.is_over(row.timestamp):
                 continue
             key = row.user_id.encode()
             version = _LONG(row.version)
@@ -108,7 +108,9 @@ class CassandraWriter:
                 key, _LONG(row.timestamp), _LONG(row.event_key), row.type.encode(), _DOUBLE(row.propensity),
                 _LONG(row.seen), version, row.model_id.encode(), version,
             ]  # fmt: skip
-            self._add(key, self._latest, [*values, _INT(life)] if self._retention else values)
+            if self._retention:
+                values.append(_INT(lifetime.seconds_left(row.timestamp)))
+            self._add(key, self._latest, values)
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters."""
@@ -134,9 +136,22 @@ class CassandraWriter:
         self._clock = max(self._clock + 1, time.time_ns() // 1000)
         return _LONG(self._clock)
 
-    @staticmethod
-    def _now() -> int:
-        return int(time.time())
+    def _lifetime(self) -> Lifetime:
+        """How long rows live that are written now.
+
+        Of two cells with one write timestamp Cassandra keeps, before it compares them, the one that expires later, and
+        then the one of the smaller time to live. Both must be the same whenever a body is written: so times to live
+        count from the start of a long period, and the server is told to count so.
+        """
+        now = int(time.time())
+        if not self._retention or not self._tells_time:
+            return Lifetime(self._retention, now, now)
+        period = counting_period(self._retention)
+        base = now - now % period
+        if base != self._base:
+            self._packer.push()
+            self._base = base
+        return Lifetime(self._retention, now, base)
 
     def _replicas(self, key: bytes) -> Hashable:
         if self._one_node:
@@ -146,7 +161,7 @@ class CassandraWriter:
     def _send(self, pieces: list[Piece]) -> None:
         statements = sum(piece.count for piece in pieces)
         parts = [piece.statements for piece in pieces]
-        self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, self._now()))
+        self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, self._base))
 
     def push(self) -> None:
         """Send what is held, without waiting for answers."""

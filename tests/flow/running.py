@@ -18,7 +18,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT.parent / "shared" / "data"
-PATIENCE = 120
+PATIENCE = 300
 """Seconds after which a condition that should come true counts as a failure, on any machine."""
 
 

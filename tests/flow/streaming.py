@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 
 from schemas.codec import codec
 from schemas.events import Event
@@ -70,7 +70,10 @@ class Stream:
         places = [TopicPartition(*place) for place in self.ends()]
         admin = self.kafka.admin()
         asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.name, places)])
-        answer = asked[self.name].result(10)
+        try:
+            answer = asked[self.name].result(10)
+        except KafkaException:
+            return {}  # the group's coordinator may still be starting
         return {(each.topic, each.partition): max(each.offset, 0) for each in answer.topic_partitions}
 
     def is_read(self) -> bool:

@@ -17,7 +17,7 @@ from playwright.sync_api import Browser, Dialog, Page
 from tests.flow.running import free_port
 from tests.viz.streams import DECAY, ROOT
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -40,13 +40,11 @@ def serving(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
 
 
 @contextmanager
-def served(store: Path, model: Path = DECAY, port: int | None = None) -> Iterator[str]:
-    """The address of a served page over a store."""
+def served(store: Path | None, model: Path = DECAY, port: int | None = None, **settings: str) -> Iterator[str]:
+    """The address of a served page over a SQLite file, or over the store of other settings."""
     port = port or free_port()
-    process = serving(
-        "--plugins", "viz.api", "--warm", "--port", str(port),
-        ADSTREAMS_SQLITE_PATH=str(store), ADSTREAMS_MODEL=str(model),
-    )  # fmt: skip
+    settings |= {"ADSTREAMS_MODEL": str(model)} | ({"ADSTREAMS_SQLITE_PATH": str(store)} if store else {})
+    process = serving("--plugins", "viz.api", "--warm", "--port", str(port), **settings)
     try:
         wait_for(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/api/health"))
         if process.poll() is not None:

@@ -1,9 +1,12 @@
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from stores.sqlite import SqliteReader
+from tests.viz.browsing import FLAGS, chromium
 from tests.viz.streams import DECAY, Stream, load
 from viz.feed import Feed
 from viz.reading import Desk
@@ -29,3 +32,17 @@ def source(stream: Stream) -> Iterator[Shared]:
     yield shared
     shared.desk.close()
     shared.feed.stop()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    path = chromium()
+    if path is None:
+        message = "NO CHROMIUM: the page is not tested in a browser"
+        if os.environ.get("CI") == "true":
+            pytest.fail(message)
+        pytest.skip(message)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        yield browser
+        browser.close()

@@ -7,29 +7,15 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from schemas.events import Event
 from stores.sqlite import SqliteReader
 from tests.flow.running import free_port
-from tests.viz.browsing import FLAGS, chromium, served, serving, settled, visiting
+from tests.viz.browsing import served, serving, settled, visiting
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load
 from viz.links import write_query
 from viz.look import MARKS, USER_COLOURS
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    path = chromium()
-    if path is None:
-        message = "NO CHROMIUM: the page is not tested in a browser"
-        if os.environ.get("CI") == "true":
-            pytest.fail(message)
-        pytest.skip(message)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,561 @@
+"""What only the Cassandra store promises: write timestamps, retries, tables made once, plain errors."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from schemas.cassandra_rows import BODY_COLUMNS, KEY
+from schemas.dead_letters import DeadLetter
+from schemas.scored import Propensity
+from stores.base import StoreError
+from stores.cassandra import delivery, reader, scans, session, tables
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.reader import CassandraReader
+from stores.cassandra.session import open_session
+from stores.cassandra.writer import CassandraWriter
+from tests.model.driving import Run
+from tests.model.worlds import MODELS
+from tests.services.cassandra import Cassandra
+from tests.stores.conftest import Clustered, address_of
+from tests.stores.rows import TIME, event, latest, point, scored
+
+DAY = 86_400
+
+
+def ask(store: Clustered, statement: str, *values: object) -> list[tuple]:
+    """What the keyspace says to a statement, its tables named without it."""
+    shared = open_session(store.address)
+    try:
+        return list(shared.session.execute(statement.replace("FROM ", f"FROM {store.address.keyspace}."), values))
+    finally:
+        shared.close()
+
+
+def one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
+    """A message that is one line."""
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# What wins
+
+
+def test_what_is_computed_is_written_at_its_version_and_the_body_at_the_events_time(clustered):
+    """1,000 µs a ms; a body's timestamp has its type, so that the greater type wins."""
+    writer = clustered.writer()
+    for place, kind in enumerate(("IM", "CL", "PS", "CN")):
+        writer.write(scored(event(kind, 7, kind, user=kind), version=TIME * 1000 + 7_001))
+        writer.flush()
+        columns = [name for name in BODY_COLUMNS if name not in KEY]
+        written = ", ".join(f"WRITETIME({name})" for name in columns)
+        (body,) = ask(clustered, f"SELECT {written} FROM propensity_by_user WHERE user_id = %s", kind)
+        assert set(body) == {(TIME + 7) * 1000 + place}
+        written = ", ".join(f"WRITETIME({name})" for name in ("propensity", "seen", "version", "model_id"))
+        (computed,) = ask(clustered, f"SELECT {written}, version FROM propensity_by_user WHERE user_id = %s", kind)
+        assert set(computed) == {TIME * 1000 + 7_001}
+        written = ", ".join(f"WRITETIME({name})" for name in ("event_time", "event_key", "event_type", "propensity"))
+        (stands,) = ask(clustered, f"SELECT {written}, version FROM latest_propensity WHERE user_id = %s", kind)
+        assert set(stands) == {TIME * 1000 + 7_001}
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_a_stale_process_with_a_wrong_clock_loses(clustered, monkeypatch, days):
+    clustered.writer().write(scored(event("e"), version=9, propensity=0.9))
+    writer, now = clustered.writer(), time.time()
+    writer.write(scored(event("e"), version=9, propensity=0.9))
+    writer.flush()
+    monkeypatch.setattr(time, "time", lambda: now + days * DAY)
+    monkeypatch.setattr(time, "time_ns", lambda: int((now + days * DAY) * 1e9))
+    stale = clustered.writer()
+    stale.write(scored(event("e"), version=8, propensity=0.1, seen=7))
+    stale.write_latest([Propensity("u", TIME, 1, None, "CN", 0.2, 7, 8, "old")])
+    stale.flush()
+    monkeypatch.undo()
+    assert clustered.reader().curve("u") == [point(event("e"), 0.9)]
+    assert clustered.reader().latest(["u"]) == [latest(event("e"), 0.9)]
+
+
+def test_rows_without_a_body_and_bodies_without_a_score_are_skipped(clustered):
+    """A curve is none the shorter for them."""
+    world = [event(f"e{number}", number) for number in range(9)]
+    writer = clustered.writer()
+    writer.write(scored(*world[::2]))
+    writer.write(scored(world[1], world[3], again=True, version=5))
+    lonely = Run(MODELS["seed"], 5).feed([event("e5", 5)]).scored[0]
+    lonely.outcomes["body_row"][:] = -1
+    writer.write(type(lonely)(lonely.events, lonely.outcomes[:0], lonely.propensities[:0], "m", np.array([0])))
+    writer.flush()
+    assert len(ask(clustered, "SELECT event_key FROM propensity_by_user WHERE user_id = 'u'")) == 8
+    assert clustered.reader().curve("u") == [point(each) for each in world[::2]]
+    assert clustered.reader().curve("u", limit=3) == [point(each) for each in world[4::2]]
+
+
+# Batches
+
+
+def mixed_rows() -> list:
+    """Rows of users with few and with many rows, short and long texts, new ones and ones computed again."""
+    rng = np.random.default_rng(4)
+    batches = []
+    for number in range(30):
+        many = [event(f"m{number}-{row}", number * 1_000 + row, user="many") for row in range(200 * (number % 10 == 0))]
+        few = [
+            event(f"e{number}-{row}", row, user=f"u{rng.integers(0, 300)}", campaign="c" * rng.integers(0, 30))
+            for row in range(150)
+        ]
+        long = [
+            event("i" * 1_024, number, user=f"{number}" * 500, campaign="x" * 3_000, state="y" * rng.integers(6_000))
+        ]
+        few.sort(key=lambda each: each.user_id)
+        batches.append(scored(*many, *few, *long, version=np.arange(len(many) + len(few) + 1) + number * 1_000))
+    return batches
+
+
+def test_no_batch_makes_the_server_warn(clustered, cassandra, caplog):
+    """Not of its size nor of its partitions, whatever is in it; and they are as large as that allows."""
+    caplog.set_level(logging.WARNING, "cassandra")
+    sizes = []
+    writer = clustered.writer()
+    send = writer._packer._send
+    writer._packer._send = lambda pieces: (sizes.append(len(pieces)), send(pieces))
+    for rows in mixed_rows():
+        writer.write(rows)
+        writer.write_latest([Propensity(f"u{n}", TIME, n, None, "CN", 0.2, 7, 8, "m" * 40) for n in range(50)])
+    letters = [DeadLetter("events", 0, n * 70, "reason", "detail", b"x" * (n * 37 % 9_000)) for n in range(400)]
+    writer.write_dead_letters(letters)
+    writer.clear_dead_letters(letters[::2])
+    writer.flush()
+    logged = [line for line in cassandra.log.read_text(errors="replace").splitlines() if "atch" in line]
+    assert not [line for line in logged if "threshold" in line or "partitions" in line]
+    assert not [each for each in caplog.records if "warning" in each.getMessage()]
+    assert np.mean([size for size in sizes if size > 1]) > 6
+    assert clustered.reader().dead_letters(500) == letters[1::2]
+
+
+def test_a_user_with_very_many_changed_rows_is_written(clustered):
+    """A late event changes all that follow: more than one batch of one partition."""
+    world = [event(f"e{number}", number, campaign="c" * 100) for number in range(3_000)]
+    writer = clustered.writer()
+    writer.write(scored(*world, version=np.arange(3_000)))
+    writer.flush()
+    assert clustered.reader().curve("u", limit=10_000) == [point(each) for each in world]
+
+
+# Time to live
+
+
+@pytest.fixture
+def fresh(cassandra: Cassandra, keyspace: str, clustered: Clustered) -> Clustered:
+    """A keyspace that is not there yet."""
+    return Clustered(address_of(cassandra, keyspace), clustered._stack)
+
+
+def test_rows_live_from_their_event_on(fresh):
+    now = int(time.time() * 1000)
+    young = event("young", now - 3 * DAY * 1000 - TIME)
+    writer = fresh.writer(retention_days=10)
+    writer.write(scored(young))
+    writer.write_latest([Propensity("v", now - DAY * 1000, 1, None, "CN", 0.2, 7, 8, "m")])
+    writer.flush()
+    lives = "TTL(event_id), TTL(campaign), TTL(revenue), TTL(propensity), TTL(seen)"
+    (body,) = ask(fresh, f"SELECT {lives} FROM propensity_by_user WHERE user_id = 'u'")
+    assert all(7 * DAY - 120 < life <= 7 * DAY for life in body)
+    assert max(body) - min(body) <= 1
+    (stands,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'u'")
+    assert 7 * DAY - 120 < stands[0] <= 7 * DAY
+    (restored,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'v'")
+    assert 9 * DAY - 120 < restored[0] <= 9 * DAY
+
+
+def test_rows_with_no_time_left_are_not_written_and_those_of_the_future_live_as_long_as_any(fresh):
+    now = int(time.time() * 1000) - TIME
+    old, edge = event("old", now - 2 * DAY * 1000), event("edge", now - DAY * 1000 + 60_000)
+    future = event("future", now + 50 * DAY * 1000)
+    writer = fresh.writer(retention_days=1)
+    for each in (old, edge, future):
+        writer.write(scored(each))
+        writer.write_latest([Propensity("v" + each.event_id, each.timestamp, 1, None, "CN", 0.2, 7, 8, "m")])
+    writer.flush()
+    reader = fresh.reader()
+    assert reader.curve("u") == [point(edge), point(future)]
+    assert [each.user_id for each in reader.latest(["vold", "vedge", "vfuture"])] == ["vedge", "vfuture"]
+    ((life,),) = ask(fresh, "SELECT TTL(seen) FROM propensity_by_user WHERE user_id = 'u' AND event_time = %s",
+                     future.timestamp)  # fmt: skip
+    assert DAY - 120 < life <= DAY
+
+
+def test_rows_go_when_their_time_is_over(fresh):
+    now = int(time.time() * 1000) - TIME
+    leaving = event("e", now - DAY * 1000 + 6_000)
+    writer, reader = fresh.writer(retention_days=1), fresh.reader()
+    writer.write(scored(leaving))
+    writer.flush()
+    shown = reader.curve("u")
+    assert shown == [point(leaving)] or time.time() * 1000 > TIME + now + 5_000, "on a very busy machine it may be gone"
+    deadline = time.monotonic() + 30
+    while reader.curve("u") and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert reader.curve("u") == reader.latest(["u"]) == []
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_conflicts_end_the_same_when_rows_have_a_time_to_live(fresh, backwards):
+    """Of two equal writes the one that expires later would win, so they must expire in the same second."""
+    now = int(time.time() * 1000) - TIME
+    bodies = [event("e", now, "PS", campaign=campaign) for campaign in ("a", "b")]
+    writer = fresh.writer(retention_days=1)
+    for each in reversed(bodies) if backwards else bodies:
+        writer.write(scored(each, propensity=0.5 if each.campaign == "a" else 0.6))
+        writer.flush()
+        time.sleep(2.1)
+    assert fresh.reader().curve("u") == [point(bodies[1], 0.6)]
+
+
+def test_without_a_retention_rows_live_for_ever(clustered):
+    writer = clustered.writer()
+    writer.write(scored(event()))
+    writer.flush()
+    assert ask(clustered, "SELECT TTL(seen), TTL(campaign) FROM propensity_by_user WHERE user_id = 'u'") == [
+        (None, None)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("days", "unit", "size"),
+    [(1, "HOURS", 1), (20, "HOURS", 16), (30, "DAYS", 1), (90, "DAYS", 3), (7_300, "DAYS", 243)],
+)
+def test_time_windows_are_a_thirtieth_of_the_retention(days, unit, size):
+    statement = tables.create_statements("k", days)["propensity_by_user"]
+    assert "TimeWindowCompactionStrategy" in statement
+    assert f"'compaction_window_unit': '{unit}', 'compaction_window_size': '{size}'" in statement
+    assert "TimeWindow" not in "".join(tables.create_statements("k").values())
+
+
+def test_tables_are_made_with_the_compaction_that_suits(fresh, cassandra):
+    fresh.writer(retention_days=60)
+    with cassandra.session() as session:
+        statement = "SELECT table_name, compaction FROM system_schema.tables WHERE keyspace_name = %s"
+        rows = list(session.execute(statement, (fresh.address.keyspace,)))
+    kinds = {name: compaction["class"].rpartition(".")[2] for name, compaction in rows}
+    assert kinds["propensity_by_user"] == "TimeWindowCompactionStrategy"
+    assert kinds["latest_propensity"] == "LeveledCompactionStrategy"
+
+
+def test_a_retention_that_the_server_cannot_keep_stops_the_start(fresh):
+    """Servers whose times end in 2038 say so to the first row; the start is the better moment."""
+    try:
+        fresh.writer(retention_days=7_300)
+    except StoreError as error:
+        assert str(error).startswith("ADSTREAMS_RETENTION_DAYS: 7300 are too many: ")
+
+
+# Tables
+
+
+def test_one_makes_the_tables_and_the_others_wait_for_them(cassandra, keyspace):
+    address = address_of(cassandra, keyspace)
+    with ThreadPoolExecutor(2) as pool:
+        waiting = [pool.submit(CassandraReader, address), pool.submit(CassandraWriter, address, False)]
+        time.sleep(0.5)
+        assert not any(each.done() for each in waiting)
+        with CassandraWriterOf(address) as writer:
+            others = [each.result(30) for each in waiting]
+            assert others[1].store_id == writer.store_id != ""
+    for each in others:
+        each.close()
+
+
+class CassandraWriterOf:
+    """A writer for as long as a block lasts."""
+
+    def __init__(self, address: CassandraAddress, **options: object) -> None:
+        self._open = lambda: CassandraWriter(address, **options)
+
+    def __enter__(self) -> CassandraWriter:
+        self._writer = self._open()
+        return self._writer
+
+    def __exit__(self, *_: object) -> None:
+        self._writer.close()
+
+
+@pytest.mark.parametrize("opener", [CassandraReader, lambda address: CassandraWriter(address, first=False)])
+def test_tables_that_nobody_makes_are_one_plain_line(cassandra, keyspace, monkeypatch, opener):
+    monkeypatch.setattr(tables, "TABLES_PATIENCE", 0.3)
+    with pytest.raises(StoreError) as error:
+        opener(address_of(cassandra, keyspace))
+    line = one_line(error)
+    assert line.startswith("ADSTREAMS_CASSANDRA_KEYSPACE: ")
+    assert f"no keyspace {keyspace}" in line
+    assert "schemas/cassandra.cql" in line
+
+
+def test_a_second_start_finds_the_same_store_and_a_new_keyspace_is_another(fresh):
+    first = fresh.writer().store_id
+    assert fresh.writer().store_id == first
+    shared = open_session(fresh.address)
+    shared.session.execute(f"DROP KEYSPACE {fresh.address.keyspace}")
+    shared.close()
+    assert fresh.writer().store_id != first
+
+
+def test_tables_that_a_person_made_from_the_file_are_taken(cassandra, keyspace):
+    with cassandra.session() as session:
+        session.execute(
+            f"CREATE KEYSPACE {keyspace} WITH replication = {{'class': 'SimpleStrategy', 'replication_factor': 1}}"
+        )
+        session.set_keyspace(keyspace)
+        for statement in tables.split_statements(tables.SCHEMA.read_text()):
+            session.execute(statement)
+    with CassandraWriterOf(address_of(cassandra, keyspace)) as writer:
+        writer.write(scored(event()))
+        writer.flush()
+
+
+def test_tables_of_another_version_are_refused(fresh):
+    fresh.writer()
+    shared = open_session(fresh.address)
+    shared.session.execute(f"UPDATE {fresh.address.keyspace}.store SET version = 99 WHERE name = 'tables'")
+    for opener in (fresh.writer, fresh.reader):
+        with pytest.raises(StoreError) as error:
+            opener()
+        assert f"version 99, this program uses {tables.VERSION}" in one_line(error)
+    shared.close()
+
+
+def test_a_keyspace_dropped_or_replaced_while_it_is_written_is_noticed(fresh):
+    writer, reader = fresh.writer(), fresh.reader()
+    writer.write(scored(event()))
+    writer.flush()
+    shared = open_session(fresh.address)
+    shared.session.execute(f"DROP KEYSPACE {fresh.address.keyspace}", timeout=60)
+    with pytest.raises(StoreError) as error:
+        reader.curve("u")
+    one_line(error)
+    other = fresh.writer()
+    writer.write(scored(event()))
+    with pytest.raises(StoreError) as error:
+        writer.flush()
+    assert "dropped or replaced" in one_line(error) or "exist" in one_line(error)
+    other.write(scored(event()))
+    other.flush()
+    shared.session.execute(f"DROP KEYSPACE {fresh.address.keyspace}", timeout=60)
+    with pytest.raises(StoreError) as error:
+        other.flush()
+    assert "dropped or replaced" in one_line(error)
+    shared.close()
+
+
+def test_what_cannot_heal_fails_at_once_and_from_then_on(fresh):
+    writer = fresh.writer()
+    shared = open_session(fresh.address)
+    shared.session.execute(f"DROP TABLE {fresh.address.keyspace}.latest_propensity", timeout=60)
+    shared.close()
+    writer.write(scored(event()))
+    began = time.monotonic()
+    with pytest.raises(StoreError) as error:
+        writer.flush()
+    assert time.monotonic() - began < 10
+    assert str(fresh.address) in one_line(error)
+    for again in (writer.flush, writer.push, lambda: writer.write(scored(event()))):
+        with pytest.raises(StoreError):
+            again()
+
+
+# Who may connect
+
+
+@pytest.mark.parametrize("opener", [CassandraReader, CassandraWriter])
+def test_a_host_where_nobody_listens_is_one_plain_line(opener):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    with pytest.raises(StoreError) as error:
+        opener(CassandraAddress(("127.0.0.1",), port))
+    assert one_line(error) == (f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at 127.0.0.1 port {port} within 10 s")
+
+
+def test_a_host_that_says_nothing_is_one_plain_line(monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        began = time.monotonic()
+        with pytest.raises(StoreError) as error:
+            CassandraReader(CassandraAddress(("127.0.0.1",), port))
+    assert time.monotonic() - began < 10
+    assert f"no Cassandra answers at 127.0.0.1 port {port}" in one_line(error)
+
+
+def test_a_host_that_does_not_exist_is_one_plain_line():
+    with pytest.raises(StoreError) as error:
+        CassandraReader(CassandraAddress(("no-such-host.invalid",)))
+    assert one_line(error).startswith("ADSTREAMS_CASSANDRA_HOSTS: no address is known for no-such-host.invalid")
+
+
+def test_an_unknown_data_centre_is_refused_with_those_there_are(cassandra):
+    with pytest.raises(StoreError) as error:
+        CassandraReader(address_of(cassandra, "k", datacenter="moon"))
+    assert one_line(error) == "ADSTREAMS_CASSANDRA_DATACENTER: no moon in this cluster, it has datacenter1"
+    with CassandraWriterOf(address_of(cassandra, "adstreams_dc", datacenter="datacenter1")) as writer:
+        assert writer.store_id
+
+
+def test_a_password_is_not_shown():
+    assert "secret" not in repr(CassandraAddress(("h",), password="secret"))
+
+
+def test_writers_and_readers_of_a_process_share_one_session(clustered):
+    writer, reader = clustered.writer(), clustered.reader()
+    assert writer._shared is reader._shared
+    writer.close()
+    writer.close()
+    assert reader.curve("u") == []
+
+
+# Outages
+
+
+def flushed_within(writer: CassandraWriter, seconds: float) -> threading.Thread:
+    """A flush in the background."""
+    thread = threading.Thread(target=writer.flush)
+    thread.start()
+    thread.join(seconds)
+    return thread
+
+
+def test_a_pause_of_the_server_only_takes_time(clustered, cassandra):
+    """Nothing is told of one that is shorter than two heartbeats."""
+    writer = clustered.writer()
+    world = [event(f"e{number}", number, user=f"u{number % 50}") for number in range(2_000)]
+    cassandra.pause()
+    writer.write(scored(*sorted(world, key=lambda each: each.user_id)))
+    flush = flushed_within(writer, 2.0)
+    assert flush.is_alive()
+    cassandra.resume()
+    flush.join(60)
+    assert not flush.is_alive()
+    assert sum(len(clustered.reader().curve(f"u{number}")) for number in range(50)) == 2_000
+
+
+def test_a_long_pause_is_told_and_lived_through(clustered, cassandra, caplog, monkeypatch):
+    """Heartbeats notice it; the writes are sent again when the server answers again."""
+    writer = clustered.writer()
+    cassandra.pause()
+    writer.write(scored(*[event(f"e{number}", number) for number in range(100)]))
+    flush = flushed_within(writer, 25.0)
+    assert flush.is_alive()
+    cassandra.resume()
+    flush.join(60)
+    assert not flush.is_alive()
+    told = [each.getMessage() for each in caplog.records if each.name == "adstreams"]
+    assert len(told) == 2
+    assert "a write was not acknowledged (no node can be reached); trying again for 180 s" in told[0]
+    assert "acknowledges writes again, after" in told[1]
+    assert len(clustered.reader().curve("u")) == 100
+
+
+def test_a_restart_of_the_server_loses_nothing(clustered, cassandra):
+    """Writes go on from before it to behind it."""
+    writer, stopped = clustered.writer(), threading.Event()
+
+    def restart() -> None:
+        cassandra.restart()
+        stopped.set()
+
+    thread = threading.Thread(target=restart)
+    thread.start()
+    sent = 0
+    while not stopped.is_set() or sent < 1_000:
+        writer.write(scored(*[event(f"e{sent + row}", sent + row, user=f"u{row}") for row in range(20)]))
+        writer.push()
+        sent += 20
+        time.sleep(0.02)
+    thread.join()
+    writer.flush()
+    reader = clustered.reader()
+    assert sum(len(reader.curve(f"u{row}", limit=10_000)) for row in range(20)) == sent
+
+
+def test_the_end_of_patience_is_one_plain_line(clustered, cassandra):
+    writer = clustered.writer(deadline=1.0)
+    cassandra.kill()
+    writer.write(scored(event()))
+    began = time.monotonic()
+    with pytest.raises(StoreError) as error:
+        writer.flush()
+    assert 0.9 < time.monotonic() - began < 20
+    assert one_line(error) == (f"Cassandra at {clustered.address}: no acknowledgement for 1 s: no node can be reached")
+    with pytest.raises(StoreError):
+        writer.write(scored(event()))
+
+
+def test_what_is_held_is_bounded_and_writing_waits(clustered, cassandra, monkeypatch):
+    monkeypatch.setattr(delivery, "HELD", 8)
+    monkeypatch.setattr(delivery, "IN_FLIGHT", 2)
+    writer = clustered.writer()
+    world = [event(f"e{number}", number, user=f"u{number:05}") for number in range(1_000)]
+    cassandra.pause()
+    thread = threading.Thread(target=writer.write, args=(scored(*world),))
+    thread.start()
+    thread.join(1.0)
+    assert thread.is_alive()
+    assert writer._deliveries._held == 8
+    cassandra.resume()
+    thread.join(60)
+    writer.flush()
+    assert clustered.reader().summary().users == 1_000
+
+
+def test_a_closed_writer_takes_nothing(clustered):
+    writer = clustered.writer()
+    writer.close()
+    with pytest.raises(StoreError):
+        writer.write(scored(event()))
+
+
+# Reading
+
+
+def test_a_large_store_is_scanned_in_the_background(clustered, monkeypatch):
+    """Questions over all users are answered from the last scan; a user's own curve is as of now."""
+    monkeypatch.setattr(scans, "SMALL", 3)
+    monkeypatch.setattr(scans, "_LEAST_REST", 0.2)
+    writer, reader = clustered.writer(), clustered.reader()
+    writer.write(scored(*[event(user=f"u{number}") for number in range(5)]))
+    writer.flush()
+    assert reader.summary().users == 5
+    writer.write(scored(event(user="new")))
+    writer.flush()
+    assert reader.summary().users == 5
+    assert reader.curve("new") == [point(event(user="new"))]
+    deadline = time.monotonic() + 20
+    while reader.summary().users == 5 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert reader.summary().users == 6
+    assert reader.search("n", 5) == ["new"]
+
+
+def test_ids_that_cassandra_would_refuse_are_of_nobody(clustered):
+    reader = clustered.reader()
+    assert reader.curve("") == reader.curve("x" * 70_000) == reader.latest(["", "y" * 70_000]) == []
+
+
+def test_dead_letters_are_spread_over_partitions_and_read_in_order(clustered, monkeypatch):
+    """A flood of them makes no partition large."""
+    letters = [DeadLetter(source, 0, offset, "reason", "d", b"p") for source in "ab" for offset in range(0, 2_000, 7)]
+    writer = clustered.writer()
+    writer.write_dead_letters(letters[::-1])
+    writer.flush()
+    found = clustered.reader()
+    for count in (1, 15, 16, 300, 10_000):
+        assert found.dead_letters(count) == letters[:count]
+    assert found.summary().dead_letters == len(letters)
+    assert len(ask(clustered, "SELECT DISTINCT source, partition, block FROM dead_letters")) == 40
+    monkeypatch.setattr(reader, "_PAGE", 5)
+    assert found.dead_letters(10_000) == letters
