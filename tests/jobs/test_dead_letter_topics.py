@@ -17,10 +17,14 @@ from schemas.codec import Codec, codec, load_schema
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from settings import load_settings
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.reader import CassandraReader
+from stores.cassandra.writer import CassandraWriter
 from stores.sqlite import SqliteWriter
 from tests.flow.running import PATIENCE, make_recovery, query, running_flow, table, wait_for
 from tests.flow.streaming import Stream
 from tests.jobs.running import complaint, jobs
+from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 from tests.services.registry import Registry as RegistryServer
 from topics.dead_letters import letter_headers, letter_key, read_dead_letters
@@ -45,12 +49,16 @@ def store(tmp_path: Path) -> Path:
     return tmp_path / "store.db"
 
 
-def bury(stream: Stream, store: Path, *letters: DeadLetter) -> None:
-    """Keep letters as the dataflow does: in the topic and in the table."""
+def publish(stream: Stream, *letters: DeadLetter) -> None:
     publisher = Publisher(stream.kafka, str(stream.settings["kafka_dead_letter_topic"]))
     for letter in letters:
         publisher.send_one(letter_key(letter), letter.payload, letter_headers(letter, NOW))
     publisher.flush()
+
+
+def bury(stream: Stream, store: Path, *letters: DeadLetter) -> None:
+    """Keep letters as the dataflow does: in the topic and in the table."""
+    publish(stream, *letters)
     writer = SqliteWriter(store)
     writer.write_dead_letters(letters)
     writer.flush()
@@ -154,6 +162,27 @@ def test_a_schema_that_the_registry_knows_by_now(stream: Stream, store: Path, re
     said = retry(stream, store, schema_registry_url=registry.url)
     assert said == "1 of 2 dead letters went back in\n1 stay: 1 unknown_schema\n"
     assert [each.value for each in messages(stream)] == [known]
+
+
+def test_letters_go_from_cassandra_too(stream: Stream, cassandra: Cassandra, keyspace: str) -> None:
+    letters = [
+        DeadLetter(stream.topics[0], 1, offset, "unknown_schema", "", payload)
+        for offset, payload in enumerate((codec().encode_one(GOOD), b"{}"))
+    ]
+    writer = CassandraWriter(CassandraAddress((cassandra.host,), cassandra.port, keyspace))
+    writer.write_dead_letters(letters)
+    writer.flush()
+    writer.close()
+    publish(stream, *letters)
+    done = jobs(
+        "dead-letters", "retry",
+        **(stream.settings | {"store": "cassandra", "cassandra_hosts": cassandra.host}),
+        cassandra_port=cassandra.port, cassandra_keyspace=keyspace,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "1 of 2 dead letters went back in\n1 stay: 1 unframed\n"), done.stderr
+    reader = CassandraReader(CassandraAddress((cassandra.host,), cassandra.port, keyspace))
+    assert in_topic(stream) == reader.dead_letters(10) == letters[1:]
+    reader.close()
 
 
 class Crash(Exception):

@@ -17,10 +17,13 @@ from schemas.codec import load_schema
 from schemas.events import TYPES, Event
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.writer import CassandraWriter
 from stores.sqlite import SqliteWriter
 from tests.flow.running import ROOT, query
 from tests.jobs.running import complaint, jobs
 from tests.model.driving import HOUR, TIME, Run, chunks
+from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Server
 from tests.services.registry import Registry as RegistryServer
 from topics.client import Kafka
@@ -96,6 +99,34 @@ def test_the_table_is_that_of_the_flow(
         assert latest(tmp_path / "rebuilt.db") == latest(tmp_path / "flow.db")
     assert jobs("rebuild-latest", **settings, sqlite_path=tmp_path / "flow.db").returncode == 0
     assert latest(tmp_path / "rebuilt.db") == latest(tmp_path / "flow.db")
+
+
+def test_in_cassandra_too(kafka: Server, topic: str, cassandra: Cassandra, keyspace: str) -> None:
+    """Into a keyspace that is not there yet; beside a flow's rows it changes none."""
+    run, codec = Run(MODEL, 1_000).feed(*chunks(late_events(), range(0, 1_500, 300))), PropensityCodec()
+    publish(kafka, topic, run, codec)
+    settings: dict[str, object] = {
+        "kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic, "store": "cassandra",
+        "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,
+    }  # fmt: skip
+    tables = []
+    with cassandra.session() as session:
+        try:
+            for name in (keyspace, f"{keyspace}_flow"):
+                if name != keyspace:
+                    writer = CassandraWriter(CassandraAddress((cassandra.host,), cassandra.port, name))
+                    for rows in run.scored:
+                        writer.write(rows)
+                    writer.flush()
+                    writer.close()
+                    tables.append(sorted(session.execute(f"SELECT * FROM {name}.latest_propensity")))
+                done = jobs("rebuild-latest", **settings, cassandra_keyspace=name)
+                assert (done.returncode, done.stdout[:9]) == (0, "40 users "), done.stderr
+                tables.append(sorted(session.execute(f"SELECT * FROM {name}.latest_propensity")))
+        finally:
+            session.execute(f"DROP KEYSPACE IF EXISTS {keyspace}_flow")
+    assert len(tables[0]) == 40
+    assert tables[0] == tables[1] == tables[2]
 
 
 def test_a_deleted_user_has_no_row(kafka: Server, topic: str, tmp_path: Path) -> None:
