@@ -44,8 +44,12 @@ PIECE = np.dtype(
 )
 """Statements of one user, and so of one partition of each table."""
 
-# What the server counts of a mutation: each cell's value with time and lifetime, and a row's key and marker.
-_CELL, _ROW, _PARTITION = 16, 52, 64
+# Bytes that the server counts of a mutation beside the values: of a cell its times, of a row its marker, and what every
+# partition has. (Read off its warnings; a row has 4 fewer without a time to live.)
+_CELL, _ROW, _PARTITION = 20, 25, 29
+_KEY_VALUES = 16
+_BODY, _COMPUTED, _LATEST = len(BODY_COLUMNS), len(COMPUTED_COLUMNS), len(LATEST_COLUMNS)
+_BODY_CELLS, _COMPUTED_CELLS, _LATEST_CELLS = _BODY - len(KEY), _COMPUTED - len(KEY), _LATEST - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,6 +196,12 @@ def _room(rows, outcomes, rivals, heads, model):
 
 
 @compiled
+def _values_size(written, head, user, values):
+    """Bytes of a statement's values, without the user and the write timestamp."""
+    return written - len(head) - 4 * values - (user.stop[USER_ID] - user.start[USER_ID]) - 12
+
+
+@compiled
 def _encode(
     rows, data, outcomes, propensity, revenue, rivals, model, heads, types, shown, lifetime, large, out, pieces
 ):
@@ -202,19 +212,20 @@ def _encode(
         outcome = outcomes[place]
         user = rows[outcome.user_row]
         if not _is_over(outcome.timestamp, lifetime):
-            before = at
             if outcome.body_row != COMPUTED_AGAIN:
-                at = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, lifetime)
+                end = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, lifetime)
                 statements += 1
-                size += (len(shown) + 4) * _CELL - len(body)
-            at = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, lifetime)
+                size += _values_size(end - at, body, user, _BODY) - _KEY_VALUES + _BODY_CELLS * _CELL
+                at = end
+            end = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, lifetime)
             statements += 1
-            size += 4 * _CELL + _ROW - len(computed)
+            size += _values_size(end - at, computed, user, _COMPUTED) + _COMPUTED_CELLS * _CELL + _ROW
+            at = end
             if outcome.newest:
-                at = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, lifetime)
+                end = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, lifetime)
                 statements += 1
-                size += 7 * _CELL + _ROW - len(latest)
-            size += at - before
+                size += _values_size(end - at, latest, user, _LATEST) + _LATEST_CELLS * _CELL + _ROW + _PARTITION
+                at = end
         last = place + 1 == len(outcomes) or outcomes[place + 1].user_row != outcome.user_row
         if statements and (last or at - start >= large):
             piece = pieces[count]
@@ -227,7 +238,8 @@ def _encode(
             at = _put_body(out, at, body, rows, data, row, revenue, types, shown, lifetime)
             piece = pieces[count]
             piece.start, piece.stop, piece.statements = start, at, 1
-            piece.size, piece.row = at - start + (len(shown) + 4) * _CELL + _ROW + _PARTITION, row
+            piece.size = _values_size(at - start, body, rows[row], _BODY) + _BODY_CELLS * _CELL + _ROW + _PARTITION
+            piece.row = row
             count += 1
             start = at
     return count
