@@ -54,7 +54,7 @@ class CassandraWriter:
         retention_days: int = 0,
         deadline: float = DEADLINE,
     ) -> None:
-        self._address, self._retention = address, retention_days * DAY
+        self._address, self._retention, self._deadline = address, retention_days * DAY, deadline
         self._shared = open_session(address)
         try:
             self.store_id = ready_tables(self._shared, first, retention_days)
@@ -173,7 +173,7 @@ class CassandraWriter:
         """Return once every write is acknowledged, by the very store that this writer was opened on."""
         self.push()
         self._deliveries.wait()
-        if store_id(self._shared) != self.store_id:
+        if store_id(self._shared, self._deadline) != self.store_id:
             raise StoreError(
                 f"Cassandra at {self._address}: keyspace {self._address.keyspace} was dropped or replaced while it"
                 " was written"
