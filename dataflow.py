@@ -60,13 +60,17 @@ def build_flow(
     settings: Settings,
     reading: Codec | None = None,
     topics: Topics | None = None,
+    controlled: bool = False,
 ) -> Dataflow:
-    """The whole flow, from a source of raw batches to a store, and to topics where they are given."""
+    """The whole flow, from a source of raw batches to a store, and to topics where they are given.
+
+    A `controlled` flow ends in all its processes when one of them is asked to; its source tells `steps.ending` when it
+    is over. Any other one ends with its source.
+    """
     writer = SharedWriter(open_writer)
     plan = FeaturePlan.of(model.features)
     sequence = sequencer(plan, settings.sequence_length, timedelta(days=settings.retention_days))
     flow = Dataflow("ad_streams")
-    ending.begin()
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
     decoded = op.map("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
@@ -80,10 +84,10 @@ def build_flow(
     letters = op.merge("letters", broken, late)
     kept = op.stateful_batch("write_letters", letters, letter_writer(writer))  # nothing
 
-    control = op.input("control", flow, ControlSource())  # (key, exit code)
-    obeyed = op.stateful_flat_map("obey", control, obey)  # nothing
-
-    ends = [written, kept, obeyed]
+    ends = [written, kept]
+    if controlled:
+        control = op.input("control", flow, ControlSource())  # (key, exit code)
+        ends.append(op.stateful_flat_map("obey", control, obey))  # nothing
     if topics is not None:
         rows_to = SharedPublisher(topics.kafka, topics.propensity)
         letters_to = SharedPublisher(topics.kafka, topics.dead_letters)
@@ -109,7 +113,7 @@ def source_of(settings: Settings, reading: Codec, kafka: Kafka, topics: Mapping[
     """
     match settings.source:
         case Source.KAFKA:
-            return KafkaSource(kafka, topics, reading.time_of)
+            return KafkaSource(kafka, topics, reading.time_of, settings.max_skew)
         case Source.FILE:
             assert settings.file is not None, "checked with the settings"
             try:
@@ -155,6 +159,8 @@ def topics_of(settings: Settings, kafka: Kafka, registry: Registry | None, parti
     for name, wanted in ((scores, partitions), (letters, 1)):
         if name not in there:
             kafka.make(name, wanted, compacted=True)
+        elif not kafka.is_compacted(name):
+            log.warning("topic %s is not compacted: what it holds goes with its retention, and cannot be rebuilt", name)
     schema_id = registry.register(f"{scores}-value", load_schema("propensity")) if registry else None
     return Topics(kafka, scores, letters, PropensityCodec(schema_id))
 
@@ -183,7 +189,7 @@ def flow_of_environment() -> Dataflow:
     ending.prepare()
     if read:
         watch(kafka, read)
-    return build_flow(source, settings.loaded_model, open_writer, settings, reading, topics)
+    return build_flow(source, settings.loaded_model, open_writer, settings, reading, topics, controlled=True)
 
 
 def __getattr__(name: str) -> Dataflow:

@@ -182,7 +182,7 @@ class Writers:
         for name, kinds in self._kinds.items():
             value = fields[name] = _milliseconds(fields[name])
             if not isinstance(value, kinds):
-                raise Undecodable("wrong_type", f"{name} is {value!r}")
+                raise Undecodable("wrong_type", f"{name} is {value!r}"[:_LONGEST_DETAIL])
         return fields
 
     def prefix(self, frames: Frames, message: int, payload: bytes) -> dict[str, Any]:

@@ -30,11 +30,6 @@ def is_near() -> bool:
     return _asked.is_set() or _over.is_set()
 
 
-def begin() -> None:
-    """A new flow in this process: its source is not over."""
-    _over.clear()
-
-
 def end() -> None:
     """The one source of the run is over: what it gave is drained, and then all ends."""
     _over.set()

@@ -22,7 +22,7 @@ from schemas.scored import ScoredRows
 from steps.ending import fail
 from steps.write import WriteLogic
 from topics.client import Kafka, TopicError
-from topics.dead_letters import letter_headers, letter_key
+from topics.dead_letters import letter_headers, letter_key, letter_value
 from topics.publisher import Publisher
 
 
@@ -84,7 +84,7 @@ def _send(to: Publisher, keys: list[bytes], values: list[bytes]) -> None:
 
 
 def _send_letter(to: Publisher, letter: DeadLetter, now: int) -> None:
-    to.send_one(letter_key(letter), letter.payload, letter_headers(letter, now))
+    to.send_one(letter_key(letter), letter_value(letter), letter_headers(letter, now))
 
 
 def _pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
 Answer = TypeVar("Answer")
@@ -62,6 +62,21 @@ class Kafka:
     def producer(self, settings: Mapping[str, object]) -> Producer:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
         return self._made(Producer, settings, {"enable.idempotence": True})
+
+    def is_compacted(self, name: str) -> bool:
+        """Whether a topic keeps the last message of every key; a cluster that does not tell is believed to.
+
+        Raises:
+            TopicError: no broker answers.
+        """
+        heard = Complaints(loud=False)
+        admin = self.admin(heard)
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        (answer,) = admin.describe_configs([resource], request_timeout=TIMEOUT).values()
+        try:
+            return "compact" in str(self._answer(admin, heard, answer)["cleanup.policy"].value)
+        except (KafkaException, KeyError):
+            return True
 
     def admin(self, heard: Complaints | None = None) -> AdminClient:
         """A client for questions about the cluster."""

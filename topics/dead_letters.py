@@ -9,6 +9,9 @@ from schemas.dead_letters import DeadLetter
 from topics.client import Kafka
 from topics.reading import Headers, Note, read_topic
 
+LONGEST_VALUE, LONGEST_HEADER = 900_000, 10_000
+"""Bytes that brokers take by default, together with the rest of a message (a million)."""
+
 log = logging.getLogger("adstreams.kafka")
 
 
@@ -39,7 +42,14 @@ def letter_headers(letter: DeadLetter, time: int) -> Headers:
         "offset": letter.offset,
         "time": time,
     }
-    return {name: str(value).encode(errors="backslashreplace") for name, value in fields.items()}
+    if len(letter.payload) > LONGEST_VALUE:
+        fields["cut"] = len(letter.payload)
+    return {name: str(value).encode(errors="backslashreplace")[:LONGEST_HEADER] for name, value in fields.items()}
+
+
+def letter_value(letter: DeadLetter) -> bytes:
+    """The value of a letter's message: what was rejected, up to `LONGEST_VALUE` bytes; the store keeps the whole."""
+    return letter.payload[:LONGEST_VALUE]
 
 
 def rejection(value: bytes, headers: Headers) -> Rejection:

@@ -11,22 +11,25 @@ from topics.client import Kafka, TopicError
 
 MOST_WAITING = 100_000
 """Messages that may wait for their acknowledgement before `send` waits too."""
+MOST_BYTES = 32 << 20
+"""Bytes of single messages, which may be large, that may wait so."""
 
 
 class Publisher:
     """Sends messages in order; what one key has been sent last is what a compacted topic keeps.
 
-    Errors that may pass are retried by the client for as long as `message.timeout.ms` says.
+    Errors that may pass are retried by the client for as long as it takes.
     """
 
     def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._topic, self._failed = topic, list[str]()
+        self._topic, self._failed, self._bytes = topic, list[str](), 0
         # Java's clients choose a key's partition in the same way.
         self._producer = kafka.producer(
             {
                 "partitioner": "murmur2_random",
                 "delivery.report.only.error": True,
                 "linger.ms": 5,
+                "message.timeout.ms": 0,
                 "queue.buffering.max.messages": 2 * MOST_WAITING,
                 "queue.buffering.max.kbytes": 2**31 - 1,
             }
@@ -71,6 +74,9 @@ class Publisher:
             TopicError: a message, one of before perhaps, cannot be delivered.
         """
         self._wait_below(MOST_WAITING)
+        if self._bytes > MOST_BYTES:
+            self.flush()
+        self._bytes += len(value or b"")
         while True:
             try:
                 self._try(
@@ -92,6 +98,7 @@ class Publisher:
         """
         while self._producer.flush(1.0):  # a signal is heard in between
             self._check()
+        self._bytes = 0
         self._check()
 
     def _wait_below(self, most: int) -> None:

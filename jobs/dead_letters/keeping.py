@@ -117,9 +117,11 @@ def parse_place(text: str) -> tuple[str, int, int]:
     ('logs/may.csv', 0, 17)
     """
     source, *numbers = text.rsplit("/", 2)
-    if not source or len(numbers) < 2 or not all(each.isdecimal() for each in numbers):
-        raise JobError(f"{text}: not the place of a dead letter, which is SOURCE/PARTITION/OFFSET")
-    return source, int(numbers[0]), int(numbers[1])
+    if source and len(numbers) == 2 and all(each.isdecimal() and len(each) < 20 for each in numbers):
+        partition, offset = map(int, numbers)
+        if partition < 2**31 and offset < 2**63:
+            return source, partition, offset
+    raise JobError(f"{text}: not the place of a dead letter, which is SOURCE/PARTITION/OFFSET")
 
 
 def place_of(letter: DeadLetter) -> str:

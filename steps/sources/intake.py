@@ -10,15 +10,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from operator import itemgetter
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.cimpl import OFFSET_BEGINNING
 
 from schemas.messages import MessageBatch
 from steps.ending import fail
-from topics.client import TIMEOUT, Kafka
+from topics.client import SILENT, TIMEOUT, Kafka
 
 log = logging.getLogger("adstreams")
 
@@ -30,8 +30,12 @@ HELD_BYTES = 8 << 20
 """Bytes held back for one partition before it is paused."""
 SLACK = 3_600_000
 """Event time (ms) that a partition may be ahead of the slowest that has more."""
+MESSAGE_BYTES = 100
+"""What a message that is held costs beside its own bytes."""
 PATIENCE = 10.0
-"""Seconds without a message after which a partition is not waited for."""
+"""Seconds of looking for a message in vain after which a partition is not waited for."""
+LOOKS = 100
+"""Looks that this takes at least: a process that stood still has not looked."""
 
 Clock = Callable[[bytes], int | None]
 """The event time in a message, in ms; None where it has none."""
@@ -44,14 +48,19 @@ class _Partition:
     topic: str
     number: int
     handed: int | None
-    """The offset after the last message handed on; None before the first."""
+    """The offset after the last message handed on."""
     held: deque[MessageBatch] = field(default_factory=deque)
     held_bytes: int = 0
     fetched: int = 0
     """The offset after the last message that came; 0 before the first."""
     reached: int | None = None
     """The latest event time of those at the ends of what was handed on."""
-    came: float = field(default_factory=time.monotonic)
+    head: int | None = None
+    """Event time of the first message held."""
+    looked: int = 0
+    """How often its consumer had nothing of it since something came."""
+    since: float = field(default_factory=time.monotonic)
+    """When the first of those looks was."""
     paused: bool = False
 
     @property
@@ -65,12 +74,18 @@ class Intake:
     Partitions are kept together in event time, so that a replay of several does not make most events late: one is
     handed on to at most `SLACK` ahead of the slowest of those that have more, and paused when too much is held of it.
 
-    What it holds is bounded in bytes: `QUEUE_KBYTES` in each consumer, and of each partition `HELD_BYTES` and one
-    `BATCH`.
+    What it holds is bounded in bytes: `QUEUE_KBYTES` in each consumer, and of each partition `HELD_BYTES` and what one
+    `BATCH` adds to it.
+
+    Args:
+        kafka: the cluster.
+        clock: finds event times in messages.
+        max_skew: an event that is later than its message by more than this tells no time.
     """
 
-    def __init__(self, kafka: Kafka, clock: Clock) -> None:
+    def __init__(self, kafka: Kafka, clock: Clock, max_skew: timedelta = timedelta(hours=1)) -> None:
         self._kafka, self._clock = kafka, clock
+        self._skew = max_skew // timedelta(milliseconds=1)
         self._consumers: dict[str, Consumer] = {}
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._lock = threading.Lock()
@@ -86,27 +101,29 @@ class Intake:
                     {"queued.max.messages.kbytes": QUEUE_KBYTES, "on_commit": _note_commit}
                 )
                 atexit.register(_close, self._consumers[topic])
-            partition = self._partitions[topic, number] = _Partition(topic, number, offset)
-            consumer = self._consumers[topic]
-            self._check(consumer, partition)
-            begin = OFFSET_BEGINNING if offset is None else offset
+            consumer, partition = self._consumers[topic], _Partition(topic, number, offset)
+            partition.handed = begin = self._begin(consumer, partition)
+            self._partitions[topic, number] = partition
             consumer.incremental_assign([TopicPartition(topic, number, begin)])
 
-    def _check(self, consumer: Consumer, partition: _Partition) -> None:
+    def _begin(self, consumer: Consumer, partition: _Partition) -> int:
+        """The offset to go on from; one that is known from the start, so that a deletion is noticed ever after."""
         try:
             low, high = consumer.get_watermark_offsets(partition.place, timeout=TIMEOUT)
         except KafkaException as error:
             fail(f"{_name(partition)}: {error.args[0].str()}")
-        if partition.handed is not None and partition.handed < low:
+        offset = low if partition.handed is None else partition.handed
+        if offset < low:
             fail(
-                f"{_name(partition)}: messages from offset {partition.handed} on, where this run goes on, were deleted"
+                f"{_name(partition)}: messages from offset {offset} on, where this run goes on, were deleted"
                 f" (the first one now is {low}); keep them longer, or start anew with an empty recovery directory"
             )
-        if partition.handed is not None and partition.handed > high:
+        if offset > high:
             fail(
-                f"{_name(partition)}: it ends at offset {high}, before {partition.handed}, where this run goes on:"
+                f"{_name(partition)}: it ends at offset {high}, before {offset}, where this run goes on:"
                 " it was made anew or cut; start anew with an empty recovery directory"
             )
+        return offset
 
     def take(self, topic: str, number: int) -> list[MessageBatch]:
         """What may be handed on of a partition now."""
@@ -131,29 +148,35 @@ class Intake:
 
     def _poll(self, topic: str) -> None:
         messages = self._consumers[topic].consume(BATCH, 0)
-        if not messages:
-            return
         if any(map(Message.error, messages)):
             messages = [message for message in messages if not self._complain(topic, message)]
         numbers = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
-        now = time.monotonic()
-        for number in np.unique(numbers).tolist():
+        came = set(np.unique(numbers).tolist())
+        for number in came:
             of_it = numbers == number
             mine = messages if of_it.all() else [messages[place] for place in np.flatnonzero(of_it).tolist()]
             partition, batch = self._partitions[topic, number], _batch(topic, number, mine)
+            if not partition.held:
+                partition.head = self._time(batch, 0)
             partition.held.append(batch)
-            partition.held_bytes += len(batch.data)
-            partition.fetched, partition.came = int(batch.offsets[-1]) + 1, now
+            partition.held_bytes += _size(batch)
+            partition.fetched, partition.looked = int(batch.offsets[-1]) + 1, 0
+            self._steer(partition)
+        for partition in self._partitions.values():
+            if partition.topic == topic and partition.number not in came:
+                partition.since = partition.since if partition.looked else time.monotonic()
+                partition.looked += 1
 
     def _complain(self, topic: str, message: Message) -> bool:
-        """Whether this is an error in a message's place; what cannot pass by itself ends the run."""
+        """Whether this is an error in a message's place; unless it passes by itself, it ends the run."""
         error = message.error()
         if error is None:
             return False
         where = f"topic {topic}, partition {message.partition()}"
-        if error.code() in _FINAL:
-            fail(f"{where}: {_FINAL[error.code()]} ({error.str()})")
-        log.warning("%s: %s", where, error.str())
+        if error.code() != KafkaError._PARTITION_EOF:
+            if not error.retriable() and error.code() not in SILENT:
+                fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
+            log.warning("%s: %s", where, error.str())
         return True
 
     def _release(self, partition: _Partition) -> list[MessageBatch]:
@@ -166,11 +189,12 @@ class Intake:
             count = len(batch) if limit is None else self._until(batch, limit)
             if count:
                 taken.append(batch if count == len(batch) else batch[:count])
-                partition.held_bytes -= len(taken[-1].data)
-                partition.reached = _later(partition.reached, self._clock(taken[-1].payload(count - 1)))
+                partition.held_bytes -= _size(taken[-1])
+                partition.reached = _later(partition.reached, self._time(batch, count - 1))
             if count < len(batch):
                 partition.held.appendleft(batch[count:])
                 break
+        partition.head = self._time(partition.held[0], 0) if partition.held else None
         return taken
 
     def _limit(self, partition: _Partition) -> int | None:
@@ -182,8 +206,8 @@ class Intake:
     def _floor(self, partition: _Partition) -> int | None:
         """The event time that the next message of a partition has at least; None where it is not waited for."""
         if partition.held:
-            return _later(partition.reached, self._clock(partition.held[0].payload(0)))
-        if time.monotonic() - partition.came > PATIENCE:
+            return _later(partition.reached, partition.head)
+        if partition.looked >= LOOKS and time.monotonic() - partition.since > PATIENCE:
             return None
         _, high = self._consumers[partition.topic].get_watermark_offsets(partition.place, cached=True)
         if 0 <= high <= max(partition.fetched, partition.handed or 0):
@@ -194,7 +218,7 @@ class Intake:
         """How many messages come before the first that is later than `limit`, taking them to be in order."""
 
         def is_later(message: int) -> bool:
-            found = self._clock(batch.payload(message))
+            found = self._time(batch, message)
             return found is not None and found > limit
 
         if not is_later(len(batch) - 1):
@@ -205,6 +229,11 @@ class Intake:
             low, high = (low, middle) if is_later(middle) else (middle + 1, high)
         return low
 
+    def _time(self, batch: MessageBatch, message: int) -> int | None:
+        """The event time of a message, where it is one that a valid event may have: a bad clock holds nobody up."""
+        found, made = self._clock(batch.payload(message)), -1 if batch.times is None else int(batch.times[message])
+        return None if found is not None and 0 <= made < found - self._skew else found
+
     def _steer(self, partition: _Partition) -> None:
         """Pause a partition of which too much is held, and resume it once that is gone."""
         consumer = self._consumers[partition.topic]
@@ -213,7 +242,7 @@ class Intake:
             partition.paused = True
         elif partition.paused and not partition.held:
             consumer.resume([partition.place])
-            partition.paused, partition.came = False, time.monotonic()
+            partition.paused, partition.looked = False, 0
 
 
 _NEVER = -(2**62)
@@ -238,6 +267,10 @@ def _later(one: int | None, other: int | None) -> int | None:
 
 def _name(partition: _Partition) -> str:
     return f"topic {partition.topic}, partition {partition.number}"
+
+
+def _size(batch: MessageBatch) -> int:
+    return len(batch.data) + MESSAGE_BYTES * len(batch)
 
 
 def _batch(topic: str, number: int, messages: list[Message]) -> MessageBatch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
@@ -20,6 +21,8 @@ PAUSE = timedelta(milliseconds=3)
 """Between two looks at a partition that had nothing."""
 WATCH_INTERVAL = 10.0
 """Seconds between two looks at the topics themselves."""
+LOOKS = 3
+"""Looks in a row that must miss a topic before it counts as deleted: a broker that starts may not know it yet."""
 RESTART = 75
 """Exit code with which a run asks to be started again (EX_TEMPFAIL of sysexits.h)."""
 
@@ -31,8 +34,8 @@ class KafkaSource(FixedPartitionedSource[MessageBatch, int | None]):
     later, and never read.
     """
 
-    def __init__(self, kafka: Kafka, topics: Mapping[str, Topic], clock: Clock) -> None:
-        self._topics, self._intake = topics, Intake(kafka, clock)
+    def __init__(self, kafka: Kafka, topics: Mapping[str, Topic], clock: Clock, max_skew: timedelta) -> None:
+        self._topics, self._intake = topics, Intake(kafka, clock, max_skew)
 
     def list_parts(self) -> list[str]:
         """Topic and number of every partition."""
@@ -79,7 +82,7 @@ def watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:
 
 
 def _watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:
-    pause = threading.Event()
+    pause, gone = threading.Event(), Counter[str]()
     while not pause.wait(WATCH_INTERVAL):
         try:
             found = kafka.describe(list(topics))
@@ -87,8 +90,14 @@ def _watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:
             continue  # the source says what is wrong with the brokers
         for name, topic in topics.items():
             now = found.get(name)
-            if now is None or now.id != topic.id:
-                fail(f"topic {name}: it was {'deleted' if now is None else 'made anew'} while it was read")
+            if now is None:
+                gone[name] += 1
+                if gone[name] == LOOKS:
+                    fail(f"topic {name}: it was deleted while it was read")
+                continue
+            gone[name] = 0
+            if now.id != topic.id:
+                fail(f"topic {name}: it was made anew while it was read")
             if now.partitions > topic.partitions:
                 log.warning(
                     "topic %s has %d partitions now, not %d: ending with %d to be started again",
