@@ -21,6 +21,7 @@ from rich.table import Table
 from benchmarks.logs import write_log
 from jobs.simulate import simulate
 from settings import Settings
+from tests.services.cassandra import Cassandra
 
 ROUNDS = 5
 EVENTS = 2_000_000
@@ -55,6 +56,34 @@ def against(name: str, goal: str, left: Command, right: Command, unit: str) -> R
     """A row of the table: the ratio of two measurements."""
     a, b = in_turn(left, right)
     return name, goal, f"{a / b:.2f}", f"{a:,.0f} / {b:,.0f} {unit}"
+
+
+def in_cassandra(console: Console, port: int) -> list[Row]:
+    """The rows about a Cassandra on the same machine."""
+    sink, curve = ("benchmarks.cassandra_sink", port), ("benchmarks.cassandra_curve", port)
+    rows = [
+        against(
+            "rows into Cassandra, against the best plain loop of its driver",
+            ">= 0.8",
+            (*sink, "ours"),
+            (*sink, "plain"),
+            "rows/s",
+        ),
+        against(
+            "rows into Cassandra, against INSERT JSON one at a time",
+            ">= 25",
+            (*sink, "ours"),
+            (*sink, "json"),
+            "rows/s",
+        ),
+    ]
+    late, middle = in_turn((*curve, "p99"), (*curve, "p50"))
+    rows.append(
+        ("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", f"{late:.1f} ms", f"p50 {middle:.1f} ms")
+    )
+    for row in rows:
+        console.print(f"{row[0]}: {row[2]}  ({row[3]})")
+    return rows
 
 
 def main() -> None:
@@ -98,6 +127,8 @@ def main() -> None:
             with console.status(step[0]):
                 rows.append(against(*step))
             console.print(f"{rows[-1][0]}: {rows[-1][2]}  ({rows[-1][3]})")
+        with console.status("starting Cassandra"), Cassandra(folder / "cassandra") as cassandra:
+            rows += in_cassandra(console, cassandra.port)
     with console.status("memory"):
         held = measure(kernel, "memory", 1_000_000, 16)
     rows.append(("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))

@@ -35,6 +35,7 @@ from steps.buckets import bucket_splitter
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.writer import CassandraWriter
 
+ROOT = Path(__file__).parent.parent
 USERS = 10_000
 ROWS = 100_000
 FETCHED = 10_000
@@ -53,7 +54,7 @@ Row = tuple[Any, ...]
 
 def scored_batches() -> list[list[ScoredRows]]:
     """For each batch of events that is fetched, the rows of its buckets."""
-    model = Model.from_json(Path("model/decay.json").read_bytes())
+    model = Model.from_json((ROOT / "model" / "decay.json").read_bytes())
     plan, scorer, split = FeaturePlan.of(model.features), Scorer(model), bucket_splitter(64)
     rng, buckets = np.random.default_rng(1), dict[str, Bucket]()
     batches = []

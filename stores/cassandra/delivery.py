@@ -17,8 +17,8 @@ from stores.cassandra.errors import may_heal, reason
 from stores.cassandra.protocol import EncodedBatch
 from stores.cassandra.session import SharedSession
 
-IN_FLIGHT = 96
-"""Batches on their way at once: more make the server slower, and no more rows a second."""
+IN_FLIGHT = 128
+"""Batches on their way at once; more bring no more rows a second."""
 HELD = 1_024
 """Batches that wait, are on their way or are to be tried again: as many as memory should hold."""
 DEADLINE = 180.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import ssl
 import threading
 from collections.abc import Iterable
@@ -12,6 +13,7 @@ from typing import Any
 from cassandra import AuthenticationFailed, ConsistencyLevel, DependencyException, UnresolvableContactPoints
 from cassandra.auth import PlainTextAuthProvider
 from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, NoHostAvailable, Session
+from cassandra.connection import ConnectionShutdown
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.query import PreparedStatement, tuple_factory
 
@@ -132,12 +134,16 @@ def _login(address: CassandraAddress) -> PlainTextAuthProvider | None:
 
 
 def _tls(address: CassandraAddress) -> ssl.SSLContext | None:
+    """Connections to holders of the authority's certificates; the driver knows nodes by number, not by name."""
     if address.tls_ca is None:
         return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
     try:
-        return ssl.create_default_context(cafile=str(address.tls_ca))
+        context.load_verify_locations(address.tls_ca)
     except (ssl.SSLError, OSError) as error:
         raise StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: {address.tls_ca}: no certificate in PEM: {error}") from error
+    return context
 
 
 def _datacenters(cluster: Cluster) -> list[str]:
@@ -172,12 +178,9 @@ def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> S
                 f"ADSTREAMS_CASSANDRA_USERNAME: Cassandra at {address} does not let role {address.username} in"
                 " with this password"
             )
-        if isinstance(cause, ssl.SSLError):
-            return StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: no encrypted connection to {address}: {_tls_words(cause)}")
-    return StoreError(f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s")
-
-
-def _tls_words(error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return (error.reason or str(error)).lower().replace("_", " ")
+        if refused := re.search(r"\[SSL[^]]*\] (.*?)( \(_ssl|$)", str(cause)):
+            return StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: no encrypted connection to {address}: {refused.group(1)}")
+    silence = f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s"
+    if address.tls_ca is None and any(isinstance(cause, ConnectionResetError | ConnectionShutdown) for cause in causes):
+        silence += "; it closed the connection: does it want encryption, and so ADSTREAMS_CASSANDRA_TLS_CA?"
+    return StoreError(silence)
