@@ -89,6 +89,13 @@ class Intake:
         self._consumers: dict[str, Consumer] = {}
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._lock = threading.Lock()
+        atexit.register(self.close)
+
+    def close(self) -> None:
+        """Let go of the cluster."""
+        for consumer in self._consumers.values():
+            with contextlib.suppress(KafkaException, RuntimeError):
+                consumer.close()
 
     def open(self, topic: str, number: int, offset: int | None) -> None:
         """Begin to fetch a partition from an offset on; from its beginning where that is None.
@@ -97,10 +104,10 @@ class Intake:
         """
         with self._lock:
             if topic not in self._consumers:
+                # A partition that is resumed waits until the broker has answered the last fetch of the others.
                 self._consumers[topic] = self._kafka.consumer(
-                    {"queued.max.messages.kbytes": QUEUE_KBYTES, "on_commit": _note_commit}
+                    {"queued.max.messages.kbytes": QUEUE_KBYTES, "fetch.wait.max.ms": 50, "on_commit": _note_commit}
                 )
-                atexit.register(_close, self._consumers[topic])
             consumer, partition = self._consumers[topic], _Partition(topic, number, offset)
             partition.handed = begin = self._begin(consumer, partition)
             self._partitions[topic, number] = partition
@@ -285,8 +292,3 @@ def _batch(topic: str, number: int, messages: list[Message]) -> MessageBatch:
 def _note_commit(error: KafkaError | None, places: Iterable[TopicPartition]) -> None:
     if error is not None:
         log.warning("consumer group offsets were not committed, lag tools will see old ones: %s", error.str())
-
-
-def _close(consumer: Consumer) -> None:
-    with contextlib.suppress(KafkaException, RuntimeError):
-        consumer.close()
