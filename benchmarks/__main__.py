@@ -36,6 +36,9 @@ The goal for 1,000,000 users is met by the dataflow itself and not with SQLite b
 user and so on another page of the tables and of their two indexes, and writing those pages takes the time.
 """
 
+RATES = {2_000: "<= 150 ms", 10_000: ""}
+"""Events a second at which latency is measured, and its goals."""
+
 Row = tuple[str, str, str, str]
 Command = tuple[object, ...]
 
@@ -86,6 +89,19 @@ def in_cassandra(console: Console, port: int) -> list[Row]:
     return rows
 
 
+def through_kafka(console: Console) -> list[Row]:
+    """The rows about the whole way, from a producer to a reader of Cassandra."""
+    command = [sys.executable, "-m", "benchmarks.latency", *map(str, RATES)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    rows = list[Row]()
+    for line in done.stdout.splitlines():
+        rate, p50, p99 = map(int, line.split())
+        name = f"from produced to readable in Cassandra at {rate:,} events/s, 99 of 100"
+        rows.append((name, RATES[rate], f"{p99} ms", f"p50 {p50} ms"))
+        console.print(f"{name}: {rows[-1][2]}  ({rows[-1][3]})")
+    return rows
+
+
 def main() -> None:
     """Measure everything."""
     console, rows = Console(), list[Row]()
@@ -129,6 +145,8 @@ def main() -> None:
             console.print(f"{rows[-1][0]}: {rows[-1][2]}  ({rows[-1][3]})")
         with console.status("starting Cassandra"), Cassandra(folder / "cassandra") as cassandra:
             rows += in_cassandra(console, cassandra.port)
+    with console.status("latency"):
+        rows += through_kafka(console)
     with console.status("memory"):
         held = measure(kernel, "memory", 1_000_000, 16)
     rows.append(("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
