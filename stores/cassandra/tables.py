@@ -108,11 +108,19 @@ def _wait_for_tables(address: CassandraAddress, session: Session) -> tuple[str, 
         time.sleep(0.2)
 
 
-def store_id(shared: SharedSession) -> str:
-    """The store's id, empty where it was dropped."""
+def store_id(shared: SharedSession, patience: float) -> str:
+    """The store's id, empty where it was dropped; asked again for so many seconds while nodes do not answer."""
+    deadline = time.monotonic() + patience
     with plainly(shared.address):
-        found = _store(shared.address, shared.session)
-    return found[0] if found else ""
+        while True:
+            try:
+                found = _store(shared.address, shared.session)
+            except ERRORS as error:
+                if not may_heal(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.5)
+            else:
+                return found[0] if found else ""
 
 
 def _store(address: CassandraAddress, session: Session) -> tuple[str, int] | None:

@@ -62,6 +62,7 @@ class CassandraWriter:
         except BaseException:
             self._shared.close()
             raise
+        self._deadline = deadline
         self._deliveries = Deliveries(self._shared, deadline)
         self._packer = Packer(self._replicas, self._send)
         self._one_node = True
@@ -173,7 +174,7 @@ class CassandraWriter:
         """Return once every write is acknowledged, by the very store that this writer was opened on."""
         self.push()
         self._deliveries.wait()
-        if store_id(self._shared) != self.store_id:
+        if store_id(self._shared, self._deadline) != self.store_id:
             raise StoreError(
                 f"Cassandra at {self._address}: keyspace {self._address.keyspace} was dropped or replaced while it"
                 " was written"
