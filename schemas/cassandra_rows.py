@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.compiling import compiled
-from schemas.events import EVENT_ID, TEXTS, TYPES, USER_ID
-from schemas.scored import COMPUTED_AGAIN, ScoredRows
+from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch
+from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 
 KEY = ("user_id", "event_time", "event_key")
 SHOWN = ("state", "segment", "campaign", "publisher", "product")
@@ -263,3 +263,11 @@ def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece
     data, statements = batch.data.data, out.data
     for (start, stop, number, size, _), (user_start, user_stop) in zip(found.tolist(), spans, strict=True):
         yield Piece(bytes(data[user_start:user_stop]), statements[start:stop], number, size)
+
+
+def compile_now() -> None:
+    """Compile what `encode` needs, for batches of this process and for those that came from another."""
+    nothing, model = np.empty(0, OUTCOME), np.frombuffer(b"", np.uint8)
+    for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), model)):
+        scored = ScoredRows(EventBatch("", 0, rows, data), nothing, np.empty(0), "", np.empty(0, np.int64))
+        list(encode(scored, Heads(model, model, model), Lifetime(_FOR_EVER, 0, 0)))

@@ -19,8 +19,8 @@ from stores.cassandra.session import SharedSession
 
 IN_FLIGHT = 128
 """Batches on their way at once; more bring no more rows a second."""
-HELD = 1_024
-"""Batches that wait, are on their way or are to be tried again: as many as memory should hold."""
+HELD, HELD_BYTES = 1_024, 64 * 2**20
+"""Batches that wait, are on their way or are to be tried again, and bytes of them: as many as memory should hold."""
 DEADLINE = 180.0
 """Seconds for which a batch is tried again after it first failed."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
@@ -48,7 +48,7 @@ class Deliveries:
         self._changed = threading.Condition()
         self._waiting: deque[_Delivery] = deque()
         self._flying: set[_Delivery] = set()
-        self._held = 0
+        self._held, self._held_bytes = 0, 0
         self._starting = False
         self._failure: StoreError | None = None
         self._failing, self._troubled_since = 0, 0.0
@@ -60,8 +60,9 @@ class Deliveries:
             StoreError: a batch cannot be written.
         """
         with self._changed:
-            self._await(lambda: self._held < HELD)
+            self._await(lambda: self._held < HELD and self._held_bytes < HELD_BYTES)
             self._held += 1
+            self._held_bytes += batch.size
             self._waiting.append(_Delivery(batch))
         self._start()
 
@@ -127,6 +128,7 @@ class Deliveries:
         with self._changed:
             self._flying.discard(delivery)
             self._held -= 1
+            self._held_bytes -= delivery.batch.size
             if delivery.failures:
                 self._failing -= 1
                 if not self._failing:

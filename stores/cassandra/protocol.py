@@ -72,6 +72,7 @@ class EncodedBatch(BatchStatement):  # type: ignore[misc]
     ) -> None:
         super().__init__(BatchType.UNLOGGED)
         self.keyspace, self.routing_key, self.is_idempotent = keyspace, routing_key, True
+        self.size = sum(map(len, pieces))
         self._statements_and_parameters = _Statements(pieces, count, now)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from heapq import nsmallest
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,6 @@ from schemas.events import TYPES
 from stores.base import Latest, Point, Summary
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
-from stores.cassandra.scans import Scan
 from stores.cassandra.session import SharedSession, open_session
 from stores.cassandra.tables import ready_tables
 from stores.cassandra.writer import BLOCK
@@ -74,8 +75,8 @@ class CassandraReader:
             self._shared.close()
             raise
         self._closed = False
-        self._users = Scan(self._scan_users, lambda users: len(users.ids))
-        self._blocks = Scan(self._scan_blocks, lambda blocks: sum(count for _, count in blocks))
+        self._users = self._shared.scan("users", self._scan_users, lambda users: len(users.ids))
+        self._blocks = self._shared.scan("letters", self._scan_blocks, lambda blocks: sum(each for _, each in blocks))
 
     def _prepare(self) -> None:
         place = "source = ? AND partition = ? AND block = ?"
@@ -145,7 +146,7 @@ class CassandraReader:
 
     def search(self, prefix: str, count: int) -> list[str]:
         """User ids that start with a prefix."""
-        return sorted(user_id for user_id in self._users.view().ids if user_id.startswith(prefix))[:count]
+        return nsmallest(count, (user_id for user_id in self._users.view().ids if user_id.startswith(prefix)))
 
     def summary(self) -> Summary:
         """What the keyspace holds."""
@@ -169,8 +170,11 @@ class CassandraReader:
         return next((DeadLetter(*row) for row in rows), None)
 
     def _scan_users(self) -> _Users:
-        rows = list(self._ask(self._all_users))
-        ids, times, propensities = zip(*rows, strict=True) if rows else ((), (), ())
+        ids, times, propensities = list[str](), array("q"), array("d")
+        for user_id, event_time, propensity in self._ask(self._all_users):
+            ids.append(user_id)
+            times.append(event_time)
+            propensities.append(propensity)
         known = np.empty(len(ids), np.object_)
         known[:] = ids
         return _Users(known, np.array(times, np.int64), np.array(propensities, np.float64))

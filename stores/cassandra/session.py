@@ -7,7 +7,7 @@ import os
 import re
 import ssl
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from cassandra import AuthenticationFailed, ConsistencyLevel, DependencyException, UnresolvableContactPoints
@@ -21,6 +21,7 @@ from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import ERRORS, plainly
 from stores.cassandra.protocol import Handler
+from stores.cassandra.scans import Scan, View
 
 PATIENCE = 10.0
 """Seconds to wait for a node when connecting, and for the answer to a question."""
@@ -35,6 +36,7 @@ class SharedSession:
         self.address, self.session = address, session
         self.users = 0
         self._prepared: dict[str, PreparedStatement] = {}
+        self._scans: dict[str, Scan[Any]] = {}
         self._lock = threading.Lock()
 
     def prepare(self, statement: str) -> PreparedStatement:
@@ -45,6 +47,11 @@ class SharedSession:
                 prepared.is_idempotent = True
                 self._prepared[statement] = prepared
             return self._prepared[statement]
+
+    def scan(self, table: str, read: Callable[[], View], size: Callable[[View], int]) -> Scan[View]:
+        """The view of a table that all readers of the session share."""
+        with self._lock:
+            return self._scans.setdefault(table, Scan(read, size))
 
     def close(self) -> None:
         """Let go of it; the last one ends the session."""

@@ -108,12 +108,8 @@ def _wait_for_tables(address: CassandraAddress, session: Session) -> tuple[str, 
         time.sleep(0.2)
 
 
-def store_id(shared: SharedSession, patience: float = 0.0) -> str:
-    """The store's id, empty where it was dropped; asked for again while `patience` seconds last, if nobody answers.
-
-    Raises:
-        StoreError: nobody answered.
-    """
+def store_id(shared: SharedSession, patience: float) -> str:
+    """The store's id, empty where it was dropped; asked again for so many seconds while nodes do not answer."""
     deadline = time.monotonic() + patience
     with plainly(shared.address):
         while True:

@@ -495,8 +495,9 @@ def test_the_end_of_patience_is_one_plain_line(clustered, cassandra):
         writer.write(scored(event()))
 
 
-def test_what_is_held_is_bounded_and_writing_waits(clustered, cassandra, monkeypatch):
-    monkeypatch.setattr(delivery, "HELD", 8)
+@pytest.mark.parametrize(("bound", "value", "held"), [("HELD", 8, 8), ("HELD_BYTES", 10_000, 4)])
+def test_what_is_held_is_bounded_and_writing_waits(clustered, cassandra, monkeypatch, bound, value, held):
+    monkeypatch.setattr(delivery, bound, value)
     monkeypatch.setattr(delivery, "IN_FLIGHT", 2)
     writer = clustered.writer()
     world = [event(f"e{number}", number, user=f"u{number:05}") for number in range(1_000)]
@@ -505,7 +506,7 @@ def test_what_is_held_is_bounded_and_writing_waits(clustered, cassandra, monkeyp
     thread.start()
     thread.join(1.0)
     assert thread.is_alive()
-    assert writer._deliveries._held == 8
+    assert writer._deliveries._held == held
     cassandra.resume()
     thread.join(60)
     writer.flush()
@@ -522,11 +523,11 @@ def test_a_closed_writer_takes_nothing(clustered):
 # Reading
 
 
-def test_a_large_store_is_scanned_in_the_background(clustered, monkeypatch):
+def test_a_large_store_is_scanned_in_the_background(fresh, monkeypatch):
     """Questions over all users are answered from the last scan; a user's own curve is as of now."""
     monkeypatch.setattr(scans, "SMALL", 3)
     monkeypatch.setattr(scans, "_LEAST_REST", 0.2)
-    writer, reader = clustered.writer(), clustered.reader()
+    writer, reader = fresh.writer(), fresh.reader()
     writer.write(scored(*[event(user=f"u{number}") for number in range(5)]))
     writer.flush()
     assert reader.summary().users == 5
