@@ -27,8 +27,7 @@ def artifacts(name: str) -> Path:
         MissingTool: it is not in the cache, and there is no Maven.
         ServiceError: Maven failed; the message has the end of what it said.
     """
-    pom = _POMS / f"{name}.xml"
-    folder = _cache() / f"{name}-{hashlib.sha256(pom.read_bytes()).hexdigest()[:16]}"
+    folder = _folder(name)
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -36,7 +35,7 @@ def artifacts(name: str) -> Path:
         # One at a time: Maven's own repository is not safe for two.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _fetch(pom, folder)
+            _fetch(_pom(name), folder)
     return folder
 
 
@@ -59,14 +58,17 @@ def java() -> str:
 def check_tools(names: frozenset[str]) -> None:
     """Raise `MissingTool` unless the named servers could be fetched and run here."""
     java()
-    poms = {name: (_POMS / f"{name}.xml").read_bytes() for name in names}
-    kept = (_cache() / f"{name}-{hashlib.sha256(pom).hexdigest()[:16]}" for name, pom in poms.items())
-    if not all(folder.exists() for folder in kept):
+    if not all(_folder(name).exists() for name in names):
         _maven()
 
 
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ad-streams" / "services"
+def _pom(name: str) -> Path:
+    return _POMS / f"{name}.xml"
+
+
+def _folder(name: str) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return cache / "ad-streams" / "services" / f"{name}-{hashlib.sha256(_pom(name).read_bytes()).hexdigest()[:16]}"
 
 
 def _maven() -> str:

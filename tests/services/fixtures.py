@@ -32,6 +32,7 @@ from tests.services.server import Server
 
 _KINDS: dict[str, type[Server]] = {"kafka": Kafka, "cassandra": Cassandra, "registry": Registry}
 _JAVA = "java"
+_PREFIX = "ad-streams-tests-"
 
 
 class _Running:
@@ -51,9 +52,10 @@ class _Running:
         except MissingTool as error:
             self.missing = error
             return
+        _sweep()
         new = sorted(needs - self._starts.keys() - {_JAVA})
         for name in new:
-            self._folders.append(Path(tempfile.mkdtemp(prefix=f"ad-streams-{name}-")))
+            self._folders.append(Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{name}-")))
             self._servers[name] = _KINDS[name](self._folders[-1], quick=True)
             self._starts[name] = Future()
             self._threads.append(Thread(target=self._start, args=(name,), name=f"start {name}", daemon=True))
@@ -102,6 +104,18 @@ class _Running:
             start.set_exception(error)
         else:
             start.set_result(None)
+
+
+def _sweep() -> None:
+    """Remove the data of runs that were killed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        owner = int(folder.name.removeprefix(_PREFIX).split("-")[0])
+        try:
+            os.kill(owner, 0)
+        except ProcessLookupError:
+            shutil.rmtree(folder, ignore_errors=True)
+        except PermissionError:
+            pass
 
 
 _RUNNING = pytest.StashKey[_Running]()
