@@ -14,7 +14,7 @@ import pytest
 from schemas.cassandra_rows import BODY_COLUMNS, KEY
 from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity
-from stores.base import StoreError
+from stores.base import StoreError, Summary
 from stores.cassandra import delivery, reader, scans, session, tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
@@ -134,7 +134,7 @@ def test_no_batch_makes_the_server_warn(clustered, cassandra, caplog):
     writer.flush()
     logged = [line for line in cassandra.log.read_text(errors="replace").splitlines() if "atch" in line]
     assert not [line for line in logged if "threshold" in line or "partitions" in line]
-    assert not [each for each in caplog.records if "warning" in each.getMessage()]
+    assert not [each for each in caplog.records if "Server warning" in each.getMessage()]
     assert np.mean([size for size in sizes if size > 1]) > 6
     assert clustered.reader().dead_letters(500) == letters[1::2]
 
@@ -540,6 +540,21 @@ def test_a_large_store_is_scanned_in_the_background(fresh, monkeypatch):
         time.sleep(0.05)
     assert reader.summary().users == 6
     assert reader.search("n", 5) == ["new"]
+
+
+def test_no_question_makes_the_server_warn(clustered, caplog):
+    caplog.set_level(logging.WARNING, "cassandra")
+    writer, reader = clustered.writer(), clustered.reader()
+    writer.write(scored(*[event(user=f"u{number}") for number in range(50)]))
+    writer.write_dead_letters([DeadLetter("events", 0, number, "reason", "d", b"p") for number in range(300)])
+    writer.flush()
+    assert reader.summary() == Summary(50, TIME, 300)
+    assert reader.curve("u1") == [point(event(user="u1"))]
+    assert len(reader.latest([f"u{number}" for number in range(50)])) == 50
+    assert len(reader.most_likely(9)) == len(reader.most_recent(9)) == len(reader.search("u", 9)) == 9
+    assert len(reader.dead_letters(250)) == 250
+    assert reader.dead_letter("events", 0, 250)
+    assert not [each for each in caplog.records if "Server warning" in each.getMessage()]
 
 
 def test_ids_that_cassandra_would_refuse_are_of_nobody(clustered):
