@@ -3,8 +3,8 @@
 The rows are those of the dataflow: events of 10,000 users through the sequences and the model, in 64 buckets. `ours`
 writes them as the dataflow does. `plain` is the best loop that the driver's own means allow: prepared inserts of the
 whole row and of where its user stands, in unlogged batches that keep a user's rows together, of several sizes and with
-several numbers in flight, of which the fastest counts. `json` inserts one row at a time, as JSON and without the second
-table, as the original system did.
+several numbers in flight, of which the fastest counts, as of `ours` the fastest of as many tries. `json` inserts one
+row at a time, as JSON and without the second table, as the original system did.
 """
 
 from __future__ import annotations
@@ -174,8 +174,9 @@ def main() -> None:
             session.execute(f"TRUNCATE {KEYSPACE}.{table}")
         return measured()
 
+    emptied(lambda: ours(address, batches))  # a server that was just started compiles its own code
     if sys.argv[2] == "ours":
-        print(emptied(lambda: ours(address, batches)))
+        print(max(emptied(lambda: ours(address, batches)) for _ in BATCHES))
     else:
         tuples = [[row for each in rows for row in tuples_of(each)] for rows in batches]
         if sys.argv[2] == "plain":
