@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -15,6 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.services.ports import free_port
 
 ROOT = Path(__file__).parent.parent.parent
 DATA = ROOT.parent / "shared" / "data"
@@ -67,24 +67,14 @@ def make_recovery(path: Path) -> Path:
 @contextmanager
 def running_flow(recovery: Path, **settings: object) -> Iterator[subprocess.Popen[str]]:
     """The dataflow while it runs; it is killed if the test does not end it."""
-    program = subprocess.Popen(
-        command(1, recovery), cwd=ROOT, env=environment(**settings), stderr=subprocess.PIPE, text=True
-    )
-    try:
+    with processes(1, recovery, **settings) as (program,):
         yield program
-    finally:
-        if program.poll() is None:
-            program.send_signal(signal.SIGKILL)
-            program.communicate()
 
 
 @contextmanager
 def processes(count: int, recovery: Path, **settings: object) -> Iterator[list[subprocess.Popen[str]]]:
     """One flow in so many processes; what is left of them is killed."""
-    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    addresses = ";".join(f"127.0.0.1:{listener.getsockname()[1]}" for listener in listeners)
-    for listener in listeners:
-        listener.close()
+    addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(count))
     programs = [
         subprocess.Popen(
             command(1, recovery) + (["-i", str(number), "-a", addresses] if count > 1 else []),
@@ -131,13 +121,6 @@ def count(path: Path) -> int:
         return 0
     ((number,),) = query(path, "SELECT count(*) FROM propensity_by_user")
     return int(str(number))
-
-
-def free_port() -> int:
-    """A loopback port that nothing listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 def table(path: Path) -> list[tuple[object, ...]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
@@ -20,8 +18,9 @@ from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from settings import load_settings
 from stores.choosing import reader_of
-from tests.flow.running import PATIENCE, ROOT, environment, make_recovery, processes, wait_for
+from tests.flow.running import PATIENCE, ROOT, make_recovery, processes, wait_for
 from tests.flow.streaming import Stream
+from tests.jobs.running import jobs
 from tests.reference import event_key, final_rows, load
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
@@ -34,19 +33,10 @@ MODEL = ROOT / "model" / "decay.json"
 
 def fill(stream: Stream) -> int:
     """Send what the two producers of the simulator send, with mishaps; how many messages that were."""
-    command = [
-        sys.executable,
-        "-m",
-        "jobs",
-        "simulate",
-        "--brokers",
-        stream.brokers,
-        "--topics",
-        ",".join(stream.topics),
-    ]
-    command += ["--users", str(USERS), "--events", str(EVENTS), "--rate", "0", "--partitions", "2"]
-    command += ["--repeats", "0.2", "--late", "0.2", "--broken", "0.01"]
-    run = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
+    run = jobs(
+        "simulate", "--brokers", stream.brokers, "--topics", ",".join(stream.topics), "--partitions", 2,
+        "--users", USERS, "--events", EVENTS, "--rate", 0, "--repeats", 0.2, "--late", 0.2, "--broken", 0.01,
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     return sum(stream.ends().values())
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,10 +11,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 from schemas.propensity_codec import PropensityCodec
 from tests.flow.running import (
     PATIENCE,
-    ROOT,
     count,
-    environment,
-    free_port,
     make_recovery,
     processes,
     run_flow,
@@ -24,7 +19,9 @@ from tests.flow.running import (
 )
 from tests.flow.streaming import Stream
 from tests.flow.test_kafka_source import drain, events, last_line
+from tests.jobs.running import jobs
 from tests.services.kafka import Kafka
+from tests.services.ports import free_port
 from tests.services.registry import Registry
 from topics.reading import read_topic
 from topics.registry import Registry as Lookup
@@ -97,9 +94,10 @@ def test_a_registry_frames_what_comes_in_and_what_goes_out(kafka: Kafka, registr
     """As Confluent's serialisers do, from the simulator through the flow to the changelog."""
     stream, store = Stream(kafka.brokers), tmp_path / "store.db"
     settings = {"schema_registry_url": registry.url} | stream.settings
-    command = [sys.executable, "-m", "jobs", "simulate", "--brokers", stream.brokers, "--events", "500", "--rate", "0"]
-    command += ["--topics", ",".join(stream.topics), "--partitions", "2"]
-    run = subprocess.run(command, cwd=ROOT, env=environment(**settings), capture_output=True, timeout=PATIENCE)
+    run = jobs(
+        "simulate", "--brokers", stream.brokers, "--events", 500, "--rate", 0, "--topics", ",".join(stream.topics),
+        "--partitions", 2, **settings,
+    )  # fmt: skip
     assert run.returncode == 0, run.stderr
     with processes(1, make_recovery(tmp_path / "recovery"), sqlite_path=store, **settings) as (flow,):
         wait_for(lambda: count(store) == 500 and stream.is_read(), flow)

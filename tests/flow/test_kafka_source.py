@@ -12,9 +12,10 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewPartitions
 
 from schemas.events import Event
-from tests.flow.running import PATIENCE, count, free_port, make_recovery, query, run_flow, running_flow, wait_for
+from tests.flow.running import PATIENCE, count, make_recovery, query, run_flow, running_flow, wait_for
 from tests.flow.streaming import Stream
 from tests.services.kafka import Kafka
+from tests.services.ports import free_port
 
 TIME = 1_500_000_000_000
 

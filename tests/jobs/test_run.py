@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from tests.flow.running import PATIENCE, ROOT, environment, free_port, query, wait_for
+from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
+from tests.services.ports import free_port
 
 
 def answer(address: str) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from stores.base import Reader, Writer
+from stores.base import Reader, StoreError, Writer
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import open_session
@@ -93,3 +93,24 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Embedded |
         return
     with ExitStack() as stack:
         yield Embedded(tmp_path / "rows.db", stack)
+
+
+@pytest.fixture
+def fresh(cassandra: Cassandra, keyspace: str, clustered: Clustered) -> Clustered:
+    """A keyspace that is not there yet."""
+    return Clustered(address_of(cassandra, keyspace), clustered._stack)
+
+
+def ask(store: Clustered, statement: str, *values: object) -> list[tuple]:
+    """What the keyspace says to a statement, its tables named without it."""
+    shared = open_session(store.address)
+    try:
+        return list(shared.session.execute(statement.replace("FROM ", f"FROM {store.address.keyspace}."), values))
+    finally:
+        shared.close()
+
+
+def one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
+    """A message that is one line."""
+    assert "\n" not in str(error.value)
+    return str(error.value)

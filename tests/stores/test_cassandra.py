@@ -1,10 +1,9 @@
-"""What only the Cassandra store promises: write timestamps, retries, tables made once, plain errors."""
+"""What only the Cassandra store promises: write timestamps, tables made once, plain errors, views of all users."""
 
 from __future__ import annotations
 
 import logging
 import socket
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,34 +14,16 @@ from schemas.cassandra_rows import BODY_COLUMNS, KEY
 from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity
 from stores.base import StoreError, Summary
-from stores.cassandra import delivery, reader, scans, session, tables
+from stores.cassandra import reader, scans, session, tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import open_session
+from stores.cassandra.tables import DAY
 from stores.cassandra.writer import CassandraWriter
 from tests.model.driving import Run
 from tests.model.worlds import MODELS
-from tests.services.cassandra import Cassandra
-from tests.stores.conftest import Clustered, address_of
+from tests.stores.conftest import address_of, ask, one_line
 from tests.stores.rows import TIME, event, latest, point, scored
-
-DAY = 86_400
-
-
-def ask(store: Clustered, statement: str, *values: object) -> list[tuple]:
-    """What the keyspace says to a statement, its tables named without it."""
-    shared = open_session(store.address)
-    try:
-        return list(shared.session.execute(statement.replace("FROM ", f"FROM {store.address.keyspace}."), values))
-    finally:
-        shared.close()
-
-
-def one_line(error: pytest.ExceptionInfo[StoreError]) -> str:
-    """A message that is one line."""
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
 
 # What wins
 
@@ -146,114 +127,6 @@ def test_a_user_with_very_many_changed_rows_is_written(clustered):
     writer.write(scored(*world, version=np.arange(3_000)))
     writer.flush()
     assert clustered.reader().curve("u", limit=10_000) == [point(each) for each in world]
-
-
-# Time to live
-
-
-@pytest.fixture
-def fresh(cassandra: Cassandra, keyspace: str, clustered: Clustered) -> Clustered:
-    """A keyspace that is not there yet."""
-    return Clustered(address_of(cassandra, keyspace), clustered._stack)
-
-
-def test_rows_live_from_their_event_on(fresh):
-    now = int(time.time() * 1000)
-    young = event("young", now - 3 * DAY * 1000 - TIME)
-    writer = fresh.writer(retention_days=10)
-    writer.write(scored(young))
-    writer.write_latest([Propensity("v", now - DAY * 1000, 1, None, "CN", 0.2, 7, 8, "m")])
-    writer.flush()
-    lives = "TTL(event_id), TTL(campaign), TTL(revenue), TTL(propensity), TTL(seen)"
-    (body,) = ask(fresh, f"SELECT {lives} FROM propensity_by_user WHERE user_id = 'u'")
-    assert all(7 * DAY - 120 < life <= 7 * DAY for life in body)
-    assert max(body) - min(body) <= 1
-    (stands,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'u'")
-    assert 7 * DAY - 120 < stands[0] <= 7 * DAY
-    (restored,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'v'")
-    assert 9 * DAY - 120 < restored[0] <= 9 * DAY
-
-
-def test_rows_with_no_time_left_are_not_written_and_those_of_the_future_live_as_long_as_any(fresh):
-    now = int(time.time() * 1000) - TIME
-    old, edge = event("old", now - 2 * DAY * 1000), event("edge", now - DAY * 1000 + 60_000)
-    future = event("future", now + 50 * DAY * 1000)
-    writer = fresh.writer(retention_days=1)
-    for each in (old, edge, future):
-        writer.write(scored(each))
-        writer.write_latest([Propensity("v" + each.event_id, each.timestamp, 1, None, "CN", 0.2, 7, 8, "m")])
-    writer.flush()
-    reader = fresh.reader()
-    assert reader.curve("u") == [point(edge), point(future)]
-    assert [each.user_id for each in reader.latest(["vold", "vedge", "vfuture"])] == ["vedge", "vfuture"]
-    ((life,),) = ask(fresh, "SELECT TTL(seen) FROM propensity_by_user WHERE user_id = 'u' AND event_time = %s",
-                     future.timestamp)  # fmt: skip
-    assert DAY - 120 < life <= DAY
-
-
-def test_rows_go_when_their_time_is_over(fresh):
-    now = int(time.time() * 1000) - TIME
-    leaving = event("e", now - DAY * 1000 + 6_000)
-    writer, reader = fresh.writer(retention_days=1), fresh.reader()
-    writer.write(scored(leaving))
-    writer.flush()
-    shown = reader.curve("u")
-    assert shown == [point(leaving)] or time.time() * 1000 > TIME + now + 5_000, "on a very busy machine it may be gone"
-    deadline = time.monotonic() + 30
-    while reader.curve("u") and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert reader.curve("u") == reader.latest(["u"]) == []
-
-
-@pytest.mark.parametrize("backwards", [False, True])
-def test_conflicts_end_the_same_when_rows_have_a_time_to_live(fresh, backwards):
-    """Of two equal writes the one that expires later would win, so they must expire in the same second."""
-    now = int(time.time() * 1000) - TIME
-    bodies = [event("e", now, "PS", campaign=campaign) for campaign in ("a", "b")]
-    writer = fresh.writer(retention_days=1)
-    for each in reversed(bodies) if backwards else bodies:
-        writer.write(scored(each, propensity=0.5 if each.campaign == "a" else 0.6))
-        writer.flush()
-        time.sleep(2.1)
-    assert fresh.reader().curve("u") == [point(bodies[1], 0.6)]
-
-
-def test_without_a_retention_rows_live_for_ever(clustered):
-    writer = clustered.writer()
-    writer.write(scored(event()))
-    writer.flush()
-    assert ask(clustered, "SELECT TTL(seen), TTL(campaign) FROM propensity_by_user WHERE user_id = 'u'") == [
-        (None, None)
-    ]
-
-
-@pytest.mark.parametrize(
-    ("days", "unit", "size"),
-    [(1, "HOURS", 1), (20, "HOURS", 16), (30, "DAYS", 1), (90, "DAYS", 3), (7_300, "DAYS", 243)],
-)
-def test_time_windows_are_a_thirtieth_of_the_retention(days, unit, size):
-    statement = tables.create_statements("k", days)["propensity_by_user"]
-    assert "TimeWindowCompactionStrategy" in statement
-    assert f"'compaction_window_unit': '{unit}', 'compaction_window_size': '{size}'" in statement
-    assert "TimeWindow" not in "".join(tables.create_statements("k").values())
-
-
-def test_tables_are_made_with_the_compaction_that_suits(fresh, cassandra):
-    fresh.writer(retention_days=60)
-    with cassandra.session() as session:
-        statement = "SELECT table_name, compaction FROM system_schema.tables WHERE keyspace_name = %s"
-        rows = list(session.execute(statement, (fresh.address.keyspace,)))
-    kinds = {name: compaction["class"].rpartition(".")[2] for name, compaction in rows}
-    assert kinds["propensity_by_user"] == "TimeWindowCompactionStrategy"
-    assert kinds["latest_propensity"] == "LeveledCompactionStrategy"
-
-
-def test_a_retention_that_the_server_cannot_keep_stops_the_start(fresh):
-    """Servers whose times end in 2038 say so to the first row; the start is the better moment."""
-    try:
-        fresh.writer(retention_days=7_300)
-    except StoreError as error:
-        assert str(error).startswith("ADSTREAMS_RETENTION_DAYS: 7300 are too many: ")
 
 
 # Tables
@@ -416,108 +289,6 @@ def test_writers_and_readers_of_a_process_share_one_session(clustered):
     writer.close()
     writer.close()
     assert reader.curve("u") == []
-
-
-# Outages
-
-
-def flushed_within(writer: CassandraWriter, seconds: float) -> threading.Thread:
-    """A flush in the background."""
-    thread = threading.Thread(target=writer.flush)
-    thread.start()
-    thread.join(seconds)
-    return thread
-
-
-def test_a_pause_of_the_server_only_takes_time(clustered, cassandra):
-    """Nothing is told of one that is shorter than two heartbeats."""
-    writer = clustered.writer()
-    world = [event(f"e{number}", number, user=f"u{number % 50}") for number in range(2_000)]
-    cassandra.pause()
-    writer.write(scored(*sorted(world, key=lambda each: each.user_id)))
-    flush = flushed_within(writer, 2.0)
-    assert flush.is_alive()
-    cassandra.resume()
-    flush.join(60)
-    assert not flush.is_alive()
-    assert sum(len(clustered.reader().curve(f"u{number}")) for number in range(50)) == 2_000
-
-
-def test_a_long_pause_is_told_and_lived_through(clustered, cassandra, caplog, monkeypatch):
-    """Heartbeats notice it; the writes are sent again when the server answers again."""
-    writer = clustered.writer()
-    cassandra.pause()
-    writer.write(scored(*[event(f"e{number}", number) for number in range(100)]))
-    flush = flushed_within(writer, 25.0)
-    assert flush.is_alive()
-    cassandra.resume()
-    flush.join(60)
-    assert not flush.is_alive()
-    told = [each.getMessage() for each in caplog.records if each.name == "adstreams"]
-    assert len(told) == 2
-    assert "a write was not acknowledged (no node can be reached); trying again for 180 s" in told[0]
-    assert "acknowledges writes again, after" in told[1]
-    assert len(clustered.reader().curve("u")) == 100
-
-
-def test_a_restart_of_the_server_loses_nothing(clustered, cassandra):
-    """Writes go on from before it to behind it."""
-    writer, stopped = clustered.writer(), threading.Event()
-
-    def restart() -> None:
-        cassandra.restart()
-        stopped.set()
-
-    thread = threading.Thread(target=restart)
-    thread.start()
-    sent = 0
-    while not stopped.is_set() or sent < 1_000:
-        writer.write(scored(*[event(f"e{sent + row}", sent + row, user=f"u{row}") for row in range(20)]))
-        writer.push()
-        sent += 20
-        time.sleep(0.02)
-    thread.join()
-    writer.flush()
-    reader = clustered.reader()
-    assert sum(len(reader.curve(f"u{row}", limit=10_000)) for row in range(20)) == sent
-
-
-def test_the_end_of_patience_is_one_plain_line(clustered, cassandra):
-    writer = clustered.writer(deadline=1.0)
-    cassandra.kill()
-    writer.write(scored(event()))
-    began = time.monotonic()
-    with pytest.raises(StoreError) as error:
-        writer.flush()
-    assert 0.9 < time.monotonic() - began < 20
-    assert one_line(error) == (f"Cassandra at {clustered.address}: no acknowledgement for 1 s: no node can be reached")
-    with pytest.raises(StoreError):
-        writer.write(scored(event()))
-
-
-@pytest.mark.parametrize(("bound", "value", "held"), [("HELD", 8, 8), ("HELD_BYTES", 10_000, 4)])
-def test_what_is_held_is_bounded_and_writing_waits(clustered, cassandra, monkeypatch, bound, value, held):
-    monkeypatch.setattr(delivery, bound, value)
-    monkeypatch.setattr(delivery, "IN_FLIGHT", 2)
-    writer = clustered.writer()
-    world = [event(f"e{number}", number, user=f"u{number:05}") for number in range(1_000)]
-    cassandra.pause()
-    thread = threading.Thread(target=writer.write, args=(scored(*world),))
-    thread.start()
-    thread.join(1.0)
-    assert thread.is_alive()
-    assert writer._deliveries._held == held
-    cassandra.resume()
-    thread.join(60)
-    writer.flush()
-    assert clustered.reader().summary().users == 1_000
-
-
-def test_a_closed_writer_takes_nothing(clustered):
-    writer = clustered.writer()
-    writer.close()
-    with pytest.raises(StoreError):
-        writer.write(scored(event()))
 
 
 # Reading

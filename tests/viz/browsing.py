@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Dialog, Page
 
-from tests.flow.running import free_port
+from tests.services.ports import free_port
 from tests.viz.streams import DECAY, ROOT
 
 PATIENCE = 180.0

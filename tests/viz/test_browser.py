@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from schemas.events import Event
 from stores.sqlite import SqliteReader
-from tests.flow.running import free_port
+from tests.services.ports import free_port
 from tests.viz.browsing import served, serving, settled, visiting
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load
 from viz.links import write_query
