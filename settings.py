@@ -28,6 +28,12 @@ _FIXED_KAFKA = {
 """librdkafka settings that the guarantees rest on."""
 
 
+RESTART = 75
+"""Exit code with which the dataflow asks to be started again: a topic has more partitions now (EX_TEMPFAIL)."""
+RECOVERY_NOTE = "ad-streams.json"
+"""File in a recovery directory with what is fixed for the directory's life."""
+
+
 class SettingsError(ValueError):
     """A setting that is wrong; the message is one line that names it."""
 

@@ -25,16 +25,18 @@ def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
 
 
 @contextlib.contextmanager
-def registry_of(settings: Settings) -> Iterator[Registry | None]:
-    """The schema registry that the settings name, if any, while it is needed.
+def registry_of(settings: Settings, answering: bool = False) -> Iterator[Registry | None]:
+    """The schema registry that the settings name, if any, while it is needed; where asked for, once it has answered.
 
     Raises:
-        RegistryError: it is no address.
+        RegistryError: it is no address, or does not answer.
     """
     if settings.schema_registry_url is None:
         yield None
     else:
         with Registry(settings.schema_registry_url.get_secret_value()) as registry:
+            if answering:
+                registry.check()
             yield registry
 
 

@@ -33,9 +33,7 @@ def rebuild_latest(settings: Settings) -> None:
     """
     kafka, topic = cluster_of(settings), settings.kafka_propensity_topic
     users, count, bad = set[str](), 0, list[DeadLetter]()
-    with registry_of(settings) as registry, progress() as bar:
-        if registry is not None:
-            registry.check()
+    with registry_of(settings, answering=True) as registry, progress() as bar:
         codec, task = PropensityCodec(lookup=registry), bar.add_task("rebuilding", total=None)
         lists = read_topic(kafka, topic, lambda done, of: bar.update(task, completed=done, total=of))
         first = next(lists, [])  # a topic that cannot be read is told before a store is made

@@ -13,12 +13,10 @@ from pathlib import Path
 from types import FrameType
 
 from jobs.problems import JobError
-from settings import load_settings
+from settings import RESTART, load_settings
 
 DRAIN_TIME = 30
 """Seconds that a program gets to end by itself."""
-RESTART = 75
-"""Exit code with which the dataflow asks to be started again: a topic has more partitions now (EX_TEMPFAIL)."""
 
 
 def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[str, ...] = ()) -> int:
@@ -41,7 +39,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
-    flow = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
+    flow = flow_command(recovery)
     app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--warm"]
     app += ["--address", address, "--port", str(port)]
     for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
@@ -65,6 +63,11 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
         _wait(program)
     print("stopped", flush=True)
     return next((code for code in codes if code), 0)
+
+
+def flow_command(recovery: Path) -> list[str]:
+    """The command line of the dataflow, saved to a recovery directory every 10 s."""
+    return [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
 
 
 def _check_port(address: str, port: int) -> None:

@@ -15,15 +15,14 @@ from schemas.events import EventBatch
 from simulator import World
 from simulator.messages import SimulatedStream
 from simulator.mishaps import Kind, Mishaps, Mixed, Mixer
+from simulator.pace import Pace
 from topics.client import Kafka
 from topics.publisher import Publisher
 
 BATCH = 10_000
 """Events taken at a time at the most."""
-PACE = 0.05
+PAUSE = 0.05
 """Seconds between batches at a limited rate."""
-PATIENCE = 2.0
-"""Seconds of a rate that are made up for after a pause."""
 _NAMES = {Kind.EVENT: "events", Kind.REPEAT: "repeats", Kind.BROKEN: "broken"}
 
 
@@ -120,19 +119,18 @@ def _send(producers: Sequence[_Producer], batches: Sequence[EventBatch], reached
 
 
 def _paced(rate: float) -> Iterator[int]:
-    """How many events are due, whenever some are or `PACE` is over."""
+    """How many events are due, whenever some are or `PAUSE` is over."""
     if not rate:
         while True:
             yield BATCH
-    due, asked_at = 0.0, time.monotonic()
+    pace = Pace(rate, time.monotonic())
     while True:
-        now = time.monotonic()
-        due, asked_at = min(due + (now - asked_at) * rate, max(rate * PATIENCE, 1.0)), now
-        most = min(int(due), BATCH)
+        due = pace.due(time.monotonic())
+        most = min(due, BATCH)
         yield most
-        due -= most
-        if due < 1:
-            time.sleep(PACE)
+        pace.took(most)
+        if due == most:
+            time.sleep(PAUSE)
 
 
 def _now() -> int:

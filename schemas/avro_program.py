@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiling import compiled
-from schemas.events import ROW, TEXTS
+from schemas.compiling import compiled, inlined
+from schemas.events import ROW, TEXTS, put_bytes
 
 TIMESTAMP, TYPE, QUANTITY, REVENUE = range(len(TEXTS), len(TEXTS) + 4)
 """Targets of a program's step beside the text fields."""
@@ -189,6 +189,12 @@ def put_varint(out, at, value):
     return at + 1
 
 
+@inlined
+def put_text(out, at, data, start, stop):
+    """Write `data[start:stop]` as a string of Avro; returns the byte after it."""
+    return put_bytes(out, put_varint(out, at, np.int64(stop - start)), data, start, stop)
+
+
 @compiled
 def write_rows(rows, data, steps, header, out, bounds):
     """Encode every row behind `header`, by the program of the event's own schema. `bounds` gets the edges."""
@@ -198,17 +204,11 @@ def write_rows(rows, data, steps, header, out, bounds):
     for row in range(len(rows)):
         record = rows[row]
         bounds[row] = at
-        for byte in header:
-            out[at] = byte
-            at += 1
+        at = put_bytes(out, at, header, 0, len(header))
         for step in range(len(steps)):
             kind, target = steps[step, 0], steps[step, 1]
             if kind == STRING:
-                start, stop = record.start[target], record.stop[target]
-                at = put_varint(out, at, np.int64(stop - start))
-                for byte in range(start, stop):
-                    out[at] = data[byte]
-                    at += 1
+                at = put_text(out, at, data, record.start[target], record.stop[target])
             elif kind == DOUBLE:
                 number[0] = record.revenue
                 for byte in range(8):

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.compiling import compiled
-from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch
+from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch, put_bytes
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 
 KEY = ("user_id", "event_time", "event_key")
@@ -92,13 +92,6 @@ class Piece:
 
 
 @compiled
-def _put_bytes(out, at, source, start, stop):
-    for byte in range(stop - start):
-        out[at + byte] = source[start + byte]
-    return at + stop - start
-
-
-@compiled
 def _put_number(out, at, value, size):
     out[at] = out[at + 1] = out[at + 2] = 0
     out[at + 3] = size
@@ -112,7 +105,7 @@ def _put_text(out, at, source, start, stop):
     size = stop - start
     for byte in range(4):
         out[at + byte] = (size >> (24 - 8 * byte)) & 0xFF
-    return _put_bytes(out, at + 4, source, start, stop)
+    return put_bytes(out, at + 4, source, start, stop)
 
 
 @compiled
@@ -124,7 +117,7 @@ def _put_times(out, at, write_time, timestamp, lifetime):
 @compiled
 def _put_head(out, at, head, data, user, timestamp, event_key):
     """The start of a statement and the values of `KEY`."""
-    at = _put_bytes(out, at, head, 0, len(head))
+    at = put_bytes(out, at, head, 0, len(head))
     at = _put_text(out, at, data, user.start[USER_ID], user.stop[USER_ID])
     return _put_number(out, _put_number(out, at, timestamp, 8), event_key, 8)
 
@@ -155,8 +148,8 @@ def _put_body(out, at, head, rows, data, row, revenue, types, shown, lifetime):
 
 
 @compiled
-def _put_computed(out, at, head, data, user, outcome, propensity, model, lifetime):
-    at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
+def _put_score(out, at, outcome, propensity, model, lifetime):
+    """The values of `COMPUTED`, and the times: the end of both statements about what is computed."""
     at = _put_number(out, at, propensity, 8)
     at = _put_number(out, at, outcome.seen, 8)
     at = _put_number(out, at, outcome.version, 8)
@@ -165,14 +158,16 @@ def _put_computed(out, at, head, data, user, outcome, propensity, model, lifetim
 
 
 @compiled
+def _put_computed(out, at, head, data, user, outcome, propensity, model, lifetime):
+    at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
+    return _put_score(out, at, outcome, propensity, model, lifetime)
+
+
+@compiled
 def _put_latest(out, at, head, data, user, outcome, propensity, model, types, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_text(out, at, types[outcome.type], 0, 2)
-    at = _put_number(out, at, propensity, 8)
-    at = _put_number(out, at, outcome.seen, 8)
-    at = _put_number(out, at, outcome.version, 8)
-    at = _put_text(out, at, model, 0, len(model))
-    return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
+    return _put_score(out, at, outcome, propensity, model, lifetime)
 
 
 @compiled

@@ -94,7 +94,7 @@ class Codec:
         Raises:
             Undecodable: it is not framed, its schema is unknown, or fastavro cannot read it.
         """
-        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        frames = self._writers.frame(message)
         return Event(**self._writers.read(frames, 0, message))
 
     def time_of(self, message: bytes) -> int | None:
@@ -113,7 +113,7 @@ class Codec:
         >>> fields["user_id"], problem is None
         ('u', False)
         """
-        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        frames = self._writers.frame(message)
         fields = self._writers.prefix(frames, 0, message)
         try:
             Event(**self._writers.read(frames, 0, message))

@@ -32,3 +32,8 @@ class DeadLetter:
     reason: str
     detail: str
     payload: bytes
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """Its key: where what it holds came from."""
+        return self.source, self.partition, self.offset

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiling import compiled
+from schemas.compiling import compiled, inlined
 from schemas.hashing import xxh3
 
 TYPES = ("IM", "CL", "PS", "CN")
@@ -131,6 +131,15 @@ def _unpack(source: str, partition: int, rows: bytes, data: bytes) -> EventBatch
     return EventBatch(source, partition, np.frombuffer(rows, ROW), np.frombuffer(data, np.uint8))
 
 
+@inlined
+def put_bytes(out, at, data, start, stop):
+    """Copy `data[start:stop]` to `out[at:]`; returns the byte after it."""
+    for byte in range(start, stop):
+        out[at] = data[byte]
+        at += 1
+    return at
+
+
 @compiled
 def _needed(rows, order):
     total = 0
@@ -165,9 +174,7 @@ def gather_into(rows, data, order, out_rows, out_data, at):
                 target.stop[field] = stop + shift
             else:
                 target.start[field] = at
-                for byte in range(start, stop):
-                    out_data[at] = data[byte]
-                    at += 1
+                at = put_bytes(out_data, at, data, start, stop)
                 target.stop[field] = at
     return at
 

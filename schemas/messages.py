@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+def pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:
+    """Joined messages (or keys) one by one, from their edges (n + 1).
+
+    >>> pieces(b"abcde", np.array([0, 2, 2, 5]))
+    [b'ab', b'', b'cde']
+    """
+    return [data[start:stop] for start, stop in pairwise(bounds.tolist())]
 
 
 @dataclass(frozen=True, slots=True)

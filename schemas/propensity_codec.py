@@ -9,11 +9,11 @@ import fastavro
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.avro_program import put_varint
+from schemas.avro_program import put_text, put_varint
 from schemas.codec import load_schema
 from schemas.compiling import compiled
 from schemas.dead_letters import DeadLetter
-from schemas.events import EVENT_ID, USER_ID
+from schemas.events import EVENT_ID, USER_ID, put_bytes
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
@@ -36,19 +36,6 @@ def _text_size(rows, outcomes, with_event_ids):
 
 
 @compiled
-def _put_bytes(out, at, data, start, stop):
-    for byte in range(start, stop):
-        out[at] = data[byte]
-        at += 1
-    return at
-
-
-@compiled
-def _put_text(out, at, data, start, stop):
-    return _put_bytes(out, put_varint(out, at, np.int64(stop - start)), data, start, stop)
-
-
-@compiled
 def _write(rows, data, outcomes, propensities, header, model_id, out, bounds):
     """Encode each outcome behind `header`, its fields in the order of propensity.avsc; `bounds` gets the edges."""
     number = np.empty(1, np.float64)
@@ -57,9 +44,9 @@ def _write(rows, data, outcomes, propensities, header, model_id, out, bounds):
     for row in range(len(outcomes)):
         outcome = outcomes[row]
         bounds[row] = at
-        at = _put_bytes(out, at, header, 0, len(header))
+        at = put_bytes(out, at, header, 0, len(header))
         user = rows[outcome.user_row]
-        at = _put_text(out, at, data, user.start[USER_ID], user.stop[USER_ID])
+        at = put_text(out, at, data, user.start[USER_ID], user.stop[USER_ID])
         at = put_varint(out, at, outcome.timestamp)
         at = put_varint(out, at, outcome.event_key)
         if outcome.body_row == COMPUTED_AGAIN:
@@ -67,13 +54,13 @@ def _write(rows, data, outcomes, propensities, header, model_id, out, bounds):
         else:
             body = rows[outcome.body_row]
             at = put_varint(out, at, np.int64(1))
-            at = _put_text(out, at, data, body.start[EVENT_ID], body.stop[EVENT_ID])
+            at = put_text(out, at, data, body.start[EVENT_ID], body.stop[EVENT_ID])
         at = put_varint(out, at, np.int64(outcome.type))
         number[0] = propensities[row]
-        at = _put_bytes(out, at, number_bytes, 0, 8)
+        at = put_bytes(out, at, number_bytes, 0, 8)
         at = put_varint(out, at, outcome.seen)
         at = put_varint(out, at, outcome.version)
-        at = _put_text(out, at, model_id, 0, len(model_id))
+        at = put_text(out, at, model_id, 0, len(model_id))
     bounds[len(outcomes)] = at
 
 
@@ -84,7 +71,7 @@ def _write_keys(rows, data, outcomes, out, bounds):
     for row in range(len(outcomes)):
         bounds[row] = at
         user = rows[outcomes[row].user_row]
-        at = _put_bytes(out, at, data, user.start[USER_ID], user.stop[USER_ID])
+        at = put_bytes(out, at, data, user.start[USER_ID], user.stop[USER_ID])
     bounds[len(outcomes)] = at
 
 
@@ -132,7 +119,7 @@ class PropensityCodec:
         Raises:
             Undecodable: it is not framed, its schema is unknown, or fastavro cannot read it.
         """
-        frames = self._writers.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+        frames = self._writers.frame(message)
         return Propensity(**self._writers.read(frames, 0, message))
 
     def decode(self, messages: MessageBatch) -> tuple[list[Propensity], list[DeadLetter]]:

@@ -148,6 +148,10 @@ class Writers:
             places[new] = codes[which]
         return Frames(places, headers, refused)
 
+    def frame(self, message: bytes) -> Frames:
+        """The header of one message."""
+        return self.frames(np.frombuffer(message, np.uint8), np.array([0, len(message)]))
+
     def _find(self, schema_id: int) -> int:
         """The place of a registered schema, which is looked up now."""
         assert self._lookup is not None, "ids are only read with a lookup"

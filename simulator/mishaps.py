@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
-from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from schemas.codec import Codec
 from schemas.events import EVENT_ID, USER_ID, EventBatch
+from schemas.messages import pieces
 from schemas.validation import FIRST_TIME, LAST_TIME
 from simulator.events import Floats, Ints
 
@@ -112,7 +112,7 @@ class Mixer:
         raw = events.data.tobytes()
         spans = (events.rows[name][:, USER_ID].tolist() for name in ("start", "stop"))
         rows["key"] = [raw[start:stop] for start, stop in zip(*spans, strict=True)]
-        rows["value"] = _parted(self._codec, events)
+        rows["value"] = pieces(*self._codec.encode(events))
         yield rows
         broken = np.flatnonzero(self._draw(_Fate.BROKEN, number) < self._mishaps.broken)
         bad = rows[broken]
@@ -140,7 +140,7 @@ class Mixer:
         nameless = np.flatnonzero(kinds == 2)
         field = np.where(parts[nameless] < 0.5, EVENT_ID, USER_ID)
         rows["stop"][nameless, field] = rows["start"][nameless, field]
-        encoded = _parted(self._codec, wrong)
+        encoded = pieces(*self._codec.encode(wrong))
         return [
             value if kind < 3 else _spoilt(good, kind, part)
             for value, good, kind, part in zip(encoded, values.tolist(), kinds.tolist(), parts.tolist(), strict=True)
@@ -154,13 +154,6 @@ def _spoilt(message: bytes, kind: int, part: float) -> bytes:
     if kind == 4:  # the first byte tells both framings apart, and what tells schemas apart ends within the first five
         return message[:2] + bytes(byte ^ 0x7F for byte in message[2:5]) + message[5:]
     return b"{" + int(part * 2**48).to_bytes(6, "big") * (1 + int(part * 8))
-
-
-def _parted(codec: Codec, events: EventBatch) -> list[bytes]:
-    """Each event's message."""
-    encoded, bounds = codec.encode(events)
-    edges = bounds.tolist()
-    return [encoded[start:stop] for start, stop in pairwise(edges)]
 
 
 def draw(seed: int, purpose: int, numbers: Ints) -> Floats:

@@ -6,17 +6,14 @@ row of a user is the last that a compacted topic gets, and the topic holds what 
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
-import numpy as np
-from numpy.typing import NDArray
-
 from schemas.dead_letters import DeadLetter
+from schemas.messages import pieces
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
 from steps.ending import fail
@@ -62,7 +59,7 @@ def row_publisher(publisher: SharedPublisher, codec: PropensityCodec) -> Callabl
 
     def publish(batches: list[ScoredRows]) -> None:
         for rows in batches:
-            keys, values = _pieces(*codec.keys(rows)), _pieces(*codec.encode(rows))
+            keys, values = pieces(*codec.keys(rows)), pieces(*codec.encode(rows))
             publisher.do(partial(_send, keys=keys, values=values))
 
     return lambda _: WriteLogic(publisher, publish)
@@ -85,8 +82,3 @@ def _send(to: Publisher, keys: list[bytes], values: list[bytes]) -> None:
 
 def _send_letter(to: Publisher, letter: DeadLetter, now: int) -> None:
     to.send_one(letter_key(letter), letter_value(letter), letter_headers(letter, now))
-
-
-def _pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:
-    edges = bounds.tolist()
-    return [data[start:stop] for start, stop in itertools.pairwise(edges)]

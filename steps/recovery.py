@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from model.bucket import SNAPSHOT_VERSION
-from settings import Settings, SettingsError, Source
+from settings import RECOVERY_NOTE, Settings, SettingsError, Source
 from topics.client import Topic
 
-NAME, LOCK = "ad-streams.json", "ad-streams.lock"
+LOCK = "ad-streams.lock"
 
 
 def _flag(arguments: list[str], short: str, name: str) -> str | None:
@@ -100,7 +100,7 @@ def check_recovery(
     before = held.get("topics", {})
     _check_topics(directory, before, read)
     if before != read:
-        _write(directory, fixed | {"topics": read})
+        _draft(directory, fixed | {"topics": read}).replace(directory / RECOVERY_NOTE)
 
 
 def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -123,19 +123,19 @@ def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) 
 
 def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
     """What was noted first in the directory, which is this note where there is none."""
-    draft = directory / f".{os.getpid()}-{NAME}"
-    draft.write_text(json.dumps(note))
+    draft = _draft(directory, note)
     try:
-        (directory / NAME).hardlink_to(draft)
+        (directory / RECOVERY_NOTE).hardlink_to(draft)
     except FileExistsError:
-        held: dict[str, Any] = json.loads((directory / NAME).read_text())
+        held: dict[str, Any] = json.loads((directory / RECOVERY_NOTE).read_text())
         return held
     finally:
         draft.unlink()
     return note
 
 
-def _write(directory: Path, note: dict[str, Any]) -> None:
-    draft = directory / f".{os.getpid()}-{NAME}"
+def _draft(directory: Path, note: dict[str, Any]) -> Path:
+    """The note under a name of this process's own: it has its own name only once it is whole."""
+    draft = directory / f".{os.getpid()}-{RECOVERY_NOTE}"
     draft.write_text(json.dumps(note))
-    draft.replace(directory / NAME)
+    return draft

@@ -7,13 +7,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-Answer = TypeVar("Answer")
 Client = TypeVar("Client", Consumer, Producer, AdminClient)
 
 TIMEOUT = 10.0
@@ -63,23 +62,8 @@ class Kafka:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
         return self._made(Producer, settings, {"enable.idempotence": True})
 
-    def is_compacted(self, name: str) -> bool:
-        """Whether a topic keeps the last message of every key; a cluster that does not tell is believed to.
-
-        Raises:
-            TopicError: no broker answers.
-        """
-        heard = Complaints(loud=False)
-        admin = self.admin(heard)
-        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
-        (answer,) = admin.describe_configs([resource], request_timeout=TIMEOUT).values()
-        try:
-            return "compact" in str(self._answer(admin, heard, answer)["cleanup.policy"].value)
-        except (KafkaException, KeyError):
-            return True
-
     def admin(self, heard: Complaints | None = None) -> AdminClient:
-        """A client for questions about the cluster."""
+        """A client for questions about the cluster; it drops what it was asked when nobody holds it."""
         return self._made(AdminClient, {}, {"error_cb": heard or Complaints()})
 
     def describe(self, names: Sequence[str]) -> dict[str, Topic]:
@@ -88,19 +72,24 @@ class Kafka:
         Raises:
             TopicError: no broker answers, or they cannot be described.
         """
-        heard = Complaints(loud=False)
-        admin = self.admin(heard)  # drops what it was asked when nobody holds it
-        answers = admin.describe_topics(TopicCollection(list(names)), request_timeout=TIMEOUT)
-        found = {}
-        for name, answer in answers.items():
-            try:
-                described = self._answer(admin, heard, answer)
-            except KafkaException as error:
-                if error.args[0].code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-                    continue
-                raise TopicError(f"topic {name}: {error.args[0].str()}") from None
-            found[name] = Topic(name, str(described.topic_id), len(described.partitions))
+        found, wanted = {}, TopicCollection(list(names))
+        for name, answer in self._ask(lambda admin: admin.describe_topics(wanted, request_timeout=TIMEOUT)).items():
+            if not isinstance(answer, KafkaError):
+                found[name] = Topic(name, str(answer.topic_id), len(answer.partitions))
+            elif answer.code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise TopicError(f"topic {name}: {answer.str()}")
         return found
+
+    def is_compacted(self, name: str) -> bool:
+        """Whether a topic keeps the last message of every key; a cluster that does not tell is believed to.
+
+        Raises:
+            TopicError: no broker answers.
+        """
+        resource = ConfigResource(ConfigResource.Type.TOPIC, name)
+        (answer,) = self._ask(lambda admin: admin.describe_configs([resource], request_timeout=TIMEOUT)).values()
+        told = not isinstance(answer, KafkaError) and "cleanup.policy" in answer
+        return not told or "compact" in str(answer["cleanup.policy"].value)
 
     def require(self, names: Sequence[str]) -> dict[str, Topic]:
         """All topics of these names.
@@ -125,14 +114,9 @@ class Kafka:
         """
         config = {"cleanup.policy": "compact"} if compacted else {}
         topic = NewTopic(name, num_partitions=partitions, replication_factor=-1, config=config)
-        heard = Complaints(loud=False)
-        admin = self.admin(heard)
-        (answer,) = admin.create_topics([topic], request_timeout=TIMEOUT).values()
-        try:
-            self._answer(admin, heard, answer)
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError.TOPIC_ALREADY_EXISTS:
-                raise TopicError(f"topic {name}: it is not there and cannot be made: {error.args[0].str()}") from None
+        (answer,) = self._ask(lambda admin: admin.create_topics([topic], request_timeout=TIMEOUT)).values()
+        if isinstance(answer, KafkaError) and answer.code() != KafkaError.TOPIC_ALREADY_EXISTS:
+            raise TopicError(f"topic {name}: it is not there and cannot be made: {answer.str()}")
         deadline = time.monotonic() + TIMEOUT
         while not self.describe([name]):  # every broker must have heard of it
             if time.monotonic() > deadline:
@@ -144,16 +128,19 @@ class Kafka:
         brokers = ",".join(self.brokers)
         return TopicError(f"{self.named}: no broker answers at {brokers} within {TIMEOUT:.0f} s{why and f': {why}'}")
 
-    def _answer(self, admin: AdminClient, heard: Complaints, future: Future[Answer]) -> Answer:
-        try:
-            return future.result(2 * TIMEOUT)
-        except KafkaException as error:
-            if error.args[0].code() not in SILENT:
-                raise
-        except TimeoutError:
-            pass
-        admin.poll(0)
-        raise self.unreachable(heard.why) from None
+    def _ask(self, question: Callable[[AdminClient], Mapping[Any, Future[Any]]]) -> dict[Any, Any]:
+        """The answers of the cluster, or `KafkaError`s in their places; no broker at all is a `TopicError`."""
+        heard = Complaints(loud=False)
+        admin, answers = self.admin(heard), {}
+        for name, future in question(admin).items():
+            try:
+                answers[name] = future.result(2 * TIMEOUT)
+            except (KafkaException, TimeoutError) as error:
+                answers[name] = error.args[0] if isinstance(error, KafkaException) else None
+                if answers[name] is None or answers[name].code() in SILENT:
+                    admin.poll(0)
+                    raise self.unreachable(heard.why) from None
+        return answers
 
     def _made(self, kind: Callable[..., Client], ours: Mapping[str, object], fixed: Mapping[str, object]) -> Client:
         # librdkafka's own log lines are of threads and states; what matters comes through `error_cb`.
@@ -164,6 +151,11 @@ class Kafka:
         except (KafkaException, TypeError, ValueError) as error:
             why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
+
+
+def passes(error: KafkaError) -> bool:
+    """Whether the client gets over an error by itself."""
+    return error.retriable() or error.code() in SILENT
 
 
 class Complaints:

@@ -94,4 +94,4 @@ def read_dead_letters(kafka: Kafka, topic: str, note: Note | None = None) -> lis
                     strange += 1
     if strange:
         log.warning("topic %s: %s messages are no dead letters", topic, f"{strange:,}")
-    return sorted(found.values(), key=lambda each: (each.letter.source, each.letter.partition, each.letter.offset))
+    return sorted(found.values(), key=lambda each: each.letter.place)

@@ -43,7 +43,7 @@ class Publisher:
         """
         for first in range(0, len(values), MOST_WAITING):
             part = slice(first, first + MOST_WAITING)
-            self._wait_below(MOST_WAITING)  # a full queue would take the later of two and refuse the earlier
+            self._wait()  # a full queue would take the later of two and refuse the earlier
             if times is None:
                 self._send_many(keys[part], values[part])
             else:
@@ -73,21 +73,12 @@ class Publisher:
         Raises:
             TopicError: a message, one of before perhaps, cannot be delivered.
         """
-        self._wait_below(MOST_WAITING)
+        self._wait()
         if self._bytes > MOST_BYTES:
             self.flush()
         self._bytes += len(value or b"")
-        while True:
-            try:
-                self._try(
-                    partial(
-                        self._producer.produce, self._topic, value, key, headers=headers or {}, on_delivery=self._note
-                    )
-                )
-            except BufferError:
-                self._producer.poll(0.1)
-            else:
-                break
+        produce = partial(self._producer.produce, headers=headers or {}, on_delivery=self._note)
+        self._try(partial(produce, self._topic, value, key))
         self._check()
 
     def flush(self) -> None:
@@ -101,9 +92,10 @@ class Publisher:
         self._bytes = 0
         self._check()
 
-    def _wait_below(self, most: int) -> None:
+    def _wait(self) -> None:
+        """Wait until so few messages wait that the queue has room for as many more."""
         self._producer.poll(0)
-        while len(self._producer) > most:
+        while len(self._producer) > MOST_WAITING:
             self._producer.poll(0.05)
             self._check()
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from topics.client import SILENT, TIMEOUT, Kafka, TopicError
+from topics.client import SILENT, TIMEOUT, Kafka, TopicError, passes
 
 MESSAGES = 10_000
 """Messages of a list at the most."""
@@ -90,7 +90,7 @@ class _Reading:
         for message in self._consumer.consume(MESSAGES, 0.1):
             number, offset, error = message.partition(), message.offset(), message.error()
             if error is not None and error.code() != KafkaError._PARTITION_EOF:
-                if error.retriable() or error.code() in SILENT:  # the client gets over it by itself
+                if passes(error):
                     continue
                 raise KafkaException(error)
             assert number is not None and offset is not None, "both are None only beside an error"

@@ -81,10 +81,7 @@ class TopicKeeper:
 
     def letter(self, source: str, partition: int, offset: int) -> Rejection | None:
         """The letter of one place."""
-        for each in self.letters():
-            if (each.letter.source, each.letter.partition, each.letter.offset) == (source, partition, offset):
-                return each
-        return None
+        return next((each for each in self.letters() if each.letter.place == (source, partition, offset)), None)
 
     def clear(self, letters: Sequence[DeadLetter]) -> None:
         """Delete letters, from the topic last: what is still there is cleared again after a crash."""

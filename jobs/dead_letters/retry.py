@@ -33,9 +33,7 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
         print("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
         return
     fated = [letter for letter in chosen if letter.reason in FATES and letter.reason != reason]
-    with registry_of(settings) as registry:
-        if registry is not None:
-            registry.check()
+    with registry_of(settings, answering=True) as registry:
         mender = Mender(Codec(lookup=registry), settings.max_skew)
         mended = mender.mend([letter for letter in chosen if letter.reason == reason or letter.reason not in FATES])
     back, stay = _send(settings, keeper, mended, recovery) if mended.letters else (0, [])
@@ -55,16 +53,12 @@ def _send(settings: Settings, keeper: Keeper, mended: Mended, recovery: Path) ->
 
 def _chosen(letters: Sequence[DeadLetter], places: Sequence[str], reason: str | None) -> list[DeadLetter]:
     wanted = {parse_place(text): text for text in places}
-    there = {_place(letter): letter for letter in letters}
+    there = {letter.place: letter for letter in letters}
     for place, text in wanted.items():
         if place not in there:
             raise JobError(f"{text}: no such dead letter")
     chosen = [there[place] for place in wanted] if wanted else letters
     return [letter for letter in chosen if reason in (None, letter.reason)]
-
-
-def _place(letter: DeadLetter) -> tuple[str, int, int]:
-    return letter.source, letter.partition, letter.offset
 
 
 def _by_reason(letters: Sequence[DeadLetter]) -> str:

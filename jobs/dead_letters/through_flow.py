@@ -11,7 +11,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,11 +22,13 @@ from rich.console import Console
 from jobs.dead_letters.keeping import ALL, TableKeeper
 from jobs.dead_letters.mending import Mended
 from jobs.problems import JobError
+from jobs.run import flow_command
 from schemas.dead_letters import DeadLetter
 from schemas.log_writer import LogWriter
+from settings import RECOVERY_NOTE
 
-NOTE, LOCK = "ad-streams.json", "ad-streams-retry.lock"
-"""What the dataflow notes in a recovery directory, and what keeps a second retry out of it."""
+LOCK = "ad-streams-retry.lock"
+"""What keeps a second retry out of a recovery directory."""
 _FOLDER, _LOG = "ad-streams-retry-", "events.parquet"
 _HANDLED = re.compile(r"([\d,]+) (?:scored|repeats|dead letters|expired)")
 
@@ -72,7 +73,7 @@ def through_flow(keeper: TableKeeper, mended: Mended, recovery: Path) -> tuple[i
 
 def _check(recovery: Path) -> None:
     try:
-        source = json.loads((recovery / NOTE).read_text())["ADSTREAMS_SOURCE"]
+        source = json.loads((recovery / RECOVERY_NOTE).read_text())["ADSTREAMS_SOURCE"]
     except (OSError, ValueError, KeyError):
         raise JobError(
             f"recovery directory {recovery}: no dataflow has used it; --recovery names the one that keeps the sequences"
@@ -96,10 +97,9 @@ def _alone(recovery: Path) -> Iterator[None]:
 
 def _run(log: Path, recovery: Path, expected: int) -> None:
     """Run the dataflow over a log, to its end."""
-    command = [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
     with Console(stderr=True).status(f"the dataflow takes {expected:,} events"):
         run = subprocess.run(
-            command,
+            flow_command(recovery),
             env=os.environ | {"ADSTREAMS_SOURCE": "file", "ADSTREAMS_FILE": str(log)},
             capture_output=True,
             text=True,

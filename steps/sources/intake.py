@@ -9,7 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from operator import itemgetter
 
@@ -18,7 +18,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 from schemas.messages import MessageBatch
 from steps.ending import fail
-from topics.client import SILENT, TIMEOUT, Kafka
+from topics.client import TIMEOUT, Kafka, passes
 
 log = logging.getLogger("adstreams")
 
@@ -47,12 +47,12 @@ class _Partition:
 
     topic: str
     number: int
-    handed: int | None
+    handed: int
     """The offset after the last message handed on."""
+    fetched: int
+    """The offset after the last message that came."""
     held: deque[MessageBatch] = field(default_factory=deque)
     held_bytes: int = 0
-    fetched: int = 0
-    """The offset after the last message that came; 0 before the first."""
     reached: int | None = None
     """The latest event time of those at the ends of what was handed on."""
     head: int | None = None
@@ -108,26 +108,26 @@ class Intake:
                 self._consumers[topic] = self._kafka.consumer(
                     {"queued.max.messages.kbytes": QUEUE_KBYTES, "fetch.wait.max.ms": 50, "on_commit": _note_commit}
                 )
-            consumer, partition = self._consumers[topic], _Partition(topic, number, offset)
-            partition.handed = begin = self._begin(consumer, partition)
-            self._partitions[topic, number] = partition
-            consumer.incremental_assign([TopicPartition(topic, number, begin)])
+            begin = self._begin(topic, number, offset)
+            self._partitions[topic, number] = _Partition(topic, number, begin, begin)
+            self._consumers[topic].incremental_assign([TopicPartition(topic, number, begin)])
 
-    def _begin(self, consumer: Consumer, partition: _Partition) -> int:
+    def _begin(self, topic: str, number: int, offset: int | None) -> int:
         """The offset to go on from; one that is known from the start, so that a deletion is noticed ever after."""
+        where = f"topic {topic}, partition {number}"
         try:
-            low, high = consumer.get_watermark_offsets(partition.place, timeout=TIMEOUT)
+            low, high = self._consumers[topic].get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT)
         except KafkaException as error:
-            fail(f"{_name(partition)}: {error.args[0].str()}")
-        offset = low if partition.handed is None else partition.handed
+            fail(f"{where}: {error.args[0].str()}")
+        offset = low if offset is None else offset
         if offset < low:
             fail(
-                f"{_name(partition)}: messages from offset {offset} on, where this run goes on, were deleted"
+                f"{where}: messages from offset {offset} on, where this run goes on, were deleted"
                 f" (the first one now is {low}); keep them longer, or start anew with an empty recovery directory"
             )
         if offset > high:
             fail(
-                f"{_name(partition)}: it ends at offset {high}, before {offset}, where this run goes on:"
+                f"{where}: it ends at offset {high}, before {offset}, where this run goes on:"
                 " it was made anew or cut; start anew with an empty recovery directory"
             )
         return offset
@@ -144,8 +144,8 @@ class Intake:
             self._steer(partition)
             return taken
 
-    def handed(self, topic: str, number: int) -> int | None:
-        """The offset after the last message that was handed on; None before the first."""
+    def handed(self, topic: str, number: int) -> int:
+        """The offset after the last message that was handed on."""
         return self._partitions[topic, number].handed
 
     def commit(self, topic: str, number: int, offset: int) -> None:
@@ -181,7 +181,7 @@ class Intake:
             return False
         where = f"topic {topic}, partition {message.partition()}"
         if error.code() != KafkaError._PARTITION_EOF:
-            if not error.retriable() and error.code() not in SILENT:
+            if not passes(error):
                 fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
             log.warning("%s: %s", where, error.str())
         return True
@@ -217,7 +217,7 @@ class Intake:
         if partition.looked >= LOOKS and time.monotonic() - partition.since > PATIENCE:
             return None
         _, high = self._consumers[partition.topic].get_watermark_offsets(partition.place, cached=True)
-        if 0 <= high <= max(partition.fetched, partition.handed or 0):
+        if 0 <= high <= partition.fetched:
             return None
         return _NEVER if partition.reached is None else partition.reached
 
@@ -272,21 +272,15 @@ def _later(one: int | None, other: int | None) -> int | None:
     return other if one is None else one if other is None else max(one, other)
 
 
-def _name(partition: _Partition) -> str:
-    return f"topic {partition.topic}, partition {partition.number}"
-
-
 def _size(batch: MessageBatch) -> int:
     return len(batch.data) + MESSAGE_BYTES * len(batch)
 
 
 def _batch(topic: str, number: int, messages: list[Message]) -> MessageBatch:
     values = [value or b"" for value in map(Message.value, messages)]
-    bounds = np.zeros(len(values) + 1, np.int64)
-    np.cumsum(np.fromiter(map(len, values), np.int64, len(values)), out=bounds[1:])
     offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
     times = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
-    return MessageBatch(topic, number, offsets, b"".join(values), bounds, times)
+    return replace(MessageBatch.of(topic, number, 0, values), offsets=offsets, times=times)
 
 
 def _note_commit(error: KafkaError | None, places: Iterable[TopicPartition]) -> None:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from schemas.messages import MessageBatch
+from settings import RESTART
 from steps.ending import ask, fail, is_asked
 from steps.sources.intake import Clock, Intake
 from topics.client import Kafka, Topic, TopicError
@@ -23,11 +24,9 @@ WATCH_INTERVAL = 10.0
 """Seconds between two looks at the topics themselves."""
 LOOKS = 3
 """Looks in a row that must miss a topic before it counts as deleted: a broker that starts may not know it yet."""
-RESTART = 75
-"""Exit code with which a run asks to be started again (EX_TEMPFAIL of sysexits.h)."""
 
 
-class KafkaSource(FixedPartitionedSource[MessageBatch, int | None]):
+class KafkaSource(FixedPartitionedSource[MessageBatch, int]):
     """Messages of all partitions of some topics, in batches; the state of a partition is the next offset.
 
     Offsets are Bytewax's own, part of an epoch like all other state. The consumer group's are written one epoch
@@ -48,7 +47,7 @@ class KafkaSource(FixedPartitionedSource[MessageBatch, int | None]):
         return _KafkaPartition(self._intake, topic, int(number))
 
 
-class _KafkaPartition(StatefulSourcePartition[MessageBatch, int | None]):
+class _KafkaPartition(StatefulSourcePartition[MessageBatch, int]):
     def __init__(self, intake: Intake, topic: str, number: int) -> None:
         self._intake, self._topic, self._number = intake, topic, number
         self._before: int | None = None
@@ -64,7 +63,7 @@ class _KafkaPartition(StatefulSourcePartition[MessageBatch, int | None]):
     def next_awake(self) -> datetime | None:
         return self._awake
 
-    def snapshot(self) -> int | None:
+    def snapshot(self) -> int:
         """The next offset. No epoch begins before the one before is saved: what that one held can be committed."""
         if self._before is not None:
             self._intake.commit(self._topic, self._number, self._before)

@@ -11,14 +11,13 @@ from schemas.codec import Codec
 from schemas.messages import MessageBatch
 from simulator import World
 from simulator.messages import Place, SimulatedStream
+from simulator.pace import Pace
 from steps.ending import end, is_asked
 
 BATCH = 10_000
 """Messages of a batch when the rate is not limited."""
-PACE = timedelta(milliseconds=50)
+PAUSE = timedelta(milliseconds=50)
 """Pause between batches at a limited rate."""
-PATIENCE = 2.0
-"""Seconds of a rate that are made up for after a pause."""
 
 
 class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
@@ -45,8 +44,8 @@ class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
 
 class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
     def __init__(self, stream: SimulatedStream, events: int, rate: float) -> None:
-        self._stream, self._events, self._rate = stream, events, rate
-        self._asked_at, self._due = time.monotonic(), 0.0
+        self._stream, self._events = stream, events
+        self._pace = Pace(rate, time.monotonic()) if rate else None
         self._awake: datetime | None = None
 
     def next_batch(self) -> list[MessageBatch]:
@@ -56,15 +55,14 @@ class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
             end()
             raise StopIteration
         most = min(BATCH, left)
-        if self._rate:
-            now = time.monotonic()
-            self._due = min(self._due + (now - self._asked_at) * self._rate, max(self._rate * PATIENCE, 1.0))
-            self._asked_at, self._awake = now, datetime.now(UTC) + PACE
-            most = min(most, int(self._due))
+        if self._pace is not None:
+            self._awake = datetime.now(UTC) + PAUSE
+            most = min(most, self._pace.due(time.monotonic()))
         if most == 0:
             return []
         batches = self._stream.take(most)
-        self._due -= sum(len(batch) for batch in batches)
+        if self._pace is not None:
+            self._pace.took(sum(map(len, batches)))
         return [batch for batch in batches if len(batch)]
 
     def next_awake(self) -> datetime | None:
