@@ -92,7 +92,8 @@ def processes(count: int, recovery: Path, **settings: object) -> Iterator[list[s
             if program.poll() is None:
                 program.kill()
         for program in programs:
-            program.communicate()
+            if program.stderr is not None and not program.stderr.closed:
+                program.communicate()
 
 
 def wait_for(condition: Callable[[], bool], program: subprocess.Popen[str] | None = None) -> None:

@@ -90,6 +90,7 @@ def test_rows_are_those_of_a_batch_over_the_same_events(
             wait_for(lambda: sum(stream.committed().values()) > 0, programs[0])
             programs[1].kill()
             programs[0].wait(PATIENCE)
+        stream.send(Event("after", "user-0000001", 1_500_000_000_000, "CL"))  # the next run has something to read
     with processes(count, recovery, **settings) as programs:
         wait_for(stream.is_read, programs[0])
         for program in programs:
