@@ -1,7 +1,10 @@
 """From produced to readable in Cassandra, with everything on one machine: `python -m benchmarks.latency RATE…`.
 
 A flow reads two topics that a simulator fills at a rate. Beside it single events of users of their own are produced,
-and each is asked for until Cassandra has it. Prints, for each rate, the rate and the 50th and 99th percentile in ms.
+and each is asked for until Cassandra has it. In turn with them go messages on the shortest way that there is, a
+consumer that writes a row for each as it comes: what those take is the servers' and the machine's part.
+
+Prints, for each rate, the rate and the 50th and 99th percentile in ms: the flow's two, and those of the shortest way.
 """
 
 from __future__ import annotations
@@ -11,42 +14,94 @@ import random
 import subprocess
 import sys
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
+from cassandra.cluster import Session
+from confluent_kafka import TopicPartition
 
 from schemas.codec import codec
 from schemas.events import Event
 from settings import load_settings
-from stores.base import Reader
 from stores.choosing import reader_of
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker
 from topics.client import Kafka
 from topics.publisher import Publisher
 
-PROBES = 1_000
+WARM, MEASURED = 60.0, 120.0
+"""Seconds of load before those that count, in which servers compile what they need, and of those."""
 USERS = "200000"
-WARM = 100
-"""Probes before those that count: what is compiled and opened at first use is not measured."""
+LOOK = 0.003
+"""Seconds between two questions for a row: so much later than it is there it may be seen."""
+
+Way = tuple[Callable[[str], None], Callable[[str], bool]]
+"""Sends something under a name, and says whether it is readable."""
 
 
-def latencies(reader: Reader, publisher: Publisher, count: int) -> list[float]:
-    """The ms that each of so many events took, one after another."""
-    taken, start = [], load_settings().simulator_start_time
-    for number in range(count):
-        user = f"probe-{time.time_ns()}"
-        payload = codec().encode_one(Event(f"p{number}", user, start, "CL"))
-        began = time.perf_counter()
-        publisher.send([user.encode()], [payload])
-        while not reader.latest([user]):
-            time.sleep(0.001)
-        taken.append((time.perf_counter() - began) * 1000)
-        time.sleep(random.uniform(0.005, 0.03))  # not in step with anything
-    return taken
+def taken(way: Way) -> float:
+    """The ms that one takes."""
+    send, arrived = way
+    name = f"probe-{time.time_ns()}"
+    began = time.perf_counter()
+    send(name)
+    while not arrived(name):
+        time.sleep(LOOK)
+    return (time.perf_counter() - began) * 1000
+
+
+def measure(ways: list[Way], seconds: float) -> list[list[float]]:
+    """The ms that each way took, again and again, the ways in turn."""
+    found: list[list[float]] = [[] for _ in ways]
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for way, times in zip(ways, found, strict=True):
+            times.append(taken(way))
+            time.sleep(random.uniform(0.01, 0.05))  # not in step with anything
+    return found
+
+
+def through_the_flow(stack: ExitStack, kafka: Kafka) -> Way:
+    """An event, until its user has a score."""
+    reader, publisher = reader_of(load_settings())(), Publisher(kafka, "events")
+    stack.callback(reader.close)
+    start = load_settings().simulator_start_time
+
+    def send(name: str) -> None:
+        publisher.send([name.encode()], [codec().encode_one(Event(name, name, start, "CL"))])
+
+    return send, lambda name: bool(reader.latest([name]))
+
+
+def the_shortest(stack: ExitStack, kafka: Kafka, session: Session) -> Way:
+    """A message, until its row is there."""
+    session.execute("CREATE KEYSPACE shortest WITH replication = {'class': 'SimpleStrategy', 'replication_factor': 1}")
+    session.execute("CREATE TABLE shortest.rows (name text PRIMARY KEY)")
+    insert = session.prepare("INSERT INTO shortest.rows (name) VALUES (?)")
+    select = session.prepare("SELECT name FROM shortest.rows WHERE name = ?")
+    kafka.make("shortest", 1)
+    consumer, publisher, over = kafka.consumer({}), Publisher(kafka, "shortest"), threading.Event()
+    consumer.assign([TopicPartition("shortest", 0, 0)])
+
+    def write() -> None:
+        while not over.is_set():
+            message = consumer.poll(0.5)
+            if message is not None and (name := message.value()) is not None and message.error() is None:
+                session.execute(insert, (name.decode(),))
+        consumer.close()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    stack.callback(thread.join)
+    stack.callback(over.set)
+    return (
+        lambda name: publisher.send([name.encode()], [name.encode()]),
+        lambda name: session.execute(select, (name,)).one() is not None,
+    )
 
 
 @contextmanager
@@ -81,17 +136,17 @@ def main() -> None:
         recovery.mkdir()
         subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], check=True)
         stack.enter_context(program("bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"))
-        reader = reader_of(load_settings())()
-        stack.callback(reader.close)
-        publisher = Publisher(kafka, "events")
-        latencies(reader, publisher, WARM)
-        for rate in sys.argv[1:]:
-            with program(
-                "jobs", "simulate", "--brokers", broker.brokers, "--rate", rate, "--events", "0", "--users", USERS
-            ):
-                latencies(reader, publisher, WARM)
-                p50, p99 = np.percentile(latencies(reader, publisher, PROBES), [50, 99])
-            print(rate, f"{p50:.0f}", f"{p99:.0f}", flush=True)
+        ways = [
+            through_the_flow(stack, kafka),
+            the_shortest(stack, kafka, stack.enter_context(cassandra.session())),
+        ]
+        measure(ways, 1.0)
+        for seed, rate in enumerate(sys.argv[1:]):
+            load = ["--rate", rate, "--events", "0", "--users", USERS, "--seed", str(seed)]
+            with program("jobs", "simulate", "--brokers", broker.brokers, *load):
+                measure(ways, WARM)
+                percentiles = [np.percentile(times, (50, 99)) for times in measure(ways, MEASURED)]
+            print(rate, *(f"{value:.0f}" for pair in percentiles for value in pair), flush=True)
 
 
 if __name__ == "__main__":

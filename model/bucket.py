@@ -12,7 +12,18 @@ from model.arrays import allocate, grown
 from model.emission import derive_all, emit
 from model.entries import ENTRY
 from model.plan import CAMPAIGN, FeaturePlan
-from model.sequences import CONFLICT, NEW, USER, entries_needed, group_rows, intern_rows, merge, packed_size, repack
+from model.sequences import (
+    CONFLICT,
+    FATES,
+    NEW,
+    USER,
+    entries_needed,
+    group_rows,
+    intern_rows,
+    merge,
+    packed_size,
+    repack,
+)
 from model.texts import Texts, intern_name
 from schemas.events import CAMPAIGN as EVENT_CAMPAIGN
 from schemas.events import USER_ID, EventBatch
@@ -51,9 +62,11 @@ class Update:
     fates: NDArray[np.uint8]
     late: int
 
-    def count(self, fate: int) -> int:
-        """How many of the batch's rows had this fate."""
-        return int(np.count_nonzero(self.fates == fate))
+    @property
+    def counts(self) -> list[int]:
+        """How many of the batch's rows had each fate."""
+        counts: list[int] = np.bincount(self.fates, minlength=FATES).tolist()
+        return counts
 
     @property
     def rivals(self) -> NDArray[np.int64]:
@@ -127,12 +140,13 @@ class Bucket:
 
     def _make_room(self, rows: NDArray[np.void]) -> None:
         """Room for as many new users and campaigns as the batch could bring."""
-        sizes = (rows["stop"] - rows["start"]).sum(axis=0)
-        self._users = self._users.with_room(len(rows), int(sizes[USER_ID]))
-        self._campaigns = self._campaigns.with_room(len(rows), int(sizes[EVENT_CAMPAIGN]))
+        starts, stops = rows["start"], rows["stop"]
+        sizes = [int((stops[:, text] - starts[:, text]).sum()) for text in (USER_ID, EVENT_CAMPAIGN)]
+        self._users = self._users.with_room(len(rows), sizes[0])
+        self._campaigns = self._campaigns.with_room(len(rows), sizes[1])
         used, needed = len(self._users), len(self._users) + len(rows)
         self._records = grown(self._records, used, needed)
-        self._records[used:] = 0
+        self._records[used:needed] = 0
         self._marks, self._decays = grown(self._marks, used, needed), grown(self._decays, used, needed)
 
     def _make_room_for_entries(self, groups: NDArray[np.void]) -> None:

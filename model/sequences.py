@@ -27,7 +27,8 @@ USER = np.dtype(
 )
 
 NEVER = np.int64(np.iinfo(np.int64).min)
-NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(5)
+FATES = 5
+NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(FATES)
 """What became of a row: a conflict is a repeat whose body differs, disputed is one that came after L conflicts."""
 
 GROUP = np.dtype(

@@ -17,6 +17,7 @@ from schemas.hashing import xxh3
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
+_MOST_BYTES = np.iinfo(np.int32).max
 
 
 class Texts(NamedTuple):
@@ -47,12 +48,15 @@ class Texts(NamedTuple):
 
     def with_room(self, texts: int, size: int) -> Texts:
         """This table, or a larger copy, with room for so many more texts and bytes."""
-        count, filled = (int(n) for n in self.used)
-        if filled + size > np.iinfo(np.int32).max:
+        count, filled = self.used.tolist()
+        crowded = 10 * (count + texts) > 7 * len(self.cells)
+        if count + texts <= len(self.stops) and filled + size <= len(self.data) and not crowded:
+            return self
+        if filled + size > _MOST_BYTES:
             raise OverflowError("more than 2 GB of text in one bucket: use more buckets (ADSTREAMS_BUCKETS)")
         stops = grown(self.stops, count, count + texts)
         data = grown(self.data, filled, filled + size)
-        if 10 * (count + texts) <= 7 * len(self.cells):
+        if not crowded:
             return Texts(self.cells, stops, data, self.used)
         table = Texts(np.zeros(_cells_for(count + texts), np.uint64), stops, data, self.used)
         _index(table)

@@ -50,8 +50,9 @@ def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
     """What became of the valid events of a bucket's batch."""
     bucket, item = keyed
     update = item.update
-    scored, conflicts = update.count(NEW), update.count(CONFLICT)
-    repeats = update.count(REPEAT) + conflicts
+    counts = update.counts
+    scored, conflicts = counts[NEW], counts[CONFLICT]
+    repeats = counts[REPEAT] + conflicts
     dead = len(update.fates) - scored - repeats
     return Counts(scored - item.expired, update.late, repeats, conflicts, dead, item.expired, bucket, item.users)
 

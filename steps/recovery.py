@@ -8,9 +8,11 @@ the same names. A store that was made anew lacks the rows that the state has see
 from __future__ import annotations
 
 import argparse
+import contextlib
 import fcntl
 import json
 import os
+import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,10 @@ from settings import RECOVERY_NOTE, Settings, SettingsError, Source
 from topics.client import Topic
 
 LOCK = "ad-streams.lock"
+PAGE_BYTES = 65_536
+"""Of the SQLite files in the directory, the most there is: nothing flows while an epoch is saved, and with pages of
+4 KiB that takes twice as long."""
+_UNUSED_BYTES = 1 << 20
 
 
 def _flag(arguments: list[str], short: str, name: str) -> str | None:
@@ -63,6 +69,19 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
         raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
+    for part in directory.glob("part-*.sqlite3"):
+        _widen(part)
+
+
+def _widen(part: Path) -> None:
+    """Give a file that holds next to nothing its large pages, which it keeps; one in use stays as it is."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(part, isolation_level=None)) as file:
+        if file.execute("PRAGMA page_size").fetchone()[0] == PAGE_BYTES or part.stat().st_size > _UNUSED_BYTES:
+            return
+        file.execute("PRAGMA journal_mode = DELETE")  # with a log beside it the size cannot change
+        file.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+        file.execute("VACUUM")
+        file.execute("PRAGMA journal_mode = WAL")
 
 
 def check_recovery(

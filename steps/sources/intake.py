@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
+from functools import lru_cache
 from operator import itemgetter
 
 import numpy as np
@@ -36,6 +37,9 @@ PATIENCE = 10.0
 """Seconds of looking for a message in vain after which a partition is not waited for."""
 LOOKS = 100
 """Looks that this takes at least: a process that stood still has not looked."""
+
+CLOCKED = 16
+"""Messages whose times are remembered: those at a batch's ends are asked for more than once."""
 
 Clock = Callable[[bytes], int | None]
 """The event time in a message, in ms; None where it has none."""
@@ -84,7 +88,7 @@ class Intake:
     """
 
     def __init__(self, kafka: Kafka, clock: Clock, max_skew: timedelta = timedelta(hours=1)) -> None:
-        self._kafka, self._clock = kafka, clock
+        self._kafka, self._clock = kafka, lru_cache(CLOCKED)(clock)
         self._skew = max_skew // timedelta(milliseconds=1)
         self._consumers: dict[str, Consumer] = {}
         self._partitions: dict[tuple[str, int], _Partition] = {}

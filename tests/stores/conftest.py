@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cassandra.cluster import NoHostAvailable
 
 from stores.base import Reader, StoreError, Writer
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
-from stores.cassandra.session import open_session
+from stores.cassandra.session import SharedSession, open_session
 from stores.cassandra.writer import CassandraWriter
 from stores.sqlite import SqliteReader, SqliteWriter
+from tests.flow.running import wait_for
 from tests.services.cassandra import Cassandra
 
 TABLES = ("propensity_by_user", "latest_propensity", "dead_letters")
@@ -60,6 +62,14 @@ def address_of(server: Cassandra, keyspace: str, **fields: Any) -> CassandraAddr
     return CassandraAddress((server.host,), server.port, keyspace, **fields)
 
 
+def answers(shared: SharedSession) -> bool:
+    """Whether a session has a connection: behind a test that stopped the server it looks for one once a second."""
+    try:
+        return bool(shared.session.execute("SELECT key FROM system.local"))
+    except NoHostAvailable:
+        return False
+
+
 @pytest.fixture(scope="session")
 def tables(cassandra: Cassandra) -> Iterator[CassandraAddress]:
     """A keyspace with tables, for all tests that want to find them empty."""
@@ -74,6 +84,7 @@ def tables(cassandra: Cassandra) -> Iterator[CassandraAddress]:
 def clustered(tables: CassandraAddress) -> Iterator[Clustered]:
     """An empty store in Cassandra."""
     shared = open_session(tables)
+    wait_for(lambda: answers(shared))
     for table in TABLES:
         if shared.session.execute(f"SELECT * FROM {tables.keyspace}.{table} LIMIT 1").one() is not None:
             shared.session.execute(f"TRUNCATE {tables.keyspace}.{table}")

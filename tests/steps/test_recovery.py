@@ -1,0 +1,37 @@
+"""The files of a recovery directory."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+
+from steps.recovery import PAGE_BYTES, lock_recovery
+
+
+def pragma(part, name):
+    with closing(sqlite3.connect(part)) as file:
+        return file.execute(f"PRAGMA {name}").fetchone()[0]
+
+
+def test_new_files_get_large_pages_and_lose_nothing(tmp_path):
+    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(tmp_path), "2"], check=True)
+    parts = sorted(tmp_path.glob("part-*.sqlite3"))
+    assert [pragma(part, "page_size") for part in parts] == [4096, 4096]
+    with closing(sqlite3.connect(parts[0])) as file:
+        before = list(file.iterdump())
+    lock_recovery(tmp_path, [])
+    assert [pragma(part, "page_size") for part in parts] == [PAGE_BYTES, PAGE_BYTES]
+    assert {pragma(part, "journal_mode") for part in parts} == {"wal"}
+    with closing(sqlite3.connect(parts[0])) as file:
+        assert list(file.iterdump()) == before
+
+
+def test_files_that_somebody_uses_stay_as_they_are(tmp_path):
+    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(tmp_path), "1"], check=True)
+    (part,) = tmp_path.glob("part-*.sqlite3")
+    with closing(sqlite3.connect(part, isolation_level=None)) as file:
+        file.execute("BEGIN IMMEDIATE")
+        lock_recovery(tmp_path, [])
+    assert pragma(part, "page_size") == 4096
