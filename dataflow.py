@@ -28,7 +28,7 @@ from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
-from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory
+from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory, widen_pages
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
@@ -183,6 +183,7 @@ def flow_of_environment() -> Dataflow:
         if directory := recovery_directory(arguments):
             lock_recovery(directory, arguments)
             check_recovery(directory, settings, writer.store_id, read)
+            widen_pages(directory, arguments)
         writer.close()
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)

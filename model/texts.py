@@ -49,11 +49,11 @@ class Texts(NamedTuple):
     def with_room(self, texts: int, size: int) -> Texts:
         """This table, or a larger copy, with room for so many more texts and bytes."""
         count, filled = self.used.tolist()
+        if filled + size > _MOST_BYTES:
+            raise OverflowError("more than 2 GB of text in one bucket: use more buckets (ADSTREAMS_BUCKETS)")
         crowded = 10 * (count + texts) > 7 * len(self.cells)
         if count + texts <= len(self.stops) and filled + size <= len(self.data) and not crowded:
             return self
-        if filled + size > _MOST_BYTES:
-            raise OverflowError("more than 2 GB of text in one bucket: use more buckets (ADSTREAMS_BUCKETS)")
         stops = grown(self.stops, count, count + texts)
         data = grown(self.data, filled, filled + size)
         if not crowded:

@@ -24,7 +24,7 @@ from topics.client import Topic
 LOCK = "ad-streams.lock"
 PAGE_BYTES = 65_536
 """Of the SQLite files in the directory, the most there is: nothing flows while an epoch is saved, and with pages of
-4 KiB that takes twice as long."""
+4 KiB that takes twice as long. The log beside a file may grow to a thousand of them."""
 _UNUSED_BYTES = 1 << 20
 
 
@@ -69,19 +69,32 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
         raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
     os.ftruncate(lock, 0)
     os.write(lock, str(os.getpid()).encode())
+
+
+def widen_pages(directory: Path, arguments: list[str]) -> None:
+    """Let process 0 give files that hold next to nothing large pages, which they keep; those in use stay as they are.
+
+    No other process has them open yet: Bytewax opens them once all processes have found each other.
+    """
+    if not is_first_process(arguments):
+        return
     for part in directory.glob("part-*.sqlite3"):
-        _widen(part)
+        files = directory.glob(f"{part.name}*")  # with the log beside it
+        if sum(file.stat().st_size for file in files) <= _UNUSED_BYTES:
+            with contextlib.suppress(sqlite3.Error):
+                _widen(part)
 
 
 def _widen(part: Path) -> None:
-    """Give a file that holds next to nothing its large pages, which it keeps; one in use stays as it is."""
-    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(part, isolation_level=None)) as file:
-        if file.execute("PRAGMA page_size").fetchone()[0] == PAGE_BYTES or part.stat().st_size > _UNUSED_BYTES:
+    with contextlib.closing(sqlite3.connect(part, timeout=0, isolation_level=None)) as file:
+        if file.execute("PRAGMA page_size").fetchone()[0] == PAGE_BYTES:
             return
         file.execute("PRAGMA journal_mode = DELETE")  # with a log beside it the size cannot change
-        file.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        file.execute("VACUUM")
-        file.execute("PRAGMA journal_mode = WAL")
+        try:
+            file.execute(f"PRAGMA page_size = {PAGE_BYTES}")
+            file.execute("VACUUM")
+        finally:
+            file.execute("PRAGMA journal_mode = WAL")
 
 
 def check_recovery(

@@ -39,7 +39,7 @@ LOOKS = 100
 """Looks that this takes at least: a process that stood still has not looked."""
 
 CLOCKED = 16
-"""Messages whose times are remembered: those at a batch's ends are asked for more than once."""
+"""Messages that are kept with their times: those at a batch's ends are asked for more than once."""
 
 Clock = Callable[[bytes], int | None]
 """The event time in a message, in ms; None where it has none."""
@@ -78,8 +78,8 @@ class Intake:
     Partitions are kept together in event time, so that a replay of several does not make most events late: one is
     handed on to at most `SLACK` ahead of the slowest of those that have more, and paused when too much is held of it.
 
-    What it holds is bounded in bytes: `QUEUE_KBYTES` in each consumer, and of each partition `HELD_BYTES` and what one
-    `BATCH` adds to it.
+    What it holds is bounded in bytes: `QUEUE_KBYTES` in each consumer, of each partition `HELD_BYTES` and what one
+    `BATCH` adds to it, and `CLOCKED` messages.
 
     Args:
         kafka: the cluster.

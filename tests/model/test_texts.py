@@ -1,6 +1,7 @@
 """A table of texts is like a dict from text to the number of its first coming."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
@@ -72,3 +73,11 @@ def test_memory_of_a_table_is_in_proportion_to_its_texts():
     table, numbers = interned(Texts.empty(), drawn)
     assert_is_dict(table, drawn, numbers)
     assert table.data.nbytes < 2 * sum(map(len, set(drawn))) + 100
+
+
+def test_more_text_than_a_number_can_point_into_is_refused_also_where_there_is_room(monkeypatch):
+    table, _ = interned(Texts.empty(), ["one"])
+    assert table.with_room(1, 20) is table
+    monkeypatch.setattr("model.texts._MOST_BYTES", 22)
+    with pytest.raises(OverflowError, match="ADSTREAMS_BUCKETS"):
+        table.with_room(1, 20)

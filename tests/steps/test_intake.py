@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from confluent_kafka import TopicPartition
 
 from schemas.codec import codec
 from schemas.events import Event
@@ -95,3 +96,41 @@ def test_a_partition_that_was_empty_at_first_is_read_from_its_first_message(
     assert [found.handed(*place) for place in stream.ends()] == [0] * 4
     stream.send(*[Event(f"e{n}", f"u{n}", TIME, "IM") for n in range(20)])
     assert sum(len(batch) for _, batch in taken(found, stream, 20)) == 20
+
+
+class Ended(Exception):
+    """In place of the end of a process."""
+
+
+@pytest.fixture
+def ending(monkeypatch: pytest.MonkeyPatch) -> None:
+    def end(problem: object) -> None:
+        raise Ended(problem)
+
+    monkeypatch.setattr(intake, "fail", end)
+
+
+def test_an_offset_behind_the_end_is_told(stream: Stream, opened: Callable[..., Intake], ending: None) -> None:
+    """Nothing is skipped, and no other topic of the name is read from the middle."""
+    stream.send(*[Event(f"e{n}", f"u{n}", TIME, "IM") for n in range(20)])
+    (topic, number), end = next(iter(stream.ends().items()))
+    told = f"topic {topic}, partition {number}: it ends at offset {end}, before {end + 1}, where this run goes on"
+    with pytest.raises(Ended, match=told):
+        opened({(topic, number): end + 1})
+
+
+def test_messages_that_are_deleted_before_they_are_read_are_told(
+    stream: Stream, opened: Callable[..., Intake], ending: None
+) -> None:
+    """While the run stands at them: no jump to what is left."""
+    found, (topic, number) = opened(), next(iter(stream.ends()))
+    place, consumer, admin = TopicPartition(topic, number), found._consumers[topic], stream.kafka.admin()
+    consumer.pause([place])
+    stream.send(*[Event(f"e{n}", f"u{n}", TIME, "IM") for n in range(200)])
+    end = stream.ends()[topic, number]
+    for answer in admin.delete_records([TopicPartition(topic, number, end - 1)]).values():
+        answer.result(60)
+    consumer.resume([place])
+    told = f"topic {topic}, partition {number}: messages that were not read yet were deleted"
+    with pytest.raises(Ended, match=told):
+        wait_for(lambda: bool(found.take(topic, number)))

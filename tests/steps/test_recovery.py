@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import subprocess
 import sys
 from contextlib import closing
 
-from steps.recovery import PAGE_BYTES, lock_recovery
+import pytest
+
+from settings import Settings, SettingsError
+from steps.recovery import PAGE_BYTES, check_recovery, widen_pages
+from topics.client import Topic
 
 
 def pragma(part, name):
@@ -21,7 +26,7 @@ def test_new_files_get_large_pages_and_lose_nothing(tmp_path):
     assert [pragma(part, "page_size") for part in parts] == [4096, 4096]
     with closing(sqlite3.connect(parts[0])) as file:
         before = list(file.iterdump())
-    lock_recovery(tmp_path, [])
+    widen_pages(tmp_path, [])
     assert [pragma(part, "page_size") for part in parts] == [PAGE_BYTES, PAGE_BYTES]
     assert {pragma(part, "journal_mode") for part in parts} == {"wal"}
     with closing(sqlite3.connect(parts[0])) as file:
@@ -33,5 +38,12 @@ def test_files_that_somebody_uses_stay_as_they_are(tmp_path):
     (part,) = tmp_path.glob("part-*.sqlite3")
     with closing(sqlite3.connect(part, isolation_level=None)) as file:
         file.execute("BEGIN IMMEDIATE")
-        lock_recovery(tmp_path, [])
+        widen_pages(tmp_path, [])
     assert pragma(part, "page_size") == 4096
+
+
+def test_a_partition_that_vanished_is_told(tmp_path):
+    check_recovery(tmp_path, Settings(), "store", {"events": Topic("events", "id", 4)})
+    told = f"topic events: recovery directory {tmp_path} reads 4 partitions, but it has 3"
+    with pytest.raises(SettingsError, match=re.escape(told)):
+        check_recovery(tmp_path, Settings(), "store", {"events": Topic("events", "id", 3)})
