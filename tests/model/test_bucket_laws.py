@@ -142,7 +142,7 @@ def test_every_row_has_one_fate_and_every_outcome_points_to_its_event(world, nam
     for piece in chunks(world, cut):
         batch = batch_of(piece)
         update = run.bucket.update(batch)
-        assert sum(update.counts) == len(batch)
+        assert sum(update.counts[fate] for fate in (NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED)) == len(batch)
         assert len(update.features) == len(update.outcomes)
         shown = {}
         for number, outcome in enumerate(update.outcomes):

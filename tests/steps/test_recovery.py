@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 
 import pytest
 
 from settings import Settings, SettingsError
 from steps.recovery import PAGE_BYTES, check_recovery, widen_pages
+from tests.flow.running import make_recovery
 from topics.client import Topic
 
 
@@ -21,12 +20,12 @@ def pragma(part, name):
 
 
 def test_new_files_get_large_pages_and_lose_nothing(tmp_path):
-    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(tmp_path), "2"], check=True)
-    parts = sorted(tmp_path.glob("part-*.sqlite3"))
+    directory = make_recovery(tmp_path / "recovery")
+    parts = sorted(directory.glob("part-*.sqlite3"))
     assert [pragma(part, "page_size") for part in parts] == [4096, 4096]
     with closing(sqlite3.connect(parts[0])) as file:
         before = list(file.iterdump())
-    widen_pages(tmp_path, [])
+    widen_pages(directory, [])
     assert [pragma(part, "page_size") for part in parts] == [PAGE_BYTES, PAGE_BYTES]
     assert {pragma(part, "journal_mode") for part in parts} == {"wal"}
     with closing(sqlite3.connect(parts[0])) as file:
@@ -34,11 +33,11 @@ def test_new_files_get_large_pages_and_lose_nothing(tmp_path):
 
 
 def test_files_that_somebody_uses_stay_as_they_are(tmp_path):
-    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(tmp_path), "1"], check=True)
-    (part,) = tmp_path.glob("part-*.sqlite3")
+    directory = make_recovery(tmp_path / "recovery")
+    part = directory / "part-0.sqlite3"
     with closing(sqlite3.connect(part, isolation_level=None)) as file:
         file.execute("BEGIN IMMEDIATE")
-        widen_pages(tmp_path, [])
+        widen_pages(directory, [])
     assert pragma(part, "page_size") == 4096
 
 
