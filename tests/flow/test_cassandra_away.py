@@ -32,7 +32,9 @@ def test_the_end_of_patience_ends_the_run_and_the_next_one_goes_on(
         "store": "cassandra", "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,
         "cassandra_keyspace": keyspace, "simulator_users": 300,
     }  # fmt: skip
-    impatient = ["tests.flow.impatient" if part == "dataflow" else part for part in command(1, recovery)]
+    impatient = [
+        "tests.flow.impatient:impatient_flow()" if part == "dataflow" else part for part in command(1, recovery)
+    ]
     given = environment(simulator_rate=500, **settings)
     with subprocess.Popen(impatient, cwd=ROOT, env=given, stderr=subprocess.PIPE, text=True) as program:
         try:
