@@ -73,7 +73,7 @@ def build_flow(
     flow = Dataflow("ad_streams")
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
-    decoded = op.map("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
+    decoded = op.flat_map_batch("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
     events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch)
     sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
     scored = op.map_value("score", sequenced, score_with(Scorer(model)))  # (bucket, ScoredRows)

@@ -23,10 +23,10 @@ from model.sequences import (
     merge,
     packed_size,
     repack,
+    text_sizes,
 )
 from model.texts import Texts, intern_name
-from schemas.events import CAMPAIGN as EVENT_CAMPAIGN
-from schemas.events import USER_ID, EventBatch
+from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
 SNAPSHOT_VERSION = 1
@@ -140,13 +140,13 @@ class Bucket:
 
     def _make_room(self, rows: NDArray[np.void]) -> None:
         """Room for as many new users and campaigns as the batch could bring."""
-        starts, stops = rows["start"], rows["stop"]
-        sizes = [int((stops[:, text] - starts[:, text]).sum()) for text in (USER_ID, EVENT_CAMPAIGN)]
+        sizes = text_sizes(rows)
         self._users = self._users.with_room(len(rows), sizes[0])
         self._campaigns = self._campaigns.with_room(len(rows), sizes[1])
         used, needed = len(self._users), len(self._users) + len(rows)
-        self._records = grown(self._records, used, needed)
-        self._records[used:needed] = 0
+        if needed > len(self._records):
+            self._records = grown(self._records, used, needed)
+            self._records[used:] = 0
         self._marks, self._decays = grown(self._marks, used, needed), grown(self._decays, used, needed)
 
     def _make_room_for_entries(self, groups: NDArray[np.void]) -> None:

@@ -11,7 +11,7 @@ from model.bucket import DEFAULT_LENGTH
 from model.entries import ENTRY, make_tag
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
-from model.recursion import advance, compute, forget, observe
+from model.recursion import advance, compute, forget, grow, observe
 from schemas.compiling import compiled
 
 
@@ -33,17 +33,18 @@ class Sequence:
 def _walk(entries, times, before, length, marks, decays, plan, features):
     """Features at each of the ascending `times`, from the entries up to and including it."""
     forget(marks, decays, plan)
-    taken = 0
+    taken, growths = 0, np.empty(len(plan[2]), np.float64)
     for at in range(len(times)):
         time = times[at]
         while taken < len(entries) and entries[taken].timestamp <= time:
-            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan)
+            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan, growths)
             taken += 1
         later_marks, later_decays = marks.copy(), decays.copy()
         if taken > 0:
             since = entries[taken - 1].timestamp
             advance(entries, 0, taken, time, since, later_marks, later_decays, plan)
-        compute(entries, 0, time, before + taken, length, later_marks, later_decays, plan, features[at])
+        grow(time, plan, growths)
+        compute(entries, 0, time, before + taken, length, later_marks, later_decays, plan, growths, features[at])
 
 
 class Curve:

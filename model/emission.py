@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from model.entries import campaign_of, is_ghost, type_of
 from model.recursion import compute, forget, observe, restart, shift_marks
 from model.sequences import CONFLICT, NEW, evict, live_from
@@ -50,7 +52,7 @@ def emit(
     features,
 ):
     """Run the recursion over what changed, and write an outcome and its features for every live entry of it."""
-    out = 0
+    out, growths = 0, np.empty(len(plan[2]), np.float64)
     for group in groups:
         if group.dirty == group.known and users[group.slot].size == group.known:
             continue
@@ -73,14 +75,16 @@ def emit(
             if is_ghost(entry.tag):
                 continue
             seen += 1
-            observe(entries, first, place, seen, length, my_marks, my_decays, plan)
+            observe(entries, first, place, seen, length, my_marks, my_decays, plan, growths)
             if place < group.dirty:
                 continue
             if place > last_of_instant:
                 last_of_instant = place
                 while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
                     last_of_instant += 1
-            compute(entries, first, entry.timestamp, seen, length, my_marks, my_decays, plan, features[out])
+            compute(
+                entries, first, entry.timestamp, seen, length, my_marks, my_decays, plan, growths, features[out]
+            )  # fmt: skip
             outcome = outcomes[out]
             outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
             outcome.version = entry.timestamp * 1000 + user.evicted + last_of_instant + 1
@@ -100,6 +104,7 @@ def emit(
 @compiled
 def derive_all(users, entries, marks, decays, plan, length):
     """Run the recursion over every user's sequence, from nothing."""
+    growths = np.empty(len(plan[2]), np.float64)
     for slot in range(len(users)):
         user = users[slot]
         forget(marks[slot], decays[slot], plan)
@@ -107,4 +112,4 @@ def derive_all(users, entries, marks, decays, plan, length):
         for place in range(user.size):
             if not is_ghost(entries[user.first + place].tag):
                 seen += 1
-                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan)
+                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan, growths)

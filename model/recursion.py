@@ -54,9 +54,15 @@ def fraction_bits(length):
 
 
 @inlined
-def _term(time, half_life, bits):
-    """2^(r / h) of a time, as a whole number of 2^-F."""
-    return np.int64(np.rint(2.0 ** (time % half_life / half_life) * (np.int64(1) << bits)))
+def _growth(time, half_life):
+    """2^(r / h) of a time."""
+    return np.exp2(time % half_life / half_life)
+
+
+@inlined
+def _term(growth, bits):
+    """A growth as a whole number of 2^-F."""
+    return np.int64(np.rint(growth * (np.int64(1) << bits)))
 
 
 @inlined
@@ -67,6 +73,14 @@ def _shifted(sum_, halvings):
     if halvings > 62:
         return np.int64(0)
     return (sum_ + (np.int64(1) << (halvings - 1))) >> halvings
+
+
+@compiled
+def grow(time, plan, growths):
+    """Write 2^(r / h) of a time into `growths`, for every half-life."""
+    half_lives = plan[2]
+    for scale in range(len(half_lives)):
+        growths[scale] = _growth(time, half_lives[scale])
 
 
 @compiled
@@ -141,7 +155,7 @@ def _drop_oldest(entries, first, time, marks, decays, plan, bits):
         else:
             half_life = half_lives[scale]
             halvings = time // half_life - entry.timestamp // half_life
-            gone = _shifted(_term(entry.timestamp, half_life, bits), halvings)
+            gone = _shifted(_term(_growth(entry.timestamp, half_life), bits), halvings)
             decays[place] = max(decays[place] - gone, np.int64(0))
     marks[HEAD] = head + 1
     marks[LIVE] -= 1
@@ -150,12 +164,13 @@ def _drop_oldest(entries, first, time, marks, decays, plan, bits):
 
 
 @compiled
-def observe(entries, first, place, seen, length, marks, decays, plan):
+def observe(entries, first, place, seen, length, marks, decays, plan, growths):
     """Take the live entry at `place` into one user's running values, which stand at the entry before it.
 
-    `seen` is the number of the user's distinct events up to and including this one, `length` is L.
+    `seen` is the number of the user's distinct events up to and including this one, `length` is L. Leaves the growths
+    of the entry's time in `growths`.
     """
-    features, half_lives, bits = plan[0], plan[2], fraction_bits(length)
+    features, bits = plan[0], fraction_bits(length)
     entry = entries[first + place]
     time = entry.timestamp
     last = place - 1
@@ -163,6 +178,7 @@ def observe(entries, first, place, seen, length, marks, decays, plan):
         last -= 1
     since = entries[first + last].timestamp if last >= 0 else time
     advance(entries, first, place, time, since, marks, decays, plan)
+    grow(time, plan, growths)
     marks[LIVE] += 1
     if marks[LIVE] > length:
         _drop_oldest(entries, first, time, marks, decays, plan, bits)
@@ -173,7 +189,7 @@ def observe(entries, first, place, seen, length, marks, decays, plan):
         if kind == COUNT:
             marks[at] += 1
         elif kind == DECAYED:
-            decays[at] += _term(time, half_lives[features[feature, SCALE]], bits)
+            decays[at] += _term(growths[features[feature, SCALE]], bits)
         elif kind == BETWEEN:
             marks[at + 1] = marks[at]
             marks[at] = place
@@ -189,9 +205,13 @@ def _log1p_of_count(count):
 
 
 @compiled
-def compute(entries, first, time, seen, length, marks, decays, plan, out):
-    """Write the features at `time`, at which the running values stand, into `out`."""
-    features, half_lives, never = plan[0], plan[2], plan[3]
+def compute(entries, first, time, seen, length, marks, decays, plan, growths, out):
+    """Write the features at `time`, at which the running values and `growths` stand, into `out`.
+
+    log(1 + x) is as exact here as log1p(x) and takes half of its time: x is at least 0, and the result is compared in
+    absolute terms.
+    """
+    features, never = plan[0], plan[3]
     unit = 1.0 / (np.int64(1) << fraction_bits(length))
     for feature in range(len(features)):
         kind, at = features[feature, KIND], features[feature, PLACE]
@@ -200,8 +220,7 @@ def compute(entries, first, time, seen, length, marks, decays, plan, out):
         elif kind == DECAYED:
             out[feature] = 0.0
             if decays[at] > 0:
-                half_life = half_lives[features[feature, SCALE]]
-                out[feature] = math.log1p(decays[at] * unit * 2.0 ** (-(time % half_life) / half_life))
+                out[feature] = math.log(1.0 + decays[at] * unit / growths[features[feature, SCALE]])
         elif kind == SINCE:
             known = marks[at] >= marks[HEAD]
             out[feature] = _log1p_of_count(seen - marks[at + 1] if known else marks[LIVE])
@@ -210,10 +229,10 @@ def compute(entries, first, time, seen, length, marks, decays, plan, out):
             if oldest < marks[HEAD]:
                 out[feature] = never[feature]
             elif kind == RECENCY:
-                out[feature] = math.log1p((time - entries[first + marks[at]].timestamp) / HOUR)
+                out[feature] = math.log(1.0 + (time - entries[first + marks[at]].timestamp) / HOUR)
             else:
                 gap = entries[first + marks[at]].timestamp - entries[first + oldest].timestamp
-                out[feature] = math.log1p(gap / HOUR)
+                out[feature] = math.log(1.0 + gap / HOUR)
 
 
 @compiled

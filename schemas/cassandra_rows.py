@@ -264,5 +264,5 @@ def compile_now() -> None:
     """Compile what `encode` needs, for batches of this process and for those that came from another."""
     nothing, model = np.empty(0, OUTCOME), np.frombuffer(b"", np.uint8)
     for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), model)):
-        scored = ScoredRows(EventBatch("", 0, rows, data), nothing, np.empty(0), "", np.empty(0, np.int64))
+        scored = ScoredRows(EventBatch((), rows, data), nothing, np.empty(0), "", np.empty(0, np.int64))
         list(encode(scored, Heads(model, model, model), Lifetime(_FOR_EVER, 0, 0)))

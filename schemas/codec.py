@@ -156,8 +156,8 @@ class Codec:
             )
         if extra:
             raw = np.frombuffer(raw.tobytes() + extra, np.uint8)
-        rows["offset"] = messages.offsets
-        batch = EventBatch(messages.source, messages.partition, rows, raw)
+        rows["offset"], rows["origin"] = messages.offsets, messages.origin_of
+        batch = EventBatch(messages.origins, rows, raw)
         return settle(batch, problems, messages.times, max_skew, messages.payload)
 
 
@@ -173,12 +173,12 @@ def settle(
     for row in np.flatnonzero(verdicts).tolist():
         problems.setdefault(row, (VERDICTS[verdicts[row]], _detail(batch, row, VERDICTS[verdicts[row]])))
     letters = [
-        DeadLetter(batch.source, batch.partition, int(batch.rows[row]["offset"]), *problem, payload(row))
+        DeadLetter(*batch.origin(row), int(batch.rows[row]["offset"]), *problem, payload(row))
         for row, problem in sorted(problems.items())
     ]
     rows = np.delete(batch.rows, list(problems)) if problems else batch.rows
     fill_hashes(rows, batch.data)
-    return Decoded(EventBatch(batch.source, batch.partition, rows, batch.data), letters)
+    return Decoded(EventBatch(batch.origins, rows, batch.data), letters)
 
 
 def _detail(batch: EventBatch, row: int, reason: str) -> str:

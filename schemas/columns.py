@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from schemas.codec import Decoded, settle
 from schemas.dead_letters import DeadLetter
-from schemas.events import MISSING, ROW, TEXTS, TYPES, EventBatch
+from schemas.events import MISSING, ROW, TEXTS, TYPES, EventBatch, Origin
 
 REQUIRED = ("event_id", "user_id", "timestamp", "type")
 OPTIONAL = (*(name for name in TEXTS if name not in REQUIRED), "quantity", "revenue")
@@ -83,7 +83,7 @@ def pack(
         size += len(column.data)
     if size > np.iinfo(np.int32).max:
         raise ColumnsError(f"{len(rows)} rows hold {size} bytes of text, more than 2 GB at once")
-    return EventBatch(source, partition, rows, np.concatenate(pieces))
+    return EventBatch((Origin(source, partition),), rows, np.concatenate(pieces))
 
 
 def check_columns(names: Sequence[str]) -> list[str]:

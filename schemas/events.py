@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ ROW = np.dtype(
         ("stop", np.int32, (len(TEXTS),)),
         ("payload_start", np.int32),  # span of the message as it came; empty for an event from columns
         ("payload_stop", np.int32),
+        ("origin", np.uint16),  # index into the batch's origins
         ("type", np.uint8),  # index into TYPES
     ],
     align=True,
@@ -71,15 +72,22 @@ class Event:
     revenue: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class EventBatch:
-    """Events of one source partition: `rows` (n records of `ROW`) and the bytes their spans point into.
-
-    Python's cost is paid per batch and never per event; between processes a batch travels as two blocks of bytes.
-    """
+class Origin(NamedTuple):
+    """A partition of a source."""
 
     source: str
     partition: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventBatch:
+    """Events: `rows` (n records of `ROW`), the bytes their spans point into, and the partitions that they came from.
+
+    Several batches may share their bytes. Python's cost is paid per batch and never per event; between processes a
+    batch travels as two blocks of bytes.
+    """
+
+    origins: tuple[Origin, ...]
     rows: NDArray[np.void]
     data: NDArray[np.uint8]
 
@@ -87,7 +95,12 @@ class EventBatch:
         return len(self.rows)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (self.source, self.partition, self.rows.tobytes(), self.data.tobytes())
+        own = self.take(np.arange(len(self)))  # bytes that are shared with others stay here
+        return _unpack, (self.origins, own.rows.tobytes(), own.data.tobytes())
+
+    def origin(self, row: int) -> Origin:
+        """Where one row came from."""
+        return self.origins[int(self.rows[row]["origin"])]
 
     def text(self, row: int, field: int) -> str:
         """The text of one field (an index into `TEXTS`) of one row."""
@@ -97,9 +110,9 @@ class EventBatch:
     def texts(self, field: int, rows: NDArray[np.integer] | None = None) -> list[str]:
         """The texts of one field of all rows, or of the given ones."""
         chosen = self.rows if rows is None else self.rows[rows]
-        raw = self.data.tobytes()
+        raw = self.data.data
         spans = zip(chosen["start"][:, field].tolist(), chosen["stop"][:, field].tolist(), strict=True)
-        return [raw[start:stop].decode() for start, stop in spans]
+        return [str(raw[start:stop], "utf-8") for start, stop in spans]
 
     def payload(self, row: int) -> bytes:
         """The message as it came; empty where the event came as columns."""
@@ -109,7 +122,7 @@ class EventBatch:
     def take(self, order: NDArray[np.integer]) -> EventBatch:
         """The given rows in the given order, with only the bytes that they need."""
         rows, data = gather(self.rows, self.data, np.ascontiguousarray(order, np.int64))
-        return EventBatch(self.source, self.partition, rows, data)
+        return EventBatch(self.origins, rows, data)
 
     def event(self, row: int) -> Event:
         """One row as an `Event`."""
@@ -127,8 +140,8 @@ class EventBatch:
         return (self.event(row) for row in range(len(self)))
 
 
-def _unpack(source: str, partition: int, rows: bytes, data: bytes) -> EventBatch:
-    return EventBatch(source, partition, np.frombuffer(rows, ROW), np.frombuffer(data, np.uint8))
+def _unpack(origins: tuple[Origin, ...], rows: bytes, data: bytes) -> EventBatch:
+    return EventBatch(origins, np.frombuffer(rows, ROW), np.frombuffer(data, np.uint8))
 
 
 @inlined

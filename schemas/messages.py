@@ -9,6 +9,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.events import Origin
+
 
 def pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:
     """Joined messages (or keys) one by one, from their edges (n + 1).
@@ -21,10 +23,11 @@ def pieces(data: bytes, bounds: NDArray[np.int64]) -> list[bytes]:
 
 @dataclass(frozen=True, slots=True)
 class MessageBatch:
-    """Messages of one source partition, joined.
+    """Messages of a source partition, joined.
 
     `bounds` (n + 1) are the edges of the messages in `data`; `offsets` (n) their places in the source; `times` (n) the
     messages' own timestamps in ms, negative where a message has none, or None where the source knows no such time.
+    Messages of several partitions may lie one behind the other: `runs` says whose, and how many of each.
     """
 
     source: str
@@ -33,6 +36,7 @@ class MessageBatch:
     data: bytes
     bounds: NDArray[np.int64]
     times: NDArray[np.int64] | None = None
+    runs: tuple[tuple[Origin, int], ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -41,15 +45,44 @@ class MessageBatch:
     def of(cls, source: str, partition: int, first: int, payloads: Sequence[bytes]) -> MessageBatch:
         """A batch of separate payloads with consecutive offsets from `first` on."""
         bounds = np.zeros(len(payloads) + 1, np.int64)
-        np.cumsum([len(payload) for payload in payloads], out=bounds[1:])
+        np.cumsum(np.fromiter(map(len, payloads), np.int64, len(payloads)), out=bounds[1:])
         return cls(source, partition, first + np.arange(len(payloads)), b"".join(payloads), bounds)
+
+    @classmethod
+    def join(cls, batches: Sequence[MessageBatch]) -> MessageBatch:
+        """The messages of several batches, each of one partition, one behind the other."""
+        if len(batches) == 1:
+            return batches[0]
+        lengths = np.concatenate([np.diff(batch.bounds) for batch in batches])
+        bounds = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=bounds[1:])
+        times = [np.full(len(batch), -1) if batch.times is None else batch.times for batch in batches]
+        return cls(
+            batches[0].source,
+            batches[0].partition,
+            np.concatenate([batch.offsets for batch in batches]),
+            b"".join(batch.data for batch in batches),
+            bounds,
+            np.concatenate(times) if any(batch.times is not None for batch in batches) else None,
+            tuple((Origin(batch.source, batch.partition), len(batch)) for batch in batches),
+        )
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """The partitions that messages are of."""
+        return tuple(origin for origin, _ in self.runs) or (Origin(self.source, self.partition),)
+
+    @property
+    def origin_of(self) -> NDArray[np.integer] | int:
+        """For each message, which of the origins it is of."""
+        return np.repeat(np.arange(len(self.runs)), [count for _, count in self.runs]) if self.runs else 0
 
     def payload(self, message: int) -> bytes:
         """The bytes of one message."""
         return self.data[self.bounds[message] : self.bounds[message + 1]]
 
     def __getitem__(self, messages: slice) -> MessageBatch:
-        """Some of the messages, with only their bytes."""
+        """Some of the messages of a batch of one partition, with only their bytes."""
         low, high, _ = messages.indices(len(self))
         bounds = self.bounds[low : high + 1]
         times = None if self.times is None else self.times[low:high]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from schemas.codec import Codec
 from schemas.columns import TextColumn, pack
-from schemas.events import MISSING, EventBatch
+from schemas.events import MISSING, EventBatch, Origin
 from schemas.messages import MessageBatch
 from simulator.events import CN, Day
 from simulator.population import Population
@@ -77,7 +77,7 @@ class SimulatedStream:
         batch = events_of(day, self._spelling)
         converted = day.type == CN
         marketing, conversions = (
-            EventBatch(stream, 0, batch.rows[chosen], batch.data)
+            EventBatch((Origin(stream, 0),), batch.rows[chosen], batch.data)
             for stream, chosen in zip(STREAMS, (~converted, converted), strict=True)
         )
         self._sent = (self._sent[0] + len(marketing), self._sent[1] + len(conversions))
@@ -86,7 +86,7 @@ class SimulatedStream:
     def _send(self, events: EventBatch, before: int) -> MessageBatch:
         encoded, bounds = self._codec.encode(events)
         offsets = before + np.arange(len(events))
-        return MessageBatch(events.source, 0, offsets, encoded, bounds, events.rows["timestamp"].copy())
+        return MessageBatch(*events.origins[0], offsets, encoded, bounds, events.rows["timestamp"].copy())
 
 
 class Spelling:

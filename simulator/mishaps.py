@@ -132,7 +132,7 @@ class Mixer:
         """For each of some events a message that is no valid event, of one kind or another."""
         damage = self._draw(_Fate.DAMAGE, events.rows["offset"][chosen]) * 6
         kinds, parts = np.floor(damage).astype(np.int64), damage % 1
-        wrong = EventBatch(events.source, events.partition, events.rows[chosen], events.data)
+        wrong = EventBatch(events.origins, events.rows[chosen], events.data)
         rows = wrong.rows
         early, ahead = kinds == 0, kinds == 1
         rows["timestamp"][early] = FIRST_TIME - 1 - (parts[early] * 1e12).astype(np.int64)

@@ -8,36 +8,31 @@ import numpy as np
 
 from schemas.codec import Decoded
 from schemas.compiling import compiled
-from schemas.events import ROW, EventBatch, gather_into
+from schemas.events import ROW, EventBatch
 
 _UPPER = np.uint64(40)
 """Buckets come from a hash's upper bits: a bucket's text table uses the lower ones."""
 
 
 @compiled
-def _split(rows, data, buckets, out_rows, out_data, row_edges, byte_edges):
+def _split(rows, buckets, out_rows, edges):
     bucket_of = np.empty(len(rows), np.int64)
-    row_edges[:] = 0
+    edges[:] = 0
     for row in range(len(rows)):
         bucket_of[row] = (rows[row].user_hash >> _UPPER) % np.uint64(buckets)
-        row_edges[bucket_of[row] + 1] += 1
+        edges[bucket_of[row] + 1] += 1
     for bucket in range(buckets):
-        row_edges[bucket + 1] += row_edges[bucket]
-    order, filled = np.empty(len(rows), np.int64), row_edges[:-1].copy()
+        edges[bucket + 1] += edges[bucket]
+    filled = edges[:-1].copy()
     for row in range(len(rows)):
-        order[filled[bucket_of[row]]] = row
+        out_rows[filled[bucket_of[row]]] = rows[row]
         filled[bucket_of[row]] += 1
-    byte_edges[0] = 0
-    for bucket in range(buckets):
-        low, high, base = row_edges[bucket], row_edges[bucket + 1], byte_edges[bucket]
-        used = gather_into(rows, data, order[low:high], out_rows[low:high], out_data[base:], 0)
-        byte_edges[bucket + 1] = base + used
 
 
 def bucket_splitter(buckets: int) -> Callable[[Decoded], list[tuple[str, EventBatch]]]:
     """The step that keys a batch's events by bucket: a stable hash of the user, the same in every process.
 
-    Within a bucket, events stay in the order in which they came.
+    Within a bucket, events stay in the order in which they came. The bytes stay where they are, shared by all buckets.
     """
     keys = [str(bucket) for bucket in range(buckets)]
 
@@ -45,23 +40,12 @@ def bucket_splitter(buckets: int) -> Callable[[Decoded], list[tuple[str, EventBa
         batch = decoded.events
         if not len(batch):
             return []
-        size = int((batch.rows["stop"] - batch.rows["start"]).sum())
-        size += int((batch.rows["payload_stop"] - batch.rows["payload_start"]).sum())
-        rows, data = np.empty(len(batch), ROW), np.empty(size, np.uint8)
-        row_edges, byte_edges = np.empty(buckets + 1, np.int64), np.empty(buckets + 1, np.int64)
-        _split(batch.rows, batch.data, buckets, rows, data, row_edges, byte_edges)
-        row_at, byte_at = row_edges.tolist(), byte_edges.tolist()
+        rows, edges = np.empty(len(batch), ROW), np.empty(buckets + 1, np.int64)
+        _split(batch.rows, buckets, rows, edges)
+        at = edges.tolist()
         return [
-            (
-                keys[bucket],
-                EventBatch(
-                    batch.source,
-                    batch.partition,
-                    rows[row_at[bucket] : row_at[bucket + 1]],
-                    data[byte_at[bucket] : byte_at[bucket + 1]],
-                ),
-            )
-            for bucket in np.flatnonzero(np.diff(row_edges)).tolist()
+            (keys[bucket], EventBatch(batch.origins, rows[at[bucket] : at[bucket + 1]], batch.data))
+            for bucket in np.flatnonzero(np.diff(edges)).tolist()
         ]
 
     return split

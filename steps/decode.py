@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 from schemas.codec import Codec, Decoded
 from schemas.columns import ColumnBatch, decode_columns
 from schemas.messages import MessageBatch
 
+MOST_BYTES, MOST_BATCHES = 32 << 20, 1_000
+"""Bytes after which no more is joined, and batches at the most."""
 
-def decoder(codec: Codec, max_skew: timedelta) -> Callable[[MessageBatch | ColumnBatch], Decoded]:
-    """The step that turns a raw batch into valid events and dead letters; it never raises for what a batch holds."""
 
-    def decode(batch: MessageBatch | ColumnBatch) -> Decoded:
-        if isinstance(batch, MessageBatch):
-            return codec.decode(batch, max_skew)
-        return decode_columns(batch, max_skew)
+def _portions(batches: list[MessageBatch]) -> Iterator[list[MessageBatch]]:
+    portion, held = list[MessageBatch](), 0
+    for batch in batches:
+        portion.append(batch)
+        held += len(batch.data)
+        if held >= MOST_BYTES or len(portion) == MOST_BATCHES:
+            yield portion
+            portion, held = [], 0
+    if portion:
+        yield portion
+
+
+def decoder(codec: Codec, max_skew: timedelta) -> Callable[[list[MessageBatch | ColumnBatch]], list[Decoded]]:
+    """The step that turns raw batches into valid events and dead letters; it never raises for what they hold.
+
+    Messages that came at one time, of several partitions, become one batch: what follows costs by the batch.
+    """
+
+    def decode(batches: list[MessageBatch | ColumnBatch]) -> list[Decoded]:
+        messages = [batch for batch in batches if isinstance(batch, MessageBatch)]
+        decoded = [decode_columns(batch, max_skew) for batch in batches if isinstance(batch, ColumnBatch)]
+        return [*decoded, *(codec.decode(MessageBatch.join(some), max_skew) for some in _portions(messages))]
 
     return decode

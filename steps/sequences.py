@@ -80,8 +80,10 @@ def late_letters(keyed: tuple[str, Sequenced]) -> list[tuple[str, DeadLetter]]:
     def letter(events: EventBatch, row: int, reason: str) -> DeadLetter:
         payload = events.payload(row) or json.dumps(asdict(events.event(row)), ensure_ascii=False).encode()
         offset = int(events.rows[row]["offset"])
-        return DeadLetter(events.source, events.partition, offset, reason, REASONS[reason], payload)
+        return DeadLetter(*events.origin(row), offset, reason, REASONS[reason], payload)
 
     events, fates = keyed[1].events, keyed[1].update.fates
+    if fates.max(initial=NEW) < TOO_LATE:
+        return []
     lost = np.flatnonzero(fates >= TOO_LATE).tolist()
     return keyed_letters([letter(events, row, _LETTERS[int(fates[row])]) for row in lost])

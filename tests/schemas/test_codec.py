@@ -204,7 +204,7 @@ def test_a_writer_that_is_not_python_is_read():
 
 
 def equal(one: EventBatch, other: EventBatch):
-    assert (one.source, one.partition) == (other.source, other.partition)
+    assert one.origins == other.origins
     assert list(one.events()) == list(other.events())
     assert [one.payload(row) for row in range(len(one))] == [other.payload(row) for row in range(len(other))]
     for name in ("offset", "event_key", "user_hash", "body"):

@@ -156,6 +156,10 @@ class Cassandra(Server):
             f"-Xms{_HEAP}",
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
+            # As Cassandra's own start script has it, and in large pages where they are to be had.
+            "-XX:+AlwaysPreTouch",
+            "-XX:+PerfDisableSharedMem",
+            "-XX:+UseTransparentHugePages",
             "-XX:+ExitOnOutOfMemoryError",
             f"-javaagent:{agent}",
             *(f"-D{name}={value}" for name, value in properties.items()),

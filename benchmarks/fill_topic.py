@@ -1,0 +1,35 @@
+"""Events into a topic: `python -m benchmarks.fill_topic BROKERS TOPIC USERS EVENTS`."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from benchmarks.logs import CHUNK, events
+from schemas.codec import codec
+from schemas.messages import pieces
+from topics.client import Kafka
+from topics.publisher import Publisher
+
+PARTITIONS = 4
+
+
+def fill(kafka: Kafka, topic: str, users: int, count: int) -> None:
+    """Make a topic of `count` events in time order, each of a random one of `users`, keyed by user."""
+    kafka.make(topic, PARTITIONS)
+    publisher, rng = Publisher(kafka, topic), np.random.default_rng(1)
+    for first in range(0, count, CHUNK):
+        batch = events(rng.integers(0, users, min(CHUNK, count - first)), first, rng)
+        publisher.send([event.user_id.encode() for event in batch.events()], pieces(*codec().encode(batch)))
+    publisher.flush()
+
+
+def main() -> None:
+    """Fill it."""
+    brokers, topic, users, count = sys.argv[1:]
+    fill(Kafka([brokers]), topic, int(users), int(count))
+
+
+if __name__ == "__main__":
+    main()
