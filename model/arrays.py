@@ -19,6 +19,8 @@ def allocate(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[Any]:
     if count * kind.itemsize < _MAPPED:
         return np.empty(shape, kind)
     pages = mmap.mmap(-1, count * kind.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        pages.madvise(mmap.MADV_HUGEPAGE)  # users are met in no order: small pages would cost a miss each
     return np.frombuffer(pages, kind, count).reshape(shape)
 
 
