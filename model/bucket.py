@@ -26,6 +26,7 @@ from model.sequences import (
     text_sizes,
 )
 from model.texts import Texts, intern_name
+from schemas.compiling import compiled
 from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
@@ -71,9 +72,25 @@ class Update:
     @property
     def rivals(self) -> NDArray[np.int64]:
         """The rows with a new body that no outcome names: another body of their identity is the greater."""
-        shown = self.outcomes["body_row"][self.outcomes["body_row"] != COMPUTED_AGAIN]
-        brought = np.flatnonzero((self.fates == NEW) | (self.fates == CONFLICT))
-        return brought[:0] if len(shown) == len(brought) else np.setdiff1d(brought, shown)
+        found: NDArray[np.int64] = _unshown(self.outcomes, self.fates)
+        return found
+
+
+@compiled
+def _unshown(outcomes, fates):
+    """The rows with a new body that no outcome names."""
+    shown, count = np.zeros(len(fates), np.bool_), 0
+    for outcome in outcomes:
+        if outcome.body_row != COMPUTED_AGAIN:
+            shown[outcome.body_row] = True
+    for row in range(len(fates)):
+        count += (fates[row] == NEW or fates[row] == CONFLICT) and not shown[row]
+    rows, at = np.empty(count, np.int64), 0
+    for row in range(len(fates)):
+        if (fates[row] == NEW or fates[row] == CONFLICT) and not shown[row]:
+            rows[at] = row
+            at += 1
+    return rows
 
 
 class Bucket:
