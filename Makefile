@@ -1,4 +1,4 @@
-.PHONY: setup run services test lint bench lock clean
+.PHONY: setup run services test lint bench bench-quick lock clean
 
 PYTHON ?= python3
 PORT ?= 5006
@@ -43,6 +43,9 @@ lint: setup ## format, lint and types
 
 bench: setup ## measurements, as ratios
 	$(BIN)/python -m benchmarks
+
+bench-quick: setup ## a few of them, in under three minutes
+	$(BIN)/python -m benchmarks --quick
 
 lock: setup ## pin all dependencies again
 	$(BIN)/pip install --quiet uv

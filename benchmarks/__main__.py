@@ -1,182 +1,216 @@
-"""`make bench`: measure, print the ratios, and write them to `benchmarks/RESULTS.md`.
+"""Measure, print the ratios, and write them to `benchmarks/RESULTS.md`: `python -m benchmarks [--quick] [PART…]`.
 
-The two sides of a ratio are measured in turn, each in a process of its own, and their medians are compared: on a shared
-machine only that means something.
+A part replaces its own section of the results; `--quick` measures a little of `topic` once, and writes nothing. The
+sides of a ratio are measured in turn, each in a process of its own, and their medians are compared: on a shared machine
+only that means something.
 """
 
 from __future__ import annotations
 
+import argparse
 import os
 import platform
-import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import peers
+from benchmarks.fill_topic import PARTITIONS, fill
 from benchmarks.logs import write_log
+from benchmarks.measuring import ROUNDS, Row, against, in_turn, module, ratio, run
 from jobs.simulate import simulate
 from settings import Settings
 from tests.services.cassandra import Cassandra
+from tests.services.kafka import Kafka as Broker
+from topics.client import Kafka
 
-ROUNDS = 5
 EVENTS = 2_000_000
 SIMULATED = 60_000
 RESULTS = Path(__file__).parent / "RESULTS.md"
 
-STORES = (("none", "without a store", ">= 0.7", ">= 20"), ("sqlite", "into SQLite", "", ""))
-"""Stores to run into, and the goals of the two ratios of each."""
-
-NOTE = """\
-The goal for 1,000,000 users is met by the dataflow itself and not with SQLite behind it: there each row is of another
-user and so on another page of the tables and of their two indexes, and writing those pages takes the time.
-
-Latencies are one run each, beside a simulator that fills the topics; "the shortest way" is a consumer that writes a row
-for each message as it comes, measured while the flow works on the same machine.
-"""
+Tell = Callable[[Row], None]
 
 RATES = {2_000: "<= 150 ms", 10_000: ""}
 """Events a second at which latency is measured, and its goals."""
 
-Row = tuple[str, str, str, str]
-Command = tuple[object, ...]
+PAIRS = (
+    ("ours", "raw", ">= 0.6"),
+    ("ours, one core", "Flink, one core", ">= 1.2"),
+    ("ours", "Flink", ""),
+    ("ours", "Flink, 2 threads", ""),
+    ("ours to Kafka, one core", "Flink to Kafka, one core", ">= 1.0"),
+    ("ours to Kafka", "Flink to Kafka", ""),
+    ("ours to Kafka, one core", "Kafka Streams, one core", ">= 4"),
+    ("ours to Kafka", "Kafka Streams", ""),
+    ("ours to Kafka", "Kafka Streams, 2 threads", ""),
+    ("ours", "Quix Streams", ">= 10"),
+    ("ours", "ours, no recovery", ">= 0.9"),
+)
+"""What is compared, and the goals."""
 
 
-def measure(*module: object) -> float:
-    """One measurement in a process of its own."""
-    done = subprocess.run([sys.executable, "-m", *map(str, module)], check=True, capture_output=True, text=True)
-    return float(done.stdout.split()[-1])
+HEAD = f"""\
+# Results
+
+Written by `make bench`, part by part: medians of {ROUNDS} rounds in which the sides took turns, `model/decay.json`, one
+worker. Latencies are one run each. Take the ratios, not the figures; README.md says what is behind them.
+"""
 
 
-def in_turn(left: Command, right: Command) -> tuple[float, float]:
-    """Medians of two measurements that took turns."""
-    pairs = [(measure(*left), measure(*right)) for _ in range(ROUNDS)]
-    return statistics.median(a for a, _ in pairs), statistics.median(b for _, b in pairs)
+def files(tell: Tell, folder: Path, quick: bool) -> None:
+    """The rows about logs, without a server."""
+    few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
+    late, long = folder / "late.parquet", folder / "long.parquet"
+    write_log(few, 10_000, EVENTS)
+    write_log(many, 1_000_000, EVENTS)
+    write_log(late, 10_000, EVENTS, late=0.05)
+    write_log(long, 1_000, EVENTS)
+    simulate(world, users=300, events=SIMULATED, seed=7, start_ms=Settings().simulator_start_time)
+    kernel, plain = "benchmarks.kernel", module("benchmarks.reference", world)
+    flow = partial(module, "benchmarks.run_flow")
+    name = "kernel: time of an event, sequences of 1,000 against 10"
+    tell(against(name, "<= 1.5", module(kernel, "length", 1_000), module(kernel, "length", 10), "ns"))
+    simulated = partial(module, "benchmarks.simulator")
+    name = "simulator: made and encoded (200,000 a second at least), against fastavro encoding one by one"
+    tell(against(name, "", simulated("batch"), simulated("one"), "events/s"))
+    name = "from file, without a store, on one core (1,000,000 a second), against plain Python"
+    tell(against(name, "", flow(few, "none", core=0), plain, "events/s"))
+    for store, of, users_goal, plain_goal in (
+        ("none", "without a store", ">= 0.8", ">= 20"),
+        ("sqlite", "into SQLite", "", ""),
+    ):
+        name = f"from file, {of}, 1,000,000 users against 10,000"
+        tell(against(name, users_goal, flow(many, store), flow(few, store), "events/s"))
+        tell(against(f"from file, {of}, against plain Python", plain_goal, flow(world, store), plain, "events/s"))
+    name = "from file, sequences of 1,000 events against 10"
+    tell(against(name, ">= 0.7", flow(long, "none", 1_000), flow(long, "none", 10), "events/s"))
+    tell(against("from file, 5% late events against none", ">= 0.7", flow(late, "none"), flow(few, "none"), "events/s"))
+    held = run(sys.executable, "-m", kernel, "memory", 1_000_000, 16)
+    tell(Row("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
 
 
-def against(name: str, goal: str, left: Command, right: Command, unit: str) -> Row:
-    """A row of the table: the ratio of two measurements."""
-    a, b = in_turn(left, right)
-    return name, goal, f"{a / b:.2f}", f"{a:,.0f} / {b:,.0f} {unit}"
-
-
-def in_cassandra(console: Console, port: int) -> list[Row]:
+def in_cassandra(tell: Tell, port: int) -> None:
     """The rows about a Cassandra on the same machine."""
     sink, curve = ("benchmarks.cassandra_sink", port), ("benchmarks.cassandra_curve", port)
-    rows = [
-        against(
-            "rows into Cassandra, against the best plain loop of its driver",
-            ">= 0.8",
-            (*sink, "ours"),
-            (*sink, "plain"),
-            "rows/s",
-        ),
-        against(
-            "rows into Cassandra, against INSERT JSON one at a time",
-            ">= 25",
-            (*sink, "ours"),
-            (*sink, "json"),
-            "rows/s",
-        ),
-    ]
-    late, middle = in_turn((*curve, "p99"), (*curve, "p50"))
-    rows.append(
-        ("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", f"{late:.1f} ms", f"p50 {middle:.1f} ms")
-    )
-    for row in rows:
-        console.print(f"{row[0]}: {row[2]}  ({row[3]})")
-    return rows
+    found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")})
+    for kind, goal, name in (
+        ("plain", ">= 0.8", "the best plain loop of its driver"),
+        ("json", ">= 25", "INSERT JSON one at a time"),
+    ):
+        tell(ratio(f"rows into Cassandra, against {name}", goal, found["ours"], found[kind], "rows/s"))
+    times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")})
+    seen = f"{times['p99']:.1f} ms", f"p50 {times['p50']:.1f} ms"
+    tell(Row("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", *seen))
 
 
-def through_kafka(console: Console) -> list[Row]:
+def topic(tell: Tell, folder: Path, quick: bool) -> None:
+    """The rows about reading a topic, and about other systems that do the same with it."""
+    events, warm, rounds = (1_600_000, 600_000, 1) if quick else (4_000_000, 1_000_000, ROUNDS)
+    with Broker(folder / "kafka") as broker:
+        kafka, where = Kafka([broker.brokers]), (broker.brokers, "bench", warm)
+        fill(kafka, "bench", 100_000, events)
+        ours = ("benchmarks.kafka_flow", *where, events)
+        sides = {
+            "raw": module("benchmarks.raw_consume", *where, events),
+            "ours": module(*ours, "none"),
+            "ours, one core": module(*ours, "none", core=0),
+            "ours to Kafka": module(*ours, "kafka"),
+            "ours to Kafka, one core": module(*ours, "kafka", core=0),
+        }
+        if peers.missing() is None:
+            for name in ("flink", "streams"):
+                kafka.make(f"propensity-{name}", PARTITIONS)
+            sides |= {
+                "Flink": peers.flink(*where),
+                "Flink, one core": peers.flink(*where, core=0),
+                "Flink to Kafka": peers.flink(*where, "propensity-flink"),
+                "Flink to Kafka, one core": peers.flink(*where, "propensity-flink", core=0),
+            }
+        if not quick:
+            few = (warm // 5, events // 5)
+            streams = partial(peers.kafka_streams, broker.brokers, "bench", *few, "propensity-streams")
+            sides |= {
+                "ours, no recovery": module(*ours, "none", "off"),
+                "Flink, 2 threads": peers.flink(*where, parallelism=2),
+                "Kafka Streams": streams(),
+                "Kafka Streams, one core": streams(core=0),
+                "Kafka Streams, 2 threads": streams(2),
+                "Quix Streams": peers.quix(broker.brokers, "bench", warm // 50, events // 50),
+            }
+        found = in_turn(sides, rounds)
+        for left, right, goal in PAIRS:
+            if left in found and right in found:
+                tell(ratio(f"from Kafka, {left} against {right}", goal, found[left], found[right], "events/s"))
+
+
+def cassandra(tell: Tell, folder: Path, quick: bool) -> None:
+    """The rows about a Cassandra on the same machine."""
+    with Cassandra(folder / "cassandra") as server:
+        in_cassandra(tell, server.port)
+
+
+def latency(tell: Tell, folder: Path, quick: bool) -> None:
     """The rows about the whole way, from a producer to a reader of Cassandra."""
     command = [sys.executable, "-m", "benchmarks.latency", *map(str, RATES)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
-    rows = list[Row]()
     for line in done.stdout.splitlines():
         rate, p50, p99, count, *shortest = map(int, line.split())
         name = f"from produced to readable in Cassandra at {rate:,} events/s, 99 of 100"
         beside = "the shortest way: {1} ms, p50 {0} ms, {2} events".format(*shortest)
-        rows.append((name, RATES[rate], f"{p99} ms", f"p50 {p50} ms, {count} events; {beside}"))
-        console.print(f"{name}: {rows[-1][2]}  ({rows[-1][3]})")
-    return rows
+        tell(Row(name, RATES[rate], f"{p99} ms", f"p50 {p50} ms, {count} events; {beside}"))
+
+
+PARTS = {"files": files, "topic": topic, "cassandra": cassandra, "latency": latency}
 
 
 def main() -> None:
-    """Measure everything."""
-    console, rows = Console(), list[Row]()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
-        with console.status("writing logs"):
-            write_log(few, 10_000, EVENTS)
-            write_log(many, 1_000_000, EVENTS)
-            start = Settings().simulator_start_time
-            simulate(world, users=300, events=SIMULATED, seed=7, start_ms=start)
-        kernel, flow, plain = "benchmarks.kernel", "benchmarks.run_flow", ("benchmarks.reference", world)
-        steps: list[tuple[str, str, Command, Command, str]] = [
-            (
-                "kernel: time of an event, sequences of 1,000 against 10",
-                "<= 1.5",
-                (kernel, "length", 1_000),
-                (kernel, "length", 10),
-                "ns",
-            )
-        ]
-        simulator = "benchmarks.simulator"
-        steps.append(
-            (
-                "simulator: made and encoded (200,000 a second at least) against fastavro encoding one by one",
-                "",
-                (simulator, "batch"),
-                (simulator, "one"),
-                "events/s",
-            )
-        )
-        for store, of, users_goal, plain_goal in STORES:
-            users = f"dataflow from file {of}, 1,000,000 users against 10,000"
-            steps += [
-                (users, users_goal, (flow, many, store), (flow, few, store), "events/s"),
-                (f"dataflow from file {of}, against plain Python", plain_goal, (flow, world, store), plain, "events/s"),
-            ]
-        for step in steps:
-            with console.status(step[0]):
-                rows.append(against(*step))
-            console.print(f"{rows[-1][0]}: {rows[-1][2]}  ({rows[-1][3]})")
-        with console.status("starting Cassandra"), Cassandra(folder / "cassandra") as cassandra:
-            rows += in_cassandra(console, cassandra.port)
-    with console.status("latency"):
-        rows += through_kafka(console)
-    with console.status("memory"):
-        held = measure(kernel, "memory", 1_000_000, 16)
-    rows.append(("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
-    report(console, rows)
+    """Measure what was asked for."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measurements, as ratios.")
+    parser.add_argument("--quick", action="store_true", help="a little of `topic`, in under three minutes")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all where none is named")
+    given = parser.parse_args()
+    if unknown := set(given.parts) - set(PARTS):
+        parser.error(f"no part {min(unknown)}")
+    console = Console()
+    for part in ["topic"] if given.quick else given.parts or PARTS:
+        rows = list[Row]()
+
+        def tell(row: Row, rows: list[Row] = rows) -> None:
+            rows.append(row)
+            console.print(f"{row.name}: {row.seen}  ({row.of})")
+
+        with console.status(part), tempfile.TemporaryDirectory() as folder:
+            PARTS[part](tell, Path(folder), given.quick)
+        table = Table("measure", "goal", "seen", "of")
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+        if not given.quick:
+            write(part, rows)
 
 
-def report(console: Console, rows: list[Row]) -> None:
-    """Print the table and write it."""
-    table = Table("measure", "goal", "seen", "of")
-    for row in rows:
-        table.add_row(*row)
-    console.print(table)
+def write(part: str, rows: list[Row]) -> None:
+    """Put a part's section in the place of the one before."""
+    sections = dict(section.split("\n", 1) for section in RESULTS.read_text().split("\n## ")[1:])
+    machine = f"{os.cpu_count()} shared cores, {platform.machine()}, Python {platform.python_version()}"
     lines = [
-        "# Results",
         "",
-        f"Written by `make bench` on {datetime.now(UTC):%Y-%m-%d}: medians of {ROUNDS} rounds, the two sides of a ratio"
-        f" in turn, `model/decay.json`, one worker. Machine: {os.cpu_count()} shared cores, {platform.machine()},"
-        f" Python {platform.python_version()}. Take the ratios, not the figures.",
+        f"On {datetime.now(UTC):%Y-%m-%d}; {machine}.",
         "",
         "| measure | goal | seen | of |",
         "|---|---|---|---|",
         *(f"| {' | '.join(row)} |" for row in rows),
         "",
-        NOTE,
     ]
-    RESULTS.write_text("\n".join(lines))
+    sections[part] = "\n".join(lines)
+    RESULTS.write_text(HEAD + "".join(f"\n## {name}\n{sections[name]}" for name in PARTS if name in sections))
 
 
 if __name__ == "__main__":

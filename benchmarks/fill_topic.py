@@ -8,6 +8,7 @@ import numpy as np
 
 from benchmarks.logs import CHUNK, events
 from schemas.codec import codec
+from schemas.events import USER_ID
 from schemas.messages import pieces
 from topics.client import Kafka
 from topics.publisher import Publisher
@@ -21,7 +22,7 @@ def fill(kafka: Kafka, topic: str, users: int, count: int) -> None:
     publisher, rng = Publisher(kafka, topic), np.random.default_rng(1)
     for first in range(0, count, CHUNK):
         batch = events(rng.integers(0, users, min(CHUNK, count - first)), first, rng)
-        publisher.send([event.user_id.encode() for event in batch.events()], pieces(*codec().encode(batch)))
+        publisher.send([user.encode() for user in batch.texts(USER_ID)], pieces(*codec().encode(batch)))
     publisher.flush()
 
 

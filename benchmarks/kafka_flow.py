@@ -1,7 +1,8 @@
-"""The whole dataflow over topics of Kafka: `python -m benchmarks.kafka_flow BROKERS TOPIC WARM EVENTS OUTPUT`.
+"""The whole dataflow over a topic of Kafka: `python -m benchmarks.kafka_flow BROKERS TOPIC WARM EVENTS OUTPUT [off]`.
 
-OUTPUT is `none`, `kafka` or `cassandra:PORT`. Prints the events a second from the first WARM ones to the clean end of
-the run, all acknowledged and the last epoch saved; the topic holds EVENTS.
+OUTPUT is `none`, `kafka` or `cassandra:PORT`; recovery is on, with epochs of 10 s, unless it is `off`. Prints the
+events a second from the first WARM ones to the clean end of the run, all acknowledged and the last epoch saved; the topic
+holds EVENTS.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from schemas.codec import Codec
 from schemas.scored import ScoredRows
 from settings import Settings
 from steps import ending
+from steps.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
 from stores.choosing import writer_of
@@ -85,11 +87,13 @@ def main() -> None:
         recovery = folder / "recovery"
         recovery.mkdir()
         init_db_dir(recovery, 1)
+        widen_pages(recovery, [])
         flow = build_flow(
             source_of(settings, reading, kafka, read), settings.loaded_model, lambda: meter.over(open_writer()),
             settings, reading, topics,
         )  # fmt: skip
-        cluster_main(flow, [], 0, recovery_config=RecoveryConfig(recovery), epoch_interval=EPOCH)
+        recovered = None if sys.argv[6:] == ["off"] else RecoveryConfig(recovery)
+        cluster_main(flow, [], 0, recovery_config=recovered, epoch_interval=EPOCH)
         took = time.perf_counter() - meter.started
     print((events - warm) / took, flush=True)
     os._exit(0)

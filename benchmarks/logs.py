@@ -40,9 +40,16 @@ def events(users: NDArray[np.int64], first: int, rng: np.random.Generator, spaci
     return batch
 
 
-def write_log(path: Path, users: int, count: int, seed: int = 1) -> None:
-    """A Parquet log of `count` events in time order, each of a random one of `users`."""
+def write_log(path: Path, users: int, count: int, seed: int = 1, late: float = 0.0) -> None:
+    """A Parquet log of `count` events in time order, each of a random one of `users`.
+
+    A share of them is `late`: they say that they happened up to an hour before.
+    """
     rng = np.random.default_rng(seed)
     with LogWriter(path) as log:
         for first in range(0, count, CHUNK):
-            log.write(events(rng.integers(0, users, min(CHUNK, count - first)), first, rng))
+            batch = events(rng.integers(0, users, min(CHUNK, count - first)), first, rng)
+            if late:
+                chosen = rng.random(len(batch)) < late
+                batch.rows["timestamp"][chosen] -= rng.integers(0, 3_600_000, np.count_nonzero(chosen))
+            log.write(batch)

@@ -1,4 +1,4 @@
-"""The whole dataflow over one file in a process of its own: `python -m benchmarks.run_flow FILE STORE`.
+"""The whole dataflow over one file in a process of its own: `python -m benchmarks.run_flow FILE STORE [LENGTH]`.
 
 Prints events a second, from the first batch that is read to the end. Compiling comes before that: a small log of the
 same shape goes through the same flow first.
@@ -55,9 +55,9 @@ class NoStore:
         """Nothing is open."""
 
 
-def seconds(path: Path, open_writer: Callable[[], Writer]) -> float:
-    """How long the flow takes over a log."""
-    settings = Settings(model=Path("model/decay.json"))
+def seconds(path: Path, open_writer: Callable[[], Writer], length: int) -> float:
+    """How long the flow takes over a log, with sequences of so many events."""
+    settings = Settings(model=Path("model/decay.json"), sequence_length=length)
     flow = build_flow(FileSource(path), settings.loaded_model, open_writer, settings)
     started = time.perf_counter()
     run_main(flow)
@@ -67,12 +67,12 @@ def seconds(path: Path, open_writer: Callable[[], Writer]) -> float:
 def main() -> None:
     """Measure and print."""
     logging.disable(logging.CRITICAL)
-    path, store = Path(sys.argv[1]), sys.argv[2]
+    path, store, length = Path(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1000"])[0])
     with tempfile.TemporaryDirectory() as folder:
         write_log(Path(folder) / "warm.parquet", 100, 2_000)
-        seconds(Path(folder) / "warm.parquet", NoStore)
+        seconds(Path(folder) / "warm.parquet", NoStore, length)
         writer = NoStore if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
-        took = seconds(path, writer)
+        took = seconds(path, writer, length)
     print(pyarrow.parquet.ParquetFile(path).metadata.num_rows / took, flush=True)
     os._exit(0)
 

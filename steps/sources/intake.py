@@ -17,6 +17,7 @@ from operator import itemgetter
 
 import numpy as np
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from numpy.typing import NDArray
 
 from schemas.messages import MessageBatch
 from steps.ending import fail
@@ -24,8 +25,8 @@ from topics.client import TIMEOUT, Kafka, passes
 
 log = logging.getLogger("adstreams")
 
-BATCH = 65_536
-"""Messages taken from a consumer at a time."""
+BATCH, CHUNK = 65_536, 8_192
+"""Messages taken from a consumer at a time, and how many of them are objects at once: memory that is used again."""
 QUEUE_KBYTES = 32_768
 """Bytes (in units of 1,024) that a consumer fetches ahead, whatever the number of its partitions."""
 HELD_BYTES = 8 << 20
@@ -159,18 +160,9 @@ class Intake:
             self._consumers[topic].commit(offsets=[TopicPartition(topic, number, offset)], asynchronous=True)
 
     def _poll(self, topic: str) -> None:
-        with _uncollected():
-            self._take_in(topic, self._consumers[topic].consume(BATCH, 0))
-
-    def _take_in(self, topic: str, messages: list[Message]) -> None:
-        if any(map(Message.error, messages)):
-            messages = [message for message in messages if not self._complain(topic, message)]
-        numbers = np.fromiter(map(Message.partition, messages), np.int32, len(messages))
-        came = set(np.unique(numbers).tolist())
-        for number in came:
-            of_it = numbers == number
-            mine = messages if of_it.all() else [messages[place] for place in np.flatnonzero(of_it).tolist()]
-            partition, batch = self._partitions[topic, number], _batch(topic, number, mine)
+        batches = self._consumed(topic)
+        for number, batch in batches.items():
+            partition = self._partitions[topic, number]
             if not partition.held:
                 partition.head = self._time(batch, 0)
             partition.held.append(batch)
@@ -178,9 +170,32 @@ class Intake:
             partition.fetched, partition.looked = int(batch.offsets[-1]) + 1, 0
             self._steer(partition)
         for partition in self._partitions.values():
-            if partition.topic == topic and partition.number not in came:
+            if partition.topic == topic and partition.number not in batches:
                 partition.since = partition.since if partition.looked else time.monotonic()
                 partition.looked += 1
+
+    def _consumed(self, topic: str) -> dict[int, MessageBatch]:
+        """What a consumer has now, by partition."""
+        values, columns, taken = list[bytes](), list[tuple[NDArray[np.int64], ...]](), 0
+        with _uncollected():
+            while taken < BATCH and (messages := self._consumers[topic].consume(CHUNK, 0)):
+                taken += len(messages)
+                if any(map(Message.error, messages)):
+                    messages = [message for message in messages if not self._complain(topic, message)]
+                values += [value or b"" for value in map(Message.value, messages)]
+                stamps = map(itemgetter(1), map(Message.timestamp, messages))
+                found = map(Message.partition, messages), map(Message.offset, messages), stamps
+                columns.append(tuple(np.fromiter(each, np.int64, len(messages)) for each in found))
+                del messages
+        if not values:
+            return {}
+        numbers, offsets, times = map(np.concatenate, zip(*columns, strict=True))
+        batches = {}
+        for number in np.unique(numbers).tolist():
+            mine = np.flatnonzero(numbers == number)
+            batch = MessageBatch.of(topic, number, 0, [values[place] for place in mine.tolist()])
+            batches[number] = replace(batch, offsets=offsets[mine], times=times[mine])
+        return batches
 
     def _complain(self, topic: str, message: Message) -> bool:
         """Whether this is an error in a message's place; unless it passes by itself, it ends the run."""
@@ -294,17 +309,6 @@ def _later(one: int | None, other: int | None) -> int | None:
 
 def _size(batch: MessageBatch) -> int:
     return len(batch.data) + MESSAGE_BYTES * len(batch)
-
-
-def _batch(topic: str, number: int, messages: list[Message]) -> MessageBatch:
-    values = [value or b"" for value in map(Message.value, messages)]
-    first, last = messages[0].offset(), messages[-1].offset()
-    if first is not None and last == first + len(messages) - 1:  # they ascend: no offset is left out
-        offsets = np.arange(first, first + len(messages))
-    else:
-        offsets = np.fromiter(map(Message.offset, messages), np.int64, len(messages))
-    times = np.fromiter(map(itemgetter(1), map(Message.timestamp, messages)), np.int64, len(messages))
-    return replace(MessageBatch.of(topic, number, 0, values), offsets=offsets, times=times)
 
 
 def _note_commit(error: KafkaError | None, places: Iterable[TopicPartition]) -> None:

@@ -16,7 +16,7 @@ import java.util.Map;
 public final class Model {
   private static final List<String> TYPES = List.of("IM", "CL", "PS", "CN");
   private static final Map<Character, Long> UNITS =
-      Map.of('s', 1_000L, 'm', 60_000L, 'h', 3_600_000L, 'd', 86_400_000L);
+      Map.of('h', 3_600_000L, 'd', 86_400_000L);
   private static final double HOUR = 3_600_000.0;
 
   /** One feature; a type of -1 is any. */
