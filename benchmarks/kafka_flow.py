@@ -1,8 +1,8 @@
 """The whole dataflow over a topic of Kafka: `python -m benchmarks.kafka_flow BROKERS TOPIC WARM EVENTS OUTPUT [off]`.
 
 OUTPUT is `none`, `kafka` or `cassandra:PORT`; recovery is on, with epochs of 10 s, unless it is `off`. Prints the
-events a second from the first WARM ones to the clean end of the run, all acknowledged and the last epoch saved; the topic
-holds EVENTS.
+events a second from the first WARM ones to the clean end of the run, all acknowledged and the last epoch saved. The
+topic holds EVENTS.
 """
 
 from __future__ import annotations
