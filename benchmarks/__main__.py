@@ -92,6 +92,8 @@ def files(tell: Tell, folder: Path, quick: bool) -> None:
     name = "from file, sequences of 1,000 events against 10"
     tell(against(name, ">= 0.7", flow(long, "none", 1_000), flow(long, "none", 10), "events/s"))
     tell(against("from file, 5% late events against none", ">= 0.7", flow(late, "none"), flow(few, "none"), "events/s"))
+    processes = partial(module, "benchmarks.processes", few)
+    tell(against("from file, 2 processes against 1", ">= 1.6", processes(2), processes(1), "events/s"))
     held = run(sys.executable, "-m", kernel, "memory", 1_000_000, 16)
     tell(Row("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
 
@@ -148,6 +150,10 @@ def topic(tell: Tell, folder: Path, quick: bool) -> None:
         for left, right, goal in PAIRS:
             if left in found and right in found:
                 tell(ratio(f"from Kafka, {left} against {right}", goal, found[left], found[right], "events/s"))
+    if not quick:
+        seconds = in_turn({"restart": module("benchmarks.restart", 1_000_000)}, 3)["restart"]
+        name = "from a restart with the state of 1,000,000 users to the first new score"
+        tell(Row(name, "<= 10 s", f"{seconds:.1f} s", ""))
 
 
 def cassandra(tell: Tell, folder: Path, quick: bool) -> None:
