@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
 from bytewax.dataflow import Dataflow
@@ -38,7 +38,10 @@ from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import StoreError, Writer
 from stores.choosing import writer_of
 from topics.client import Kafka, Topic, TopicError
-from topics.registry import Registry, RegistryError
+from topics.problems import RegistryError
+
+if TYPE_CHECKING:
+    from topics.registry import Registry
 
 log = logging.getLogger("adstreams")
 
@@ -142,6 +145,8 @@ def registry_of(settings: Settings) -> Registry | None:
     """
     if settings.schema_registry_url is None:
         return None
+    from topics.registry import Registry  # takes half a second to load
+
     registry = Registry(settings.schema_registry_url.get_secret_value())
     registry.check()
     return registry

@@ -10,7 +10,7 @@ from schemas.log_files import LogFileError
 from settings import SettingsError, stop
 from stores.base import StoreError
 from topics.client import TopicError
-from topics.registry_client import RegistryError
+from topics.problems import RegistryError
 
 
 class JobError(Exception):

@@ -15,7 +15,8 @@ from cachetools import TTLCache
 from confluent_kafka.schema_registry import Schema
 
 from schemas.writers import NoSchemaError
-from topics.registry_client import SETTING, RefusedError, RegistryError, SilentError, addresses, client, once
+from topics.problems import RegistryError
+from topics.registry_client import SETTING, RefusedError, SilentError, addresses, client, once
 
 PATIENCE = 30.0
 """Seconds that an id waits for a registry that does not answer; then its messages go to the dead letters."""
@@ -33,7 +34,6 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _LOGGER = logging.getLogger("adstreams")
 
 _Answer = TypeVar("_Answer")
-__all__ = ["Registry", "RegistryError"]
 
 
 class Registry:

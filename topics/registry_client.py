@@ -11,14 +11,12 @@ from urllib.parse import unquote, urlsplit
 from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
+from topics.problems import RegistryError
+
 SETTING = "ADSTREAMS_SCHEMA_REGISTRY_URL"
 _PASSING = (408, 425, 429)
 """Statuses of the 400s that say nothing about what was asked."""
 _Answer = TypeVar("_Answer")
-
-
-class RegistryError(Exception):
-    """A registry that cannot be used; the message is one line that names the setting, and shows no password."""
 
 
 class SilentError(Exception):
