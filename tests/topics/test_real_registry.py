@@ -16,7 +16,8 @@ from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
 from schemas.writers import NoSchemaError
-from topics.registry import Registry, RegistryError
+from topics.problems import RegistryError
+from topics.registry import Registry
 
 NEW, OLD = (load_schema(name) for name in VERSIONS)
 JSON_SCHEMA = {"$schema": "http://json-schema.org/draft-07/schema#", "type": "object"}

@@ -12,7 +12,8 @@ from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.writers import NoSchemaError
 from tests.topics.small_registry import HOW_NOT, SmallRegistry
-from topics.registry import ATTEMPT, FORGET, HOLD, PATIENCE, PROBE, Registry, RegistryError
+from topics.problems import RegistryError
+from topics.registry import ATTEMPT, FORGET, HOLD, PATIENCE, PROBE, Registry
 
 SCHEMA = load_schema("event")
 LETTERS = "does not answer"
