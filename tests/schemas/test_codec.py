@@ -188,6 +188,31 @@ def test_some_of_the_messages_are_a_batch_of_their_own(payloads, start, size, ti
     assert (part.source, part.partition, part.data) == ("s", 4, b"".join(payloads[cut]))
 
 
+messages = st.lists(st.one_of(st.binary(max_size=5), events.map(CODEC.encode_one)), max_size=5)
+
+
+@given(st.lists(st.tuples(messages, st.booleans()), min_size=1, max_size=4))
+def test_joined_batches_are_read_as_each_by_itself(drawn):
+    """With the times of their messages, some of which make an event one from the future, and where each came from."""
+    parts = [
+        replace(
+            MessageBatch.of(f"s{place}", place, 100 * place, payloads),
+            times=np.full(len(payloads), TIME) if timed else None,
+        )
+        for place, (payloads, timed) in enumerate(drawn)
+    ]
+    alone = [CODEC.decode(part) for part in parts]
+    together = CODEC.decode(MessageBatch.join(parts))
+    assert together.letters == [letter for each in alone for letter in each.letters]
+    rows = [(each.events, row) for each in alone for row in range(len(each.events))]
+    assert len(rows) == len(together.events)
+    for row, (events_, own) in enumerate(rows):
+        assert together.events.origin(row) == events_.origin(own)
+        assert together.events.event(row) == events_.event(own)
+        assert together.events.payload(row) == events_.payload(own)
+        assert together.events.rows["offset"][row] == events_.rows["offset"][own]
+
+
 def test_letters_come_in_the_order_of_their_offsets():
     payloads = [b"x", MESSAGE, MESSAGE[:-1], CODEC.encode_one(Event("e", "u", -1, "IM")), MESSAGE, b"y"]
     found = CODEC.decode(MessageBatch.of("s", 0, 10, payloads))
