@@ -56,15 +56,15 @@ PAIRS = (
 """What is compared, and the goals."""
 
 
-HEAD = f"""\
+HEAD = """\
 # Results
 
-Written by `make bench`, part by part: medians of {ROUNDS} rounds in which the sides took turns, `model/decay.json`, one
-worker. Latencies are one run each. Take the ratios, not the figures; README.md says what is behind them.
+Written by `make bench`, part by part: medians of rounds in which the sides took turns, `model/decay.json`, one worker.
+Latencies are one run each. Take the ratios, not the figures; README.md says what is behind them.
 """
 
 
-def files(tell: Tell, folder: Path, quick: bool) -> None:
+def files(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
     """The rows about logs, without a server."""
     few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
     late, long = folder / "late.parquet", folder / "long.parquet"
@@ -76,45 +76,56 @@ def files(tell: Tell, folder: Path, quick: bool) -> None:
     kernel, plain = "benchmarks.kernel", module("benchmarks.reference", world)
     flow = partial(module, "benchmarks.run_flow")
     name = "kernel: time of an event, sequences of 1,000 against 10"
-    tell(against(name, "<= 1.5", module(kernel, "length", 1_000), module(kernel, "length", 10), "ns"))
+    tell(against(name, "<= 1.5", module(kernel, "length", 1_000), module(kernel, "length", 10), "ns", rounds))
     simulated = partial(module, "benchmarks.simulator")
     name = "simulator: made and encoded (200,000 a second at least), against fastavro encoding one by one"
-    tell(against(name, "", simulated("batch"), simulated("one"), "events/s"))
+    tell(against(name, "", simulated("batch"), simulated("one"), "events/s", rounds))
     name = "from file, without a store, on one core (1,000,000 a second), against plain Python"
-    tell(against(name, "", flow(few, "none", core=0), plain, "events/s"))
+    tell(against(name, "", flow(few, "none", core=0), plain, "events/s", rounds))
     for store, of, users_goal, plain_goal in (
         ("none", "without a store", ">= 0.8", ">= 20"),
         ("sqlite", "into SQLite", "", ""),
     ):
         name = f"from file, {of}, 1,000,000 users against 10,000"
-        tell(against(name, users_goal, flow(many, store), flow(few, store), "events/s"))
-        tell(against(f"from file, {of}, against plain Python", plain_goal, flow(world, store), plain, "events/s"))
+        tell(against(name, users_goal, flow(many, store), flow(few, store), "events/s", rounds))
+        tell(
+            against(f"from file, {of}, against plain Python", plain_goal, flow(world, store), plain, "events/s", rounds)
+        )
     name = "from file, sequences of 1,000 events against 10"
-    tell(against(name, ">= 0.7", flow(long, "none", 1_000), flow(long, "none", 10), "events/s"))
-    tell(against("from file, 5% late events against none", ">= 0.7", flow(late, "none"), flow(few, "none"), "events/s"))
+    tell(against(name, ">= 0.7", flow(long, "none", 1_000), flow(long, "none", 10), "events/s", rounds))
+    tell(
+        against(
+            "from file, 5% late events against none",
+            ">= 0.7",
+            flow(late, "none"),
+            flow(few, "none"),
+            "events/s",
+            rounds,
+        )
+    )
     processes = partial(module, "benchmarks.processes", few)
-    tell(against("from file, 2 processes against 1", ">= 1.6", processes(2), processes(1), "events/s"))
+    tell(against("from file, 2 processes against 1", ">= 1.6", processes(2), processes(1), "events/s", rounds))
     held = run(sys.executable, "-m", kernel, "memory", 1_000_000, 16)
     tell(Row("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
 
 
-def in_cassandra(tell: Tell, port: int) -> None:
+def in_cassandra(tell: Tell, port: int, rounds: int) -> None:
     """The rows about a Cassandra on the same machine."""
     sink, curve = ("benchmarks.cassandra_sink", port), ("benchmarks.cassandra_curve", port)
-    found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")})
+    found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")}, rounds)
     for kind, goal, name in (
         ("plain", ">= 0.8", "the best plain loop of its driver"),
         ("json", ">= 25", "INSERT JSON one at a time"),
     ):
         tell(ratio(f"rows into Cassandra, against {name}", goal, found["ours"], found[kind], "rows/s"))
-    times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")})
+    times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")}, rounds)
     seen = f"{times['p99']:.1f} ms", f"p50 {times['p50']:.1f} ms"
     tell(Row("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", *seen))
 
 
-def topic(tell: Tell, folder: Path, quick: bool) -> None:
+def topic(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
     """The rows about reading a topic, and about other systems that do the same with it."""
-    events, warm, rounds = (1_600_000, 600_000, 1) if quick else (4_000_000, 1_000_000, ROUNDS)
+    events, warm = (1_200_000, 500_000) if quick else (4_000_000, 1_000_000)
     with Broker(folder / "kafka") as broker:
         kafka, where = Kafka([broker.brokers]), (broker.brokers, "bench", warm)
         fill(kafka, "bench", 100_000, events)
@@ -151,18 +162,18 @@ def topic(tell: Tell, folder: Path, quick: bool) -> None:
             if left in found and right in found:
                 tell(ratio(f"from Kafka, {left} against {right}", goal, found[left], found[right], "events/s"))
     if not quick:
-        seconds = in_turn({"restart": module("benchmarks.restart", 1_000_000)}, 3)["restart"]
+        seconds = in_turn({"restart": module("benchmarks.restart", 1_000_000)}, min(rounds, 3))["restart"]
         name = "from a restart with the state of 1,000,000 users to the first new score"
         tell(Row(name, "<= 10 s", f"{seconds:.1f} s", ""))
 
 
-def cassandra(tell: Tell, folder: Path, quick: bool) -> None:
+def cassandra(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
     """The rows about a Cassandra on the same machine."""
     with Cassandra(folder / "cassandra") as server:
-        in_cassandra(tell, server.port)
+        in_cassandra(tell, server.port, rounds)
 
 
-def latency(tell: Tell, folder: Path, quick: bool) -> None:
+def latency(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
     """The rows about the whole way, from a producer to a reader of Cassandra."""
     command = [sys.executable, "-m", "benchmarks.latency", *map(str, RATES)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -180,6 +191,7 @@ def main() -> None:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measurements, as ratios.")
     parser.add_argument("--quick", action="store_true", help="a little of `topic`, in under three minutes")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="rounds whose medians count (%(default)s)")
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all where none is named")
     given = parser.parse_args()
     if unknown := set(given.parts) - set(PARTS):
@@ -193,22 +205,22 @@ def main() -> None:
             console.print(f"{row.name}: {row.seen}  ({row.of})")
 
         with console.status(part), tempfile.TemporaryDirectory() as folder:
-            PARTS[part](tell, Path(folder), given.quick)
+            PARTS[part](tell, Path(folder), 1 if given.quick else given.rounds, given.quick)
         table = Table("measure", "goal", "seen", "of")
         for row in rows:
             table.add_row(*row)
         console.print(table)
         if not given.quick:
-            write(part, rows)
+            write(part, given.rounds, rows)
 
 
-def write(part: str, rows: list[Row]) -> None:
+def write(part: str, rounds: int, rows: list[Row]) -> None:
     """Put a part's section in the place of the one before."""
     sections = dict(section.split("\n", 1) for section in RESULTS.read_text().split("\n## ")[1:])
     machine = f"{os.cpu_count()} shared cores, {platform.machine()}, Python {platform.python_version()}"
     lines = [
         "",
-        f"On {datetime.now(UTC):%Y-%m-%d}; {machine}.",
+        f"On {datetime.now(UTC):%Y-%m-%d}, {rounds} rounds; {machine}.",
         "",
         "| measure | goal | seen | of |",
         "|---|---|---|---|",
