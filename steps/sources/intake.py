@@ -176,10 +176,12 @@ class Intake:
 
     def _consumed(self, topic: str) -> dict[int, MessageBatch]:
         """What a consumer has now, by partition."""
-        values, columns, taken = list[bytes](), list[tuple[NDArray[np.int64], ...]](), 0
+        values, columns, left = list[bytes](), list[tuple[NDArray[np.int64], ...]](), BATCH
         with _uncollected():
-            while taken < BATCH and (messages := self._consumers[topic].consume(CHUNK, 0)):
-                taken += len(messages)
+            while left:
+                asked = min(CHUNK, left)
+                messages = self._consumers[topic].consume(asked, 0)
+                left = left - asked if len(messages) == asked else 0
                 if any(map(Message.error, messages)):
                     messages = [message for message in messages if not self._complain(topic, message)]
                 values += [value or b"" for value in map(Message.value, messages)]
