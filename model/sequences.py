@@ -26,6 +26,8 @@ USER = np.dtype(
     align=True,
 )
 
+SPARSE = 64
+"""Users of a bucket for a row of a batch from which on counting them takes longer than sorting."""
 NEVER = np.int64(np.iinfo(np.int64).min)
 FATES = 5
 NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(FATES)
@@ -95,7 +97,7 @@ def _by_slot(slots):
     highest = np.int64(-1)
     for slot in slots:
         highest = max(highest, slot)
-    if highest > 64 * len(slots):
+    if highest > SPARSE * len(slots):
         return np.argsort(slots, kind="mergesort")
     edges, order = np.zeros(highest + 2, np.int64), np.empty(len(slots), np.int64)
     for slot in slots:

@@ -167,8 +167,9 @@ def _needed(rows, order):
 
 
 @compiled
-def gather_into(rows, data, order, out_rows, out_data, at):
-    """Copy rows and their bytes; a text inside its message is moved with the message. Returns the next free byte."""
+def _gather_into(rows, data, order, out_rows, out_data):
+    """Copy rows and their bytes; a text inside its message is moved with the message."""
+    at = 0
     for place in range(len(order)):
         source = rows[order[place]]
         out_rows[place] = source
@@ -189,7 +190,6 @@ def gather_into(rows, data, order, out_rows, out_data, at):
                 target.start[field] = at
                 at = put_bytes(out_data, at, data, start, stop)
                 target.stop[field] = at
-    return at
 
 
 def gather(
@@ -198,7 +198,7 @@ def gather(
     """Rows in the given order and a copy of just their bytes, spans mended."""
     out_rows = np.empty(len(order), ROW)
     out_data = np.empty(_needed(rows, order), np.uint8)
-    gather_into(rows, data, order, out_rows, out_data, 0)
+    _gather_into(rows, data, order, out_rows, out_data)
     return out_rows, out_data
 
 

@@ -83,7 +83,5 @@ def late_letters(keyed: tuple[str, Sequenced]) -> list[tuple[str, DeadLetter]]:
         return DeadLetter(*events.origin(row), offset, reason, REASONS[reason], payload)
 
     events, fates = keyed[1].events, keyed[1].update.fates
-    if fates.max(initial=NEW) < TOO_LATE:
-        return []
     lost = np.flatnonzero(fates >= TOO_LATE).tolist()
     return keyed_letters([letter(events, row, _LETTERS[int(fates[row])]) for row in lost])
