@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,20 +12,14 @@ from functools import partial
 from pathlib import Path
 
 from benchmarks.measuring import Side, pinned, run
-from tests.services.artifacts import java
+from tests.services.artifacts import by_maven, cache_folder, java
 
 SOURCES = Path(__file__).parent / "peers"
 QUIX = "quixstreams==3.28.0"
-_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ad-streams" / "peers"
 _OPENS = [f"--add-opens=java.base/java.{name}=ALL-UNNAMED" for name in ("lang", "nio", "time", "util")]
 _HEAP = "-Xmx3g"
 _MODEL, _SCHEMA = "model/decay.json", "schemas/event.avsc"
 _numbers = itertools.count()
-
-
-def missing() -> str | None:
-    """What the Java peers need and is not there."""
-    return None if shutil.which("java") and shutil.which("mvn") else "Java 17 or Maven"
 
 
 def built() -> Path:
@@ -34,20 +27,12 @@ def built() -> Path:
     digest = hashlib.sha256()
     for file in sorted([*SOURCES.rglob("*.java"), *SOURCES.rglob("pom.xml")]):
         digest.update(file.read_bytes())
-    folder = _CACHE / digest.hexdigest()[:16]
-    if not folder.exists():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent) as made:
-            shutil.copytree(SOURCES, f"{made}/sources")
-            command = ["mvn", "-q", "-B", "-f", f"{made}/sources/pom.xml", f"-Dinto={made}/jars", "package"]
-            subprocess.run(command, check=True)
-            Path(f"{made}/jars").rename(folder)
-    return folder
+    return by_maven(SOURCES / "pom.xml", "package", cache_folder() / "peers" / digest.hexdigest()[:16])
 
 
 def quix_python() -> Path:
     """The Python of an environment with Quix Streams, which needs another client of Kafka than this project's."""
-    folder = _CACHE / QUIX
+    folder = cache_folder() / "peers" / QUIX
     python = folder / "bin" / "python"
     if not (folder / "ready").exists():
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)

@@ -27,7 +27,16 @@ def artifacts(name: str) -> Path:
         MissingTool: it is not in the cache, and there is no Maven.
         ServiceError: Maven failed; the message has the end of what it said.
     """
-    folder = _folder(name)
+    return by_maven(_pom(name), "generate-resources", _folder(name))
+
+
+def by_maven(pom: Path, phase: str, folder: Path) -> Path:
+    """The folder with what a phase of a project puts into `-Dinto=`; Maven runs only where it is missing.
+
+    Raises:
+        MissingTool: it is missing, and there is no Maven.
+        ServiceError: Maven failed; the message has the end of what it said.
+    """
     if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -35,8 +44,13 @@ def artifacts(name: str) -> Path:
         # One at a time: Maven's own repository is not safe for two.
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not folder.exists():
-            _fetch(_pom(name), folder)
+            _run(pom, phase, folder)
     return folder
+
+
+def cache_folder() -> Path:
+    """This project's folder in the user's cache."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ad-streams"
 
 
 def java() -> str:
@@ -67,8 +81,7 @@ def _pom(name: str) -> Path:
 
 
 def _folder(name: str) -> Path:
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "ad-streams" / "services" / f"{name}-{hashlib.sha256(_pom(name).read_bytes()).hexdigest()[:16]}"
+    return cache_folder() / "services" / f"{name}-{hashlib.sha256(_pom(name).read_bytes()).hexdigest()[:16]}"
 
 
 def _maven() -> str:
@@ -87,11 +100,11 @@ def _java_version(path: str) -> int:
     return int(found[1])
 
 
-def _fetch(pom: Path, folder: Path) -> None:
+def _run(pom: Path, phase: str, folder: Path) -> None:
     """Make the folder in one step, so that it is never seen half full."""
     with tempfile.TemporaryDirectory(dir=folder.parent) as made:
         log = Path(made) / "log"
-        command = [_maven(), "-q", "-B", "-f", str(pom), f"-Dinto={made}/content", "generate-resources"]
+        command = [_maven(), "-q", "-B", "-f", str(pom), f"-Dinto={made}/content", phase]
         if bound.start(command, log, folder.parent).wait():
             said = log.read_text(errors="replace").strip()[-2_000:]
             raise ServiceError(f"Maven could not fetch {pom.name}:\n{said}")
