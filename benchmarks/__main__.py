@@ -29,6 +29,7 @@ from jobs.simulate import simulate
 from settings import Settings
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker
+from tests.services.problems import ServiceError
 from topics.client import Kafka
 
 EVENTS = 2_000_000
@@ -55,7 +56,6 @@ PAIRS = (
 )
 """What is compared, and the goals."""
 
-
 HEAD = """\
 # Results
 
@@ -64,7 +64,7 @@ Latencies are one run each. Take the ratios, not the figures; README.md says wha
 """
 
 
-def files(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
+def files(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about logs, without a server."""
     few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
     late, long = folder / "late.parquet", folder / "long.parquet"
@@ -109,25 +109,13 @@ def files(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
     tell(Row("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
 
 
-def in_cassandra(tell: Tell, port: int, rounds: int) -> None:
-    """The rows about a Cassandra on the same machine."""
-    sink, curve = ("benchmarks.cassandra_sink", port), ("benchmarks.cassandra_curve", port)
-    found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")}, rounds)
-    for kind, goal, name in (
-        ("plain", ">= 0.8", "the best plain loop of its driver"),
-        ("json", ">= 25", "INSERT JSON one at a time"),
-    ):
-        tell(ratio(f"rows into Cassandra, against {name}", goal, found["ours"], found[kind], "rows/s"))
-    times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")}, rounds)
-    seen = f"{times['p99']:.1f} ms", f"p50 {times['p50']:.1f} ms"
-    tell(Row("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", *seen))
-
-
-def topic(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
+def topic(tell: Tell, folder: Path, rounds: int, quick: bool = False) -> None:
     """The rows about reading a topic, and about other systems that do the same with it."""
     events, warm = (1_200_000, 500_000) if quick else (4_000_000, 1_000_000)
     with Broker(folder / "kafka") as broker:
         kafka, where = Kafka([broker.brokers]), (broker.brokers, "bench", warm)
+        for name in ("flink", "streams"):
+            kafka.make(f"propensity-{name}", PARTITIONS)
         fill(kafka, "bench", 100_000, events)
         ours = ("benchmarks.kafka_flow", *where, events)
         sides = {
@@ -136,16 +124,11 @@ def topic(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
             "ours, one core": module(*ours, "none", core=0),
             "ours to Kafka": module(*ours, "kafka"),
             "ours to Kafka, one core": module(*ours, "kafka", core=0),
+            "Flink": peers.flink(*where),
+            "Flink, one core": peers.flink(*where, core=0),
+            "Flink to Kafka": peers.flink(*where, "propensity-flink"),
+            "Flink to Kafka, one core": peers.flink(*where, "propensity-flink", core=0),
         }
-        if peers.missing() is None:
-            for name in ("flink", "streams"):
-                kafka.make(f"propensity-{name}", PARTITIONS)
-            sides |= {
-                "Flink": peers.flink(*where),
-                "Flink, one core": peers.flink(*where, core=0),
-                "Flink to Kafka": peers.flink(*where, "propensity-flink"),
-                "Flink to Kafka, one core": peers.flink(*where, "propensity-flink", core=0),
-            }
         if not quick:
             few = (warm // 5, events // 5)
             streams = partial(peers.kafka_streams, broker.brokers, "bench", *few, "propensity-streams")
@@ -167,13 +150,22 @@ def topic(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
         tell(Row(name, "<= 10 s", f"{seconds:.1f} s", ""))
 
 
-def cassandra(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
+def cassandra(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about a Cassandra on the same machine."""
     with Cassandra(folder / "cassandra") as server:
-        in_cassandra(tell, server.port, rounds)
+        sink, curve = ("benchmarks.cassandra_sink", server.port), ("benchmarks.cassandra_curve", server.port)
+        found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")}, rounds)
+        for kind, goal, name in (
+            ("plain", ">= 0.8", "the best plain loop of its driver"),
+            ("json", ">= 25", "INSERT JSON one at a time"),
+        ):
+            tell(ratio(f"rows into Cassandra, against {name}", goal, found["ours"], found[kind], "rows/s"))
+        times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")}, rounds)
+        seen = f"{times['p99']:.1f} ms", f"p50 {times['p50']:.1f} ms"
+        tell(Row("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", *seen))
 
 
-def latency(tell: Tell, folder: Path, rounds: int, quick: bool) -> None:
+def latency(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about the whole way, from a producer to a reader of Cassandra."""
     command = [sys.executable, "-m", "benchmarks.latency", *map(str, RATES)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -205,7 +197,10 @@ def main() -> None:
             console.print(f"{row.name}: {row.seen}  ({row.of})")
 
         with console.status(part), tempfile.TemporaryDirectory() as folder:
-            PARTS[part](tell, Path(folder), 1 if given.quick else given.rounds, given.quick)
+            if given.quick:
+                topic(tell, Path(folder), rounds=1, quick=True)
+            else:
+                PARTS[part](tell, Path(folder), given.rounds)
         table = Table("measure", "goal", "seen", "of")
         for row in rows:
             table.add_row(*row)
@@ -232,4 +227,7 @@ def write(part: str, rounds: int, rows: list[Row]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except ServiceError as problem:
+        sys.exit(f"benchmarks: {problem}")

@@ -31,6 +31,7 @@ from schemas.codec import codec
 from schemas.events import Event
 from settings import load_settings
 from stores.choosing import reader_of
+from tests.flow.running import make_recovery
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker
 from topics.client import Kafka
@@ -143,9 +144,7 @@ def main() -> None:
         kafka = Kafka([broker.brokers])
         kafka.make("events", 4)
         kafka.make("conversions", 2)
-        recovery = folder / "recovery"
-        recovery.mkdir()
-        subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], check=True)
+        recovery = make_recovery(folder / "recovery")
         stack.enter_context(program("bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"))
         ways = [
             through_the_flow(stack, kafka),

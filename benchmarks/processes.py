@@ -17,8 +17,7 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
-from benchmarks.kafka_flow import warm_up
-from benchmarks.run_flow import NoStore
+from benchmarks.run_flow import NoStore, warm_up
 from dataflow import build_flow
 from schemas.scored import ScoredRows
 from settings import Settings
@@ -49,8 +48,7 @@ def flow() -> Dataflow:
     """The flow of one of the processes, with all of it compiled."""
     logging.disable(logging.CRITICAL)
     settings = Settings(model=Path("model/decay.json"))
-    with tempfile.TemporaryDirectory() as folder:
-        warm_up(settings, Path(folder))
+    warm_up()
     return build_flow(FileSource(Path(os.environ[_FILE])), settings.loaded_model, Timed, settings)
 
 

@@ -55,6 +55,13 @@ class NoStore:
         """Nothing is open."""
 
 
+def warm_up(length: int = 1_000) -> None:
+    """Load what is compiled: a small log of the same shape goes through the same flow."""
+    with tempfile.TemporaryDirectory() as folder:
+        write_log(Path(folder) / "warm.parquet", 100, 2_000)
+        seconds(Path(folder) / "warm.parquet", NoStore, length)
+
+
 def seconds(path: Path, open_writer: Callable[[], Writer], length: int) -> float:
     """How long the flow takes over a log, with sequences of so many events."""
     settings = Settings(model=Path("model/decay.json"), sequence_length=length)
@@ -68,9 +75,8 @@ def main() -> None:
     """Measure and print."""
     logging.disable(logging.CRITICAL)
     path, store, length = Path(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1000"])[0])
+    warm_up(length)
     with tempfile.TemporaryDirectory() as folder:
-        write_log(Path(folder) / "warm.parquet", 100, 2_000)
-        seconds(Path(folder) / "warm.parquet", NoStore, length)
         writer = NoStore if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
         took = seconds(path, writer, length)
     print(pyarrow.parquet.ParquetFile(path).metadata.num_rows / took, flush=True)
