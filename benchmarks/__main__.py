@@ -24,8 +24,9 @@ from rich.table import Table
 from benchmarks import peers
 from benchmarks.fill_topic import PARTITIONS, fill
 from benchmarks.logs import write_log
-from benchmarks.measuring import ROUNDS, Row, against, in_turn, module, ratio, run
+from benchmarks.measuring import ROUNDS, Row, Side, in_turn, module, ratio, run
 from jobs.simulate import simulate
+from model.bucket import DEFAULT_LENGTH as LENGTH
 from settings import Settings
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker
@@ -56,6 +57,20 @@ PAIRS = (
 )
 """What is compared, and the goals."""
 
+FILE_PAIRS = (
+    ("kernel: time of an event, 1,000 events against 10", "<= 1.5", "kernel, 1,000 events", "kernel, 10 events", "ns"),
+    ("simulator: made and encoded, against fastavro encoding one by one", "", "simulator", "fastavro", "events/s"),
+    ("from file, against plain Python", ">= 20", "world", "plain Python", "events/s"),
+    ("from file into SQLite, against plain Python", "", "world into SQLite", "plain Python", "events/s"),
+    ("from file, 1,000,000 users against 10,000", ">= 0.8", "many", "few", "events/s"),
+    ("from file, 10,000,000 users (epochs of 120 s) against 10,000", ">= 0.6", "most", "few", "events/s"),
+    ("from file into SQLite, 1,000,000 users against 10,000", "", "many into SQLite", "few into SQLite", "events/s"),
+    ("from file, sequences of 1,000 events against 10", ">= 0.7", "sequences of 1,000", "sequences of 10", "events/s"),
+    ("from file, 5% late events against none", ">= 0.7", "late", "few", "events/s"),
+    ("from file, 2 processes against 1", ">= 1.6", "2 processes", "1 process", "events/s"),
+)
+"""What is compared of logs, with goals and units."""
+
 HEAD = """\
 # Results
 
@@ -66,47 +81,43 @@ Latencies are one run each. Take the ratios, not the figures; README.md says wha
 
 def files(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about logs, without a server."""
-    few, many, world = folder / "few.parquet", folder / "many.parquet", folder / "world.parquet"
-    late, long = folder / "late.parquet", folder / "long.parquet"
-    write_log(few, 10_000, EVENTS)
-    write_log(many, 1_000_000, EVENTS)
-    write_log(late, 10_000, EVENTS, late=0.05)
-    write_log(long, 1_000, EVENTS)
-    simulate(world, users=300, events=SIMULATED, seed=7, start_ms=Settings().simulator_start_time)
-    kernel, plain = "benchmarks.kernel", module("benchmarks.reference", world)
-    flow = partial(module, "benchmarks.run_flow")
-    name = "kernel: time of an event, sequences of 1,000 against 10"
-    tell(against(name, "<= 1.5", module(kernel, "length", 1_000), module(kernel, "length", 10), "ns", rounds))
-    simulated = partial(module, "benchmarks.simulator")
-    name = "simulator: made and encoded (200,000 a second at least), against fastavro encoding one by one"
-    tell(against(name, "", simulated("batch"), simulated("one"), "events/s", rounds))
-    name = "from file, without a store, on one core (1,000,000 a second), against plain Python"
-    tell(against(name, "", flow(few, "none", core=0), plain, "events/s", rounds))
-    for store, of, users_goal, plain_goal in (
-        ("none", "without a store", ">= 0.8", ">= 20"),
-        ("sqlite", "into SQLite", "", ""),
-    ):
-        name = f"from file, {of}, 1,000,000 users against 10,000"
-        tell(against(name, users_goal, flow(many, store), flow(few, store), "events/s", rounds))
-        tell(
-            against(f"from file, {of}, against plain Python", plain_goal, flow(world, store), plain, "events/s", rounds)
-        )
-    name = "from file, sequences of 1,000 events against 10"
-    tell(against(name, ">= 0.7", flow(long, "none", 1_000), flow(long, "none", 10), "events/s", rounds))
-    tell(
-        against(
-            "from file, 5% late events against none",
-            ">= 0.7",
-            flow(late, "none"),
-            flow(few, "none"),
-            "events/s",
-            rounds,
-        )
-    )
-    processes = partial(module, "benchmarks.processes", few)
-    tell(against("from file, 2 processes against 1", ">= 1.6", processes(2), processes(1), "events/s", rounds))
-    held = run(sys.executable, "-m", kernel, "memory", 1_000_000, 16)
-    tell(Row("bytes of memory a user, 1,000,000 users of 16 events", "<= 800", f"{held:,.0f}", ""))
+    logs = {name: folder / f"{name}.parquet" for name in ("few", "many", "most", "late", "long", "world")}
+    write_log(logs["few"], 10_000, EVENTS)
+    write_log(logs["many"], 1_000_000, EVENTS)
+    write_log(logs["most"], 10_000_000, 10 * EVENTS)
+    write_log(logs["late"], 10_000, EVENTS, late=0.05)
+    write_log(logs["long"], 1_000, EVENTS)
+    simulate(logs["world"], users=300, events=SIMULATED, seed=7, start_ms=Settings().simulator_start_time)
+
+    def flow(log: str, store: str = "none", length: int = LENGTH, epoch: int = 10, core: int | None = None) -> Side:
+        return module("benchmarks.run_flow", logs[log], store, length, epoch, core=core)
+
+    sides = {
+        "kernel, 1,000 events": module("benchmarks.kernel", "length", 1_000),
+        "kernel, 10 events": module("benchmarks.kernel", "length", 10),
+        "simulator": module("benchmarks.simulator", "batch"),
+        "fastavro": module("benchmarks.simulator", "one"),
+        "plain Python": module("benchmarks.reference", logs["world"]),
+        "world": flow("world"),
+        "world into SQLite": flow("world", "sqlite"),
+        "few": flow("few"),
+        "few, one core": module("benchmarks.run_flow", logs["few"], "none", core=0),
+        "few into SQLite": flow("few", "sqlite"),
+        "many": flow("many"),
+        "many into SQLite": flow("many", "sqlite"),
+        "late": flow("late"),
+        "sequences of 1,000": flow("long"),
+        "sequences of 10": flow("long", length=10),
+        "1 process": module("benchmarks.processes", logs["few"], 1),
+        "2 processes": module("benchmarks.processes", logs["few"], 2),
+    }
+    found = in_turn(sides, rounds) | in_turn({"most": flow("most", epoch=120)}, 1)
+    for name, goal, left, right, unit in FILE_PAIRS:
+        tell(ratio(name, goal, found[left], found[right], unit))
+    tell(Row("from file, on one core, no recovery", ">= 1,000,000", f"{found['few, one core']:,.0f}", "events/s"))
+    for users, events, goal in ((1_000_000, 16, "<= 800"), (10_000, 4, ""), (1_000_000, 4, ""), (10_000_000, 4, "")):
+        held = run(sys.executable, "-m", "benchmarks.kernel", "memory", users, events)
+        tell(Row(f"bytes of memory a user, {users:,} users of {events} events", goal, f"{held:,.0f}", ""))
 
 
 def topic(tell: Tell, folder: Path, rounds: int, quick: bool = False) -> None:
@@ -152,14 +163,19 @@ def topic(tell: Tell, folder: Path, rounds: int, quick: bool = False) -> None:
 
 def cassandra(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about a Cassandra on the same machine."""
-    with Cassandra(folder / "cassandra") as server:
+    warm, events = 60_000, 360_000
+    with Broker(folder / "kafka") as broker, Cassandra(folder / "cassandra") as server:
+        fill(Kafka([broker.brokers]), "bench", 10_000, events)
         sink, curve = ("benchmarks.cassandra_sink", server.port), ("benchmarks.cassandra_curve", server.port)
-        found = in_turn({kind: module(*sink, kind) for kind in ("ours", "plain", "json")}, rounds)
-        for kind, goal, name in (
-            ("plain", ">= 0.8", "the best plain loop of its driver"),
-            ("json", ">= 25", "INSERT JSON one at a time"),
+        sides = {kind: module(*sink, kind) for kind in ("ours", "plain", "json")}
+        sides["flow"] = module("benchmarks.kafka_flow", broker.brokers, "bench", warm, events, server.port)
+        found = in_turn(sides, rounds)
+        for side, kind, goal, name in (
+            ("ours", "plain", ">= 0.8", "rows into Cassandra, against the best plain loop of its driver"),
+            ("ours", "json", ">= 25", "rows into Cassandra, against INSERT JSON one at a time"),
+            ("flow", "plain", ">= 0.8", "from Kafka to scores in Cassandra, against the best plain loop of such rows"),
         ):
-            tell(ratio(f"rows into Cassandra, against {name}", goal, found["ours"], found[kind], "rows/s"))
+            tell(ratio(name, goal, found[side], found[kind], "rows/s"))
         times = in_turn({kind: module(*curve, kind) for kind in ("p99", "p50")}, rounds)
         seen = f"{times['p99']:.1f} ms", f"p50 {times['p50']:.1f} ms"
         tell(Row("a curve of 1,000 points from Cassandra, 99 of 100", "<= 20 ms", *seen))

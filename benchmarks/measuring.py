@@ -55,9 +55,3 @@ def in_turn(sides: Mapping[str, Side], rounds: int = ROUNDS) -> dict[str, float]
 def ratio(name: str, goal: str, left: float, right: float, unit: str) -> Row:
     """A line about the ratio of two figures."""
     return Row(name, goal, f"{left / right:.2f}", f"{left:,.0f} / {right:,.0f} {unit}")
-
-
-def against(name: str, goal: str, left: Side, right: Side, unit: str, rounds: int = ROUNDS) -> Row:
-    """A line about the ratio of two measurements that took turns."""
-    found = in_turn({"left": left, "right": right}, rounds)
-    return ratio(name, goal, found["left"], found["right"], unit)

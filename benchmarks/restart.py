@@ -17,8 +17,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.fill_topic import fill, send
-from benchmarks.kafka_flow import Meter, new_recovery, take_in
+from benchmarks.kafka_flow import Measured, Meter, take_in
 from benchmarks.logs import events
+from benchmarks.run_flow import new_recovery
 from tests.services.kafka import Kafka as Broker
 from topics.client import Kafka
 
@@ -31,7 +32,7 @@ def main() -> None:
     if len(sys.argv) > 2:
         brokers, directory, count = sys.argv[1:]
         meter = Meter(1, int(count))
-        take_in(brokers, "bench", meter, Path(directory))
+        take_in(brokers, "bench", lambda: Measured(meter), Path(directory))
         print(meter.started, flush=True)
         os._exit(0)
     users = int(sys.argv[1])

@@ -1,7 +1,7 @@
-"""The whole dataflow over one file in a process of its own: `python -m benchmarks.run_flow FILE STORE [LENGTH]`.
+"""The whole dataflow over one file, in its own process: `python -m benchmarks.run_flow FILE STORE [LENGTH [EPOCH]]`.
 
 Prints events a second, from the first batch that is read to the end. Compiling comes before that: a small log of the
-same shape goes through the same flow first.
+same shape goes through the same flow first. With an EPOCH (seconds) recovery is on, and saved at the end too.
 """
 
 from __future__ import annotations
@@ -12,19 +12,23 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import pyarrow.parquet
-from bytewax.testing import run_main
+from bytewax.recovery import RecoveryConfig
+from bytewax.testing import cluster_main
 
 from benchmarks.logs import write_log
 from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity, ScoredRows
 from settings import Settings
+from steps.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
 from stores.sqlite import SqliteWriter
+from tests.flow.running import make_recovery
 
 
 class NoStore:
@@ -55,6 +59,12 @@ class NoStore:
         """Nothing is open."""
 
 
+def new_recovery(path: Path) -> Path:
+    """A recovery directory as the dataflow would have it."""
+    widen_pages(make_recovery(path), [])
+    return path
+
+
 def warm_up(length: int = 1_000) -> None:
     """Load what is compiled: a small log of the same shape goes through the same flow."""
     with tempfile.TemporaryDirectory() as folder:
@@ -62,23 +72,26 @@ def warm_up(length: int = 1_000) -> None:
         seconds(Path(folder) / "warm.parquet", NoStore, length)
 
 
-def seconds(path: Path, open_writer: Callable[[], Writer], length: int) -> float:
+def seconds(path: Path, open_writer: Callable[[], Writer], length: int, epoch: timedelta | None = None) -> float:
     """How long the flow takes over a log, with sequences of so many events."""
     settings = Settings(model=Path("model/decay.json"), sequence_length=length)
     flow = build_flow(FileSource(path), settings.loaded_model, open_writer, settings)
-    started = time.perf_counter()
-    run_main(flow)
-    return time.perf_counter() - started
+    with tempfile.TemporaryDirectory() as folder:
+        recovery = None if epoch is None else RecoveryConfig(new_recovery(Path(folder) / "recovery"))
+        started = time.perf_counter()
+        cluster_main(flow, [], 0, recovery_config=recovery, epoch_interval=epoch or timedelta(seconds=10))
+        return time.perf_counter() - started
 
 
 def main() -> None:
     """Measure and print."""
     logging.disable(logging.CRITICAL)
-    path, store, length = Path(sys.argv[1]), sys.argv[2], int((sys.argv[3:] or ["1000"])[0])
+    path, store = Path(sys.argv[1]), sys.argv[2]
+    length, epoch = int((sys.argv[3:] or ["1000"])[0]), [timedelta(seconds=int(value)) for value in sys.argv[4:]]
     warm_up(length)
     with tempfile.TemporaryDirectory() as folder:
         writer = NoStore if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
-        took = seconds(path, writer, length)
+        took = seconds(path, writer, length, *epoch)
     print(pyarrow.parquet.ParquetFile(path).metadata.num_rows / took, flush=True)
     os._exit(0)
 
