@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +15,7 @@ from jobs.problems import plainly
 from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
+from jobs.supervise import supervise
 from settings import load_settings
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -66,6 +68,20 @@ def run_command(
     """Run the dataflow and the app together; Ctrl-C stops both cleanly."""
     with plainly():
         sys.exit(run(recovery, port, address, tuple(origin or ())))
+
+
+@app.command(name="supervise")
+def supervise_command(
+    processes: Annotated[int, typer.Option(min=1, max=64, help="Processes of the flow.")] = 1,
+    recovery: Annotated[Path, typer.Option(help="Recovery directory; made where it is missing.")] = Path("recovery"),
+) -> None:
+    """Run the dataflow in so many processes, and start all again when one is lost or more partitions ask for it.
+
+    A signal drains all. A start that the settings do not allow (exit code 2) is not tried again.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    with plainly():
+        sys.exit(supervise(processes, recovery))
 
 
 if __name__ == "__main__":

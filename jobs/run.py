@@ -31,7 +31,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     """
     load_settings()
     _check_port(address, port)
-    _prepare(recovery)
+    prepare_recovery(recovery)
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -79,7 +79,12 @@ def _check_port(address: str, port: int) -> None:
         raise JobError(f"port {port} at {address}: {error.strerror}; try another, as in make run PORT=5007") from None
 
 
-def _prepare(recovery: Path) -> None:
+def prepare_recovery(recovery: Path) -> None:
+    """Make the recovery directory where it is missing.
+
+    Raises:
+        JobError: it cannot be made.
+    """
     if not any(recovery.glob("part-*.sqlite3")):
         try:
             recovery.mkdir(parents=True, exist_ok=True)

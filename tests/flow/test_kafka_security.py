@@ -1,4 +1,4 @@
-"""What stands beside topics: a registry, passwords, and a broker that refuses what is sent."""
+"""What stands beside topics: a registry, certificates and passwords, and a broker that refuses what is sent."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from tests.flow.running import (
 from tests.flow.streaming import Stream
 from tests.flow.test_kafka_source import drain, events, last_line
 from tests.jobs.running import jobs
+from tests.services.certificates import KEYSTORE_PASSWORD, Authority
 from tests.services.kafka import Kafka
 from tests.services.ports import free_port
 from tests.services.registry import Registry
@@ -30,38 +31,69 @@ PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required user_a
 
 
 @pytest.fixture(scope="module")
-def guarded(tmp_path_factory: pytest.TempPathFactory, kafka: Kafka) -> Iterator[Kafka]:
-    """A broker that asks for a password; `kafka` is asked for so that there are Java and Maven."""
+def authorities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Authority, Authority]:
+    """That of the broker, and another."""
+    folder = tmp_path_factory.mktemp("authorities")
+    return Authority(folder, "ours"), Authority(folder, "other")
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    tmp_path_factory: pytest.TempPathFactory, authorities: tuple[Authority, Authority], kafka: Kafka
+) -> Iterator[Kafka]:
+    """A broker that speaks only encrypted and asks for a password; `kafka` is asked for so that there is Java."""
     settings = {
         "sasl.enabled.mechanisms": "PLAIN",
         "listener.name.client.sasl.enabled.mechanisms": "PLAIN",
         "listener.name.client.plain.sasl.jaas.config": PLAIN.replace("'", '"'),
+        "listener.name.client.ssl.keystore.type": "PKCS12",
+        "listener.name.client.ssl.keystore.location": authorities[0].keystore("127.0.0.1"),
+        "listener.name.client.ssl.keystore.password": KEYSTORE_PASSWORD,
     }
-    with Kafka(tmp_path_factory.mktemp("guarded"), protocol="SASL_PLAINTEXT", settings=settings) as broker:
+    with Kafka(tmp_path_factory.mktemp("guarded"), protocol="SASL_SSL", settings=settings) as broker:
         yield broker
 
 
-def login(password: str) -> dict[str, str]:
+def login(authority: Authority, password: str = "secret") -> dict[str, str]:
     return {
-        "security.protocol": "SASL_PLAINTEXT",
+        "security.protocol": "SASL_SSL",
+        "ssl.ca.location": str(authority.certificate),
         "sasl.mechanism": "PLAIN",
         "sasl.username": "ann",
         "sasl.password": password,
     }
 
 
-def test_a_password_is_given_with_the_other_settings_of_the_client(guarded: Kafka, tmp_path: Path) -> None:
-    stream = Stream(guarded.brokers, config=login("secret")).make()
+def refusal(broker: Kafka, config: dict[str, str], store: Path) -> str:
+    """The line with which a start is refused."""
+    run = run_flow(**Stream(broker.brokers, config=config).settings, sqlite_path=store)
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
+    assert run.stderr.startswith(f"ad-streams: ADSTREAMS_KAFKA_BROKERS: no broker answers at {broker.brokers}")
+    return run.stderr
+
+
+def test_certificate_and_password_are_given_with_the_other_settings_of_the_client(
+    guarded: Kafka, authorities: tuple[Authority, Authority], tmp_path: Path
+) -> None:
+    stream = Stream(guarded.brokers, config=login(authorities[0])).make()
     stream.send(*events(20))
     drain(stream, make_recovery(tmp_path / "recovery"), tmp_path / "store.db", 20)
 
 
-def test_a_wrong_password_is_told_at_the_start_and_not_shown(guarded: Kafka, tmp_path: Path) -> None:
-    run = run_flow(**Stream(guarded.brokers, config=login("hunter2")).settings, sqlite_path=tmp_path / "store.db")
-    assert (run.returncode, run.stderr.count("\n")) == (2, 1)
-    assert run.stderr.startswith(f"ad-streams: ADSTREAMS_KAFKA_BROKERS: no broker answers at {guarded.brokers}")
-    assert "Authentication failed" in run.stderr
-    assert "hunter2" not in run.stderr
+def test_a_wrong_password_is_told_at_the_start_and_not_shown(
+    guarded: Kafka, authorities: tuple[Authority, Authority], tmp_path: Path
+) -> None:
+    line = refusal(guarded, login(authorities[0], "hunter2"), tmp_path / "store.db")
+    assert "Authentication failed" in line
+    assert "hunter2" not in line
+
+
+def test_a_broker_that_another_authority_vouches_for_is_refused(
+    guarded: Kafka, authorities: tuple[Authority, Authority], tmp_path: Path
+) -> None:
+    line = refusal(guarded, login(authorities[1]), tmp_path / "store.db")
+    assert "certificate" in line
+    assert "secret" not in line
 
 
 def test_a_score_that_the_broker_refuses_ends_the_run(kafka: Kafka, tmp_path: Path) -> None:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -14,6 +12,7 @@ from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.writer import CassandraWriter
 from tests.services.cassandra import Cassandra
+from tests.services.certificates import KEYSTORE_PASSWORD, Authority
 from tests.stores.conftest import address_of
 from tests.stores.rows import event, point, scored
 
@@ -27,30 +26,6 @@ def refusal(address: CassandraAddress) -> str:
     assert "\n" not in str(error.value)
     assert PASSWORD not in str(error.value)
     return str(error.value)
-
-
-def run(*command: object) -> None:
-    subprocess.run(list(map(str, command)), check=True, capture_output=True)
-
-
-class Authority:
-    """A certificate authority of one's own."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.certificate, self._key, self._folder = folder / f"{name}.pem", folder / f"{name}.key", folder
-        run("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 9, "-subj", f"/CN={name}",
-            "-keyout", self._key, "-out", self.certificate)  # fmt: skip
-
-    def keystore(self, host: str) -> Path:
-        """A key store for a server, with a certificate for a host."""
-        request, signed, key, store = (self._folder / f"{host}.{kind}" for kind in ("csr", "crt", "key", "p12"))
-        names = self._folder / f"{host}.ext"
-        names.write_text(f"subjectAltName=IP:{host}")
-        run("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=node", "-keyout", key, "-out", request)
-        run("openssl", "x509", "-req", "-days", 9, "-in", request, "-CA", self.certificate, "-CAkey", self._key,
-            "-CAcreateserial", "-extfile", names, "-out", signed)  # fmt: skip
-        run("openssl", "pkcs12", "-export", "-in", signed, "-inkey", key, "-out", store, "-passout", "pass:cassandra")
-        return store
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +44,7 @@ def guarded(
         "enabled": True,
         "optional": False,
         "keystore": str(authorities[0].keystore("127.0.0.1")),
-        "keystore_password": "cassandra",
+        "keystore_password": KEYSTORE_PASSWORD,
         "store_type": "PKCS12",
     }
     folder = tmp_path_factory.mktemp("guarded")
