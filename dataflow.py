@@ -21,7 +21,7 @@ from model.propensity import Model, Scorer
 from schemas.codec import Codec, codec, load_schema
 from schemas.log_files import LogFile, LogFileError
 from schemas.propensity_codec import PropensityCodec
-from settings import Settings, SettingsError, Source, load_settings, stop
+from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
 from steps import ending
 from steps.buckets import bucket_splitter
 from steps.control import ControlSource, obey
@@ -172,7 +172,7 @@ def topics_of(settings: Settings, kafka: Kafka, registry: Registry | None, parti
 
 def flow_of_environment() -> Dataflow:
     """The flow that the environment's settings describe; what is wrong with them ends the program in one plain line."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    start_logging()
     arguments, read, topics = sys.argv[1:], dict[str, Topic](), None
     try:
         settings = load_settings()

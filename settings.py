@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 from datetime import UTC, date, datetime
@@ -28,6 +29,8 @@ _FIXED_KAFKA = {
 """librdkafka settings that the guarantees rest on."""
 
 
+MISTAKEN = 2
+"""Exit code of what its settings do not allow: another try would say the same."""
 RESTART = 75
 """Exit code with which the dataflow asks to be started again: a topic has more partitions now (EX_TEMPFAIL)."""
 RECOVERY_NOTE = "ad-streams.json"
@@ -241,6 +244,11 @@ def _check_services(settings: Settings) -> None:
 
 
 def stop(problem: object) -> NoReturn:
-    """End the program with one plain line and exit code 2."""
+    """End the program with one plain line and exit code `MISTAKEN`."""
     print(f"ad-streams: {problem}", file=sys.stderr)
-    sys.exit(2)
+    sys.exit(MISTAKEN)
+
+
+def start_logging() -> None:
+    """Write what the programs log to standard error, with the time of day."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")

@@ -89,8 +89,8 @@ def files(tell: Tell, folder: Path, rounds: int) -> None:
     write_log(logs["long"], 1_000, EVENTS)
     simulate(logs["world"], users=300, events=SIMULATED, seed=7, start_ms=Settings().simulator_start_time)
 
-    def flow(log: str, store: str = "none", length: int = LENGTH, epoch: int = 10, core: int | None = None) -> Side:
-        return module("benchmarks.run_flow", logs[log], store, length, epoch, core=core)
+    def flow(log: str, store: str = "none", length: int = LENGTH, epoch: int = 10) -> Side:
+        return module("benchmarks.run_flow", logs[log], store, length, epoch)
 
     sides = {
         "kernel, 1,000 events": module("benchmarks.kernel", "length", 1_000),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -16,7 +15,7 @@ from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
-from settings import load_settings
+from settings import load_settings, start_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -79,7 +78,7 @@ def supervise_command(
 
     A signal drains all. A start that the settings do not allow (exit code 2) is not tried again.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    start_logging()
     with plainly():
         sys.exit(supervise(processes, recovery))
 

@@ -15,16 +15,15 @@ from pathlib import Path
 
 from jobs.run import DRAIN_TIME, flow_command, prepare_recovery
 from jobs.signals import asked_to_end
-from settings import RESTART, load_settings
+from settings import MISTAKEN, RESTART, load_settings
 
-MISTAKEN = 2
-"""Exit code of a start that its settings do not allow: another try would say the same."""
 PAUSES = (0.0, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)
 """Seconds before a flow is started again, one after the other while it never lives for `HEALTHY`."""
 HEALTHY = 60.0
 STANDSTILL = 10.0
 """Seconds for which a process may be stopped (SIGSTOP) before it counts as lost."""
 _LOOK = 0.1
+"""Seconds between two looks at all processes: whoever waits for one misses the others, and a signal."""
 
 log = logging.getLogger("adstreams.supervise")
 
@@ -95,12 +94,11 @@ def _run(programs: list[subprocess.Popen[bytes]], asked: Callable[[], bool]) -> 
         time.sleep(_LOOK)
     if asked():
         for program in programs:
-            program.send_signal(signal.SIGTERM)
-    crashed = next(
-        (number for number, program in enumerate(programs) if program.poll() not in (None, 0, RESTART)), None
-    )
-    if crashed is not None and not asked():
-        return _tell(crashed, programs[crashed])
+            program.terminate()
+    else:
+        for number, program in enumerate(programs):
+            if program.poll() not in (None, 0, RESTART):
+                return _tell(number, program)
     deadline = time.monotonic() + DRAIN_TIME
     for number, program in enumerate(programs):
         try:

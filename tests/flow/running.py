@@ -57,6 +57,13 @@ def run_flow(processes: int = 1, recovery: Path | None = None, **settings: objec
     )
 
 
+def uninterrupted_table(store: Path, events: int) -> list[tuple[object, ...]]:
+    """What a flow writes of so many simulated events of 300 users when nothing happens to it."""
+    run = run_flow(sqlite_path=store, simulator_events=events, simulator_rate=0, simulator_users=300)
+    assert run.returncode == 0, run.stderr
+    return table(store)
+
+
 def make_recovery(path: Path) -> Path:
     """A new recovery directory."""
     path.mkdir()

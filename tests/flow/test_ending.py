@@ -7,17 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.running import PATIENCE, count, make_recovery, query, run_flow, running_flow, table, wait_for
+from tests.flow.running import (
+    PATIENCE,
+    count,
+    make_recovery,
+    query,
+    run_flow,
+    running_flow,
+    table,
+    uninterrupted_table,
+    wait_for,
+)
 
 EVENTS = 60_000
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    store = tmp_path_factory.mktemp("uninterrupted") / "store.db"
-    run = run_flow(sqlite_path=store, simulator_events=EVENTS, simulator_rate=0, simulator_users=300)
-    assert run.returncode == 0, run.stderr
-    rows = table(store)
+    rows = uninterrupted_table(tmp_path_factory.mktemp("uninterrupted") / "store.db", EVENTS)
     assert len(rows) == EVENTS
     return rows
 

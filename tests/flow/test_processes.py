@@ -14,6 +14,7 @@ from tests.flow.running import (
     processes,
     run_flow,
     table,
+    uninterrupted_table,
     wait_for,
 )
 
@@ -22,10 +23,7 @@ EVENTS = 40_000
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    store = tmp_path_factory.mktemp("uninterrupted") / "store.db"
-    run = run_flow(sqlite_path=store, simulator_events=EVENTS, simulator_rate=0, simulator_users=300)
-    assert run.returncode == 0, run.stderr
-    return table(store)
+    return uninterrupted_table(tmp_path_factory.mktemp("uninterrupted") / "store.db", EVENTS)
 
 
 @pytest.mark.parametrize("killed", [0, 1])

@@ -13,17 +13,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.flow.running import PATIENCE, ROOT, count, environment, run_flow, table, wait_for
+from tests.flow.running import (
+    PATIENCE,
+    ROOT,
+    count,
+    environment,
+    make_recovery,
+    run_flow,
+    table,
+    uninterrupted_table,
+    wait_for,
+)
 
 EVENTS, SOME = 40_000, 6_000
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[object, ...]]:
-    store = tmp_path_factory.mktemp("uninterrupted") / "store.db"
-    run = run_flow(sqlite_path=store, simulator_events=EVENTS, simulator_rate=0, simulator_users=300)
-    assert run.returncode == 0, run.stderr
-    return table(store)
+    return uninterrupted_table(tmp_path_factory.mktemp("uninterrupted") / "store.db", EVENTS)
 
 
 @contextmanager
@@ -86,9 +93,7 @@ def test_a_wrong_setting_is_told_and_not_tried_again(tmp_path: Path) -> None:
 
 def test_a_flow_that_its_directory_refuses_is_not_tried_again(tmp_path: Path) -> None:
     """The flow itself says so, and exits with 2."""
-    recovery, store = tmp_path / "recovery", tmp_path / "store.db"
-    recovery.mkdir()
-    subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], check=True)
+    recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
     assert run_flow(recovery=recovery, sqlite_path=store, simulator_events=10, simulator_rate=0).returncode == 0
     with supervised(tmp_path, sqlite_path=store, simulator_events=10, buckets=7) as (program, told):
         assert program.wait(PATIENCE) == 2, told.read_text()
