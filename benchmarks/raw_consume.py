@@ -21,6 +21,7 @@ def main() -> None:
             "group.id": "raw",
             "enable.auto.commit": False,
             "queued.min.messages": 200_000,
+            "fetch.queue.backoff.ms": 5,
         }
     )
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions

@@ -25,6 +25,8 @@ STANDSTILL = 10.0
 _LOOK = 0.1
 """Seconds between two looks at all processes: whoever waits for one misses the others, and a signal."""
 
+_FINE = (None, 0, RESTART)
+
 log = logging.getLogger("adstreams.supervise")
 
 
@@ -96,9 +98,11 @@ def _run(programs: list[subprocess.Popen[bytes]], asked: Callable[[], bool]) -> 
         for program in programs:
             program.terminate()
     else:
-        for number, program in enumerate(programs):
-            if program.poll() not in (None, 0, RESTART):
-                return _tell(number, program)
+        lost = [(program.returncode, number) for number, program in enumerate(programs) if program.poll() not in _FINE]
+        if lost:
+            # Others may have ended over the loss of one: a signal (negative) tells more than their exit codes.
+            number = min(lost)[1]
+            return _tell(number, programs[number])
     deadline = time.monotonic() + DRAIN_TIME
     for number, program in enumerate(programs):
         try:

@@ -19,7 +19,7 @@ import xxhash
 from numba import config
 
 _ROOT = Path(__file__).parent.parent
-_SOURCES = ("schemas", "model", "steps")
+_SOURCES = ("schemas", "model", "topics", "steps")
 
 
 def _folder() -> Path:

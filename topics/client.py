@@ -13,12 +13,15 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-Client = TypeVar("Client", Consumer, Producer, AdminClient)
+from topics.fetching import Fetcher
+
+Client = TypeVar("Client", Consumer, Fetcher, Producer, AdminClient)
 
 TIMEOUT = 10.0
 """Seconds that a broker gets to answer a question."""
 SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 """Errors of a client that finds no broker."""
+_CONSUMER = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
 GROUP = "ad-streams"
 """Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
 
@@ -55,8 +58,16 @@ class Kafka:
 
         `settings` are librdkafka's; what the user configured counts more.
         """
-        fixed = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
-        return self._made(Consumer, {"group.id": GROUP} | dict(settings), fixed)
+        return self._made(Consumer, {"group.id": GROUP} | dict(settings), _CONSUMER)
+
+    def fetcher(self, topic: str, settings: Mapping[str, object], on_commit: Callable[[KafkaError], None]) -> Fetcher:
+        """A consumer like `consumer`, of one topic, for many messages at a time."""
+
+        def made(config: Mapping[str, object], logger: logging.Logger) -> Fetcher:
+            own = {name: value for name, value in config.items() if name != "error_cb"}
+            return Fetcher(own, topic, Complaints(), on_commit)
+
+        return self._made(made, {"group.id": GROUP} | dict(settings), _CONSUMER)
 
     def producer(self, settings: Mapping[str, object]) -> Producer:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""

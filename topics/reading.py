@@ -44,7 +44,7 @@ def read_topic(kafka: Kafka, topic: str, note: Note | None = None) -> Iterator[l
     if topic not in (found := kafka.describe([topic])):
         raise TopicError(f"topic {topic}: there is no such topic at {','.join(kafka.brokers)}")
     # An empty fetch is answered soon: it is what says that a partition has ended.
-    consumer = kafka.consumer({"enable.partition.eof": True, "fetch.wait.max.ms": 50})
+    consumer = kafka.consumer({"enable.partition.eof": True, "fetch.wait.max.ms": 50, "fetch.queue.backoff.ms": 5})
     try:
         yield from _Reading(kafka, topic, consumer, found[topic].partitions).lists(note)
     except KafkaException as error:

@@ -4,31 +4,35 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import gc
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import lru_cache
-from operator import itemgetter
 
-import numpy as np
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
-from numpy.typing import NDArray
+from confluent_kafka import KafkaError, KafkaException
 
 from schemas.messages import MessageBatch
 from steps.ending import fail
 from topics.client import TIMEOUT, Kafka, passes
+from topics.fetching import Failure, Fetcher
 
 log = logging.getLogger("adstreams")
 
-BATCH, CHUNK = 65_536, 8_192
-"""Messages taken from a consumer at a time, and how many of them are objects at once: memory that is used again."""
+BATCH = 65_536
+"""Messages taken from a consumer at a time."""
 QUEUE_KBYTES = 32_768
 """Bytes (in units of 1,024) that a consumer fetches ahead, whatever the number of its partitions."""
+AHEAD = {
+    "queued.max.messages.kbytes": QUEUE_KBYTES,
+    "fetch.wait.max.ms": 50,
+    # By default a consumer that has enough fetches nothing for a second; what it has is used up long before.
+    "fetch.queue.backoff.ms": 5,
+}
+"""How a consumer fetches ahead."""
 HELD_BYTES = 8 << 20
 """Bytes held back for one partition before it is paused."""
 SLACK = 3_600_000
@@ -69,10 +73,6 @@ class _Partition:
     """When the first of those looks was."""
     paused: bool = False
 
-    @property
-    def place(self) -> TopicPartition:
-        return TopicPartition(self.topic, self.number)
-
 
 class Intake:
     """Takes messages for all partitions of a process; several workers may share it.
@@ -92,7 +92,7 @@ class Intake:
     def __init__(self, kafka: Kafka, clock: Clock, max_skew: timedelta = timedelta(hours=1)) -> None:
         self._kafka, self._clock = kafka, lru_cache(CLOCKED)(clock)
         self._skew = max_skew // timedelta(milliseconds=1)
-        self._consumers: dict[str, Consumer] = {}
+        self._consumers: dict[str, Fetcher] = {}
         self._partitions: dict[tuple[str, int], _Partition] = {}
         self._lock = threading.Lock()
         atexit.register(self.close)
@@ -100,8 +100,7 @@ class Intake:
     def close(self) -> None:
         """Let go of the cluster."""
         for consumer in self._consumers.values():
-            with contextlib.suppress(KafkaException, RuntimeError):
-                consumer.close()
+            consumer.close()
 
     def open(self, topic: str, number: int, offset: int | None) -> None:
         """Begin to fetch a partition from an offset on; from its beginning where that is None.
@@ -111,18 +110,16 @@ class Intake:
         with self._lock:
             if topic not in self._consumers:
                 # A partition that is resumed waits until the broker has answered the last fetch of the others.
-                self._consumers[topic] = self._kafka.consumer(
-                    {"queued.max.messages.kbytes": QUEUE_KBYTES, "fetch.wait.max.ms": 50, "on_commit": _note_commit}
-                )
+                self._consumers[topic] = self._kafka.fetcher(topic, AHEAD, _note_commit)
             begin = self._begin(topic, number, offset)
             self._partitions[topic, number] = _Partition(topic, number, begin, begin)
-            self._consumers[topic].incremental_assign([TopicPartition(topic, number, begin)])
+            self._consumers[topic].assign(number, begin)
 
     def _begin(self, topic: str, number: int, offset: int | None) -> int:
         """The offset to go on from; one that is known from the start, so that a deletion is noticed ever after."""
         where = f"topic {topic}, partition {number}"
         try:
-            low, high = self._consumers[topic].get_watermark_offsets(TopicPartition(topic, number), timeout=TIMEOUT)
+            low, high = self._consumers[topic].edges(number, TIMEOUT)
         except KafkaException as error:
             fail(f"{where}: {error.args[0].str()}")
         offset = low if offset is None else offset
@@ -157,7 +154,7 @@ class Intake:
     def commit(self, topic: str, number: int, offset: int) -> None:
         """Tell the consumer group of an offset, for tools that measure lag; nothing here ever reads it."""
         with self._lock, contextlib.suppress(KafkaException):
-            self._consumers[topic].commit(offsets=[TopicPartition(topic, number, offset)], asynchronous=True)
+            self._consumers[topic].commit(number, offset)
 
     def _poll(self, topic: str) -> None:
         batches = self._consumed(topic)
@@ -176,40 +173,10 @@ class Intake:
 
     def _consumed(self, topic: str) -> dict[int, MessageBatch]:
         """What a consumer has now, by partition."""
-        values, columns, left = list[bytes](), list[tuple[NDArray[np.int64], ...]](), BATCH
-        with _uncollected():
-            while left:
-                asked = min(CHUNK, left)
-                messages = self._consumers[topic].consume(asked, 0)
-                left = left - asked if len(messages) == asked else 0
-                if any(map(Message.error, messages)):
-                    messages = [message for message in messages if not self._complain(topic, message)]
-                values += [value or b"" for value in map(Message.value, messages)]
-                stamps = map(itemgetter(1), map(Message.timestamp, messages))
-                found = map(Message.partition, messages), map(Message.offset, messages), stamps
-                columns.append(tuple(np.fromiter(each, np.int64, len(messages)) for each in found))
-                del messages
-        if not values:
-            return {}
-        numbers, offsets, times = map(np.concatenate, zip(*columns, strict=True))
-        batches = {}
-        for number in np.unique(numbers).tolist():
-            mine = np.flatnonzero(numbers == number)
-            batch = MessageBatch.of(topic, number, 0, [values[place] for place in mine.tolist()])
-            batches[number] = replace(batch, offsets=offsets[mine], times=times[mine])
-        return batches
-
-    def _complain(self, topic: str, message: Message) -> bool:
-        """Whether this is an error in a message's place; unless it passes by itself, it ends the run."""
-        error = message.error()
-        if error is None:
-            return False
-        where = f"topic {topic}, partition {message.partition()}"
-        if error.code() != KafkaError._PARTITION_EOF:
-            if not passes(error):
-                fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
-            log.warning("%s: %s", where, error.str())
-        return True
+        batches, failures = self._consumers[topic].take(BATCH)
+        for failure in failures:
+            _complain(topic, failure)
+        return {batch.partition: batch for batch in batches}
 
     def _release(self, partition: _Partition) -> list[MessageBatch]:
         """Hand on what is not too far ahead."""
@@ -241,8 +208,7 @@ class Intake:
             return _later(partition.reached, partition.head)
         if partition.looked >= LOOKS and time.monotonic() - partition.since > PATIENCE:
             return None
-        _, high = self._consumers[partition.topic].get_watermark_offsets(partition.place, cached=True)
-        if 0 <= high <= partition.fetched:
+        if 0 <= self._consumers[partition.topic].end(partition.number) <= partition.fetched:
             return None
         return _NEVER if partition.reached is None else partition.reached
 
@@ -270,23 +236,21 @@ class Intake:
         """Pause a partition of which too much is held, and resume it once that is gone."""
         consumer = self._consumers[partition.topic]
         if not partition.paused and partition.held_bytes > HELD_BYTES:
-            consumer.pause([partition.place])
+            consumer.pause(partition.number)
             partition.paused = True
         elif partition.paused and not partition.held:
-            consumer.resume([partition.place])
+            consumer.resume(partition.number)
             partition.paused, partition.looked = False, 0
 
 
-@contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keep Python from looking for cycles among a batch's messages, of which there are none: it would look often."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
+def _complain(topic: str, failure: Failure) -> None:
+    """Log an error that came in a message's place; unless it passes by itself, it ends the run."""
+    number, error = failure
+    if error.code() != KafkaError._PARTITION_EOF:
+        where = f"topic {topic}, partition {number}"
+        if not passes(error):
+            fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
+        log.warning("%s: %s", where, error.str())
 
 
 _NEVER = -(2**62)
@@ -313,6 +277,5 @@ def _size(batch: MessageBatch) -> int:
     return len(batch.data) + MESSAGE_BYTES * len(batch)
 
 
-def _note_commit(error: KafkaError | None, places: Iterable[TopicPartition]) -> None:
-    if error is not None:
-        log.warning("consumer group offsets were not committed, lag tools will see old ones: %s", error.str())
+def _note_commit(error: KafkaError) -> None:
+    log.warning("consumer group offsets were not committed, lag tools will see old ones: %s", error.str())

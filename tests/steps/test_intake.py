@@ -124,13 +124,13 @@ def test_messages_that_are_deleted_before_they_are_read_are_told(
 ) -> None:
     """While the run stands at them: no jump to what is left."""
     found, (topic, number) = opened(), next(iter(stream.ends()))
-    place, consumer, admin = TopicPartition(topic, number), found._consumers[topic], stream.kafka.admin()
-    consumer.pause([place])
+    consumer, admin = found._consumers[topic], stream.kafka.admin()
+    consumer.pause(number)
     stream.send(*[Event(f"e{n}", f"u{n}", TIME, "IM") for n in range(200)])
     end = stream.ends()[topic, number]
     for answer in admin.delete_records([TopicPartition(topic, number, end - 1)]).values():
         answer.result(60)
-    consumer.resume([place])
+    consumer.resume(number)
     told = f"topic {topic}, partition {number}: messages that were not read yet were deleted"
     with pytest.raises(Ended, match=told):
         wait_for(lambda: bool(found.take(topic, number)))

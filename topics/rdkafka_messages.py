@@ -1,0 +1,78 @@
+"""Messages as structures of librdkafka's public C interface (`rdkafka.h`), read by compiled code."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any
+
+import llvmlite.binding
+import numpy as np
+from confluent_kafka import cimpl
+from numba import carray, types  # type: ignore[attr-defined]
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from schemas.compiling import compiled
+
+library = ctypes.CDLL(cimpl.__file__)
+"""librdkafka: the client's own module is linked with it."""
+
+for _used in ("rd_kafka_message_timestamp", "rd_kafka_message_destroy"):
+    llvmlite.binding.add_symbol(_used, ctypes.cast(getattr(library, _used), ctypes.c_void_p).value)
+_message_timestamp: Any = types.ExternalFunction("rd_kafka_message_timestamp", types.int64(types.uint64, types.uint64))
+_message_destroy: Any = types.ExternalFunction("rd_kafka_message_destroy", types.void(types.uint64))
+
+_MESSAGE = np.dtype(
+    [
+        ("err", np.int32),
+        ("rkt", np.uintp),
+        ("partition", np.int32),
+        ("payload", np.uintp),
+        ("len", np.uintp),
+        ("key", np.uintp),
+        ("key_len", np.uintp),
+        ("offset", np.int64),
+        ("_private", np.uintp),
+    ],
+    align=True,
+)
+"""`rd_kafka_message_t` of `rdkafka.h`."""
+
+
+def _to_pointer(_context, _address):
+    def build(_context, builder, _signature, arguments):
+        return builder.inttoptr(arguments[0], cgutils.voidptr_t)
+
+    return types.voidptr(types.uint64), build
+
+
+_pointer: Any = intrinsic(_to_pointer)
+"""An address as a pointer."""
+
+
+@compiled
+def look(found, codes, numbers, lengths, offsets, times):
+    """What each message says of itself. An error's payload is its text, which is no message."""
+    kind = np.empty(1, np.int32)
+    for place in range(len(found)):
+        message = carray(_pointer(found[place]), 1, _MESSAGE)[0]
+        codes[place], numbers[place], offsets[place] = message.err, message.partition, message.offset
+        lengths[place] = message.len if message.payload else 0
+        times[place] = _message_timestamp(found[place], np.uint64(kind.ctypes.data))
+
+
+@compiled
+def copy(found, places, bounds, data):
+    """The values of some of the messages, one behind the other."""
+    for number in range(len(places)):
+        length = bounds[number + 1] - bounds[number]
+        if length:
+            message = carray(_pointer(found[places[number]]), 1, _MESSAGE)[0]
+            data[bounds[number] : bounds[number + 1]] = carray(_pointer(message.payload), length, np.uint8)
+
+
+@compiled
+def destroy(found):
+    """Give the messages back to librdkafka."""
+    for place in range(len(found)):
+        _message_destroy(found[place])
