@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import bytewax.operators as op
@@ -39,6 +40,7 @@ from stores.base import StoreError, Writer
 from stores.choosing import writer_of
 from topics.client import Kafka, Topic, TopicError
 from topics.problems import RegistryError
+from topics.publisher import BatchPublisher, Publisher
 
 if TYPE_CHECKING:
     from topics.registry import Registry
@@ -92,8 +94,8 @@ def build_flow(
         control = op.input("control", flow, ControlSource())  # (key, exit code)
         ends.append(op.stateful_flat_map("obey", control, obey))  # nothing
     if topics is not None:
-        rows_to = SharedPublisher(topics.kafka, topics.propensity)
-        letters_to = SharedPublisher(topics.kafka, topics.dead_letters)
+        rows_to = SharedPublisher(partial(BatchPublisher, topics.kafka, topics.propensity))
+        letters_to = SharedPublisher(partial(Publisher, topics.kafka, topics.dead_letters))
         ends += [
             op.stateful_batch("publish", scored, row_publisher(rows_to, topics.codec)),  # nothing
             op.stateful_batch("publish_letters", letters, letter_publisher(letters_to)),  # nothing

@@ -44,6 +44,7 @@ RATES = {2_000: "<= 150 ms", 10_000: ""}
 
 PAIRS = (
     ("ours", "raw", ">= 0.6"),
+    ("ours", "raw without a pause", ""),
     ("ours, one core", "Flink, one core", ">= 1.2"),
     ("ours", "Flink", ""),
     ("ours", "Flink, 2 threads", ""),
@@ -131,6 +132,7 @@ def topic(tell: Tell, folder: Path, rounds: int, quick: bool = False) -> None:
         ours = ("benchmarks.kafka_flow", *where, events)
         sides = {
             "raw": module("benchmarks.raw_consume", *where, events),
+            "raw without a pause": module("benchmarks.raw_consume", *where, events, 5),
             "ours": module(*ours, "none"),
             "ours, one core": module(*ours, "none", core=0),
             "ours to Kafka": module(*ours, "kafka"),

@@ -1,7 +1,7 @@
-"""The limit that reading alone sets: `python -m benchmarks.raw_consume BROKERS TOPIC WARM EVENTS`.
+"""The limit that reading alone sets: `python -m benchmarks.raw_consume BROKERS TOPIC WARM EVENTS [BACKOFF]`.
 
 A bare loop of the client that takes every message's bytes and does nothing with them. Prints messages a second, of
-those after the first WARM.
+those after the first WARM. BACKOFF is `fetch.queue.backoff.ms`: how long the client fetches nothing once it has enough.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def main() -> None:
             "group.id": "raw",
             "enable.auto.commit": False,
             "queued.min.messages": 200_000,
-            "fetch.queue.backoff.ms": 5,
+            "fetch.queue.backoff.ms": int((sys.argv[5:] or ["1000"])[0]),
         }
     )
     partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions

@@ -11,27 +11,30 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from typing import Generic, TypeVar
 
 from schemas.dead_letters import DeadLetter
-from schemas.messages import pieces
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
 from steps.ending import fail
 from steps.write import WriteLogic
-from topics.client import Kafka, TopicError
+from topics.client import TopicError
 from topics.dead_letters import letter_headers, letter_key, letter_value
-from topics.publisher import Publisher
+from topics.publisher import BatchPublisher, Publisher
+from topics.sending import Joined
+
+Kind = TypeVar("Kind", Publisher, BatchPublisher)
 
 
-class SharedPublisher:
+class SharedPublisher(Generic[Kind]):
     """One producer for all keys of a process, made when the first of them needs it."""
 
-    def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._make = partial(Publisher, kafka, topic)
-        self._publisher: Publisher | None = None
+    def __init__(self, make: Callable[[], Kind]) -> None:
+        self._make: Callable[[], Kind] = make
+        self._publisher: Kind | None = None
         self._lock = threading.Lock()
 
-    def do(self, work: Callable[[Publisher], None]) -> None:
+    def do(self, work: Callable[[Kind], None]) -> None:
         """Let the publisher do something; what cannot be delivered ends the run."""
         with self._lock:
             try:
@@ -51,21 +54,21 @@ class SharedPublisher:
     def flush(self) -> None:
         """Return once all was acknowledged."""
         if self._publisher is not None:
-            self.do(Publisher.flush)
+            self.do(lambda publisher: publisher.flush())
 
 
-def row_publisher(publisher: SharedPublisher, codec: PropensityCodec) -> Callable[[None], WriteLogic]:
+def row_publisher(publisher: SharedPublisher[BatchPublisher], codec: PropensityCodec) -> Callable[[None], WriteLogic]:
     """The builder of the step that publishes scored rows."""
 
     def publish(batches: list[ScoredRows]) -> None:
         for rows in batches:
-            keys, values = pieces(*codec.keys(rows)), pieces(*codec.encode(rows))
+            keys, values = codec.keys(rows), codec.encode(rows)
             publisher.do(partial(_send, keys=keys, values=values))
 
     return lambda _: WriteLogic(publisher, publish)
 
 
-def letter_publisher(publisher: SharedPublisher) -> Callable[[None], WriteLogic]:
+def letter_publisher(publisher: SharedPublisher[Publisher]) -> Callable[[None], WriteLogic]:
     """The builder of the step that publishes dead letters."""
 
     def publish(letters: list[DeadLetter]) -> None:
@@ -76,7 +79,7 @@ def letter_publisher(publisher: SharedPublisher) -> Callable[[None], WriteLogic]
     return lambda _: WriteLogic(publisher, publish)
 
 
-def _send(to: Publisher, keys: list[bytes], values: list[bytes]) -> None:
+def _send(to: BatchPublisher, keys: Joined, values: Joined) -> None:
     to.send(keys, values)
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicCollection
@@ -14,14 +15,16 @@ from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[at
 from confluent_kafka.cimpl import NewTopic
 
 from topics.fetching import Fetcher
+from topics.sending import Sender
 
-Client = TypeVar("Client", Consumer, Fetcher, Producer, AdminClient)
+Client = TypeVar("Client", Consumer, Fetcher, Producer, Sender, AdminClient)
 
 TIMEOUT = 10.0
 """Seconds that a broker gets to answer a question."""
 SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 """Errors of a client that finds no broker."""
 _CONSUMER = {"enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error"}
+_PRODUCER = {"enable.idempotence": True}
 GROUP = "ad-streams"
 """Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""
 
@@ -62,16 +65,16 @@ class Kafka:
 
     def fetcher(self, topic: str, settings: Mapping[str, object], on_commit: Callable[[KafkaError], None]) -> Fetcher:
         """A consumer like `consumer`, of one topic, for many messages at a time."""
-
-        def made(config: Mapping[str, object], logger: logging.Logger) -> Fetcher:
-            own = {name: value for name, value in config.items() if name != "error_cb"}
-            return Fetcher(own, topic, Complaints(), on_commit)
-
+        made = partial(_by_the_batch, Fetcher, topic, on_commit)
         return self._made(made, {"group.id": GROUP} | dict(settings), _CONSUMER)
 
     def producer(self, settings: Mapping[str, object]) -> Producer:
         """An idempotent producer, which waits for all replicas and keeps the order of what it is given."""
-        return self._made(Producer, settings, {"enable.idempotence": True})
+        return self._made(Producer, settings, _PRODUCER)
+
+    def sender(self, topic: str, settings: Mapping[str, object], on_failed: Callable[[KafkaError], None]) -> Sender:
+        """A producer like `producer`, into one topic, of many messages at a time."""
+        return self._made(partial(_by_the_batch, Sender, topic, on_failed), settings, _PRODUCER)
 
     def admin(self, heard: Complaints | None = None) -> AdminClient:
         """A client for questions about the cluster; it drops what it was asked when nobody holds it."""
@@ -162,6 +165,12 @@ class Kafka:
         except (KafkaException, TypeError, ValueError) as error:
             why = error.args[0].str() if isinstance(error, KafkaException) else str(error)
             raise TopicError(f"ADSTREAMS_KAFKA_CONFIG: {why}") from None
+
+
+def _by_the_batch(
+    kind: Callable[..., Client], topic: str, note: Callable[[KafkaError], None], config: dict[str, Any], logger: object
+) -> Client:
+    return kind(config, topic, config.pop("error_cb"), note)
 
 
 def passes(error: KafkaError) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from confluent_kafka import KafkaError, KafkaException, Message
+from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from topics.client import Kafka, TopicError
+from topics.sending import Joined, Sender
 
 MOST_WAITING = 100_000
 """Messages that may wait for their acknowledgement before `send` waits too."""
@@ -15,25 +16,88 @@ MOST_BYTES = 32 << 20
 """Bytes of single messages, which may be large, that may wait so."""
 
 
-class Publisher:
-    """Sends messages in order; what one key has been sent last is what a compacted topic keeps.
+_SETTINGS = {
+    # Java's clients choose a key's partition in the same way.
+    "partitioner": "murmur2_random",
+    "delivery.report.only.error": True,
+    "linger.ms": 5,
+    "message.timeout.ms": 0,
+    "queue.buffering.max.messages": 2 * MOST_WAITING,
+    "queue.buffering.max.kbytes": 2**31 - 1,
+}
 
-    Errors that may pass are retried by the client for as long as it takes.
+
+class _Publishing:
+    """What all publishers have in common: they send in order, what they were refused comes up, and they can wait.
+
+    What one key has been sent last is what a compacted topic keeps. Errors that may pass are retried by the client for
+    as long as it takes.
     """
 
+    def __init__(self, topic: str, producer: Producer | Sender) -> None:
+        self._topic, self._client, self._failed = topic, producer, list[str]()
+
+    def flush(self) -> None:
+        """Return once all was acknowledged.
+
+        Raises:
+            TopicError: a message cannot be delivered.
+        """
+        while self._client.flush(1.0):  # a signal is heard in between
+            self._check()
+        self._check()
+
+    def _wait(self) -> None:
+        """Wait until so few messages wait that the queue has room for as many more.
+
+        A full queue would take the later of two and refuse the earlier.
+        """
+        self._client.poll(0)
+        while len(self._client) > MOST_WAITING:
+            self._client.poll(0.05)
+            self._check()
+
+    def _try(self, produce: Callable[[], object]) -> None:
+        try:
+            produce()
+        except KafkaException as error:
+            self._fail(error.args[0])
+            self._check()
+
+    def _fail(self, error: KafkaError) -> None:
+        self._failed.append(error.str())
+
+    def _check(self) -> None:
+        if self._failed:
+            raise TopicError(f"topic {self._topic}: a message was not delivered: {self._failed[0]}")
+
+
+class BatchPublisher(_Publishing):
+    """Sends many messages at a time, whose keys and values lie one behind the other."""
+
     def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._topic, self._failed, self._bytes = topic, list[str](), 0
-        # Java's clients choose a key's partition in the same way.
-        self._producer = kafka.producer(
-            {
-                "partitioner": "murmur2_random",
-                "delivery.report.only.error": True,
-                "linger.ms": 5,
-                "message.timeout.ms": 0,
-                "queue.buffering.max.messages": 2 * MOST_WAITING,
-                "queue.buffering.max.kbytes": 2**31 - 1,
-            }
-        )
+        self._sender = kafka.sender(topic, _SETTINGS, self._fail)
+        super().__init__(topic, self._sender)
+
+    def send(self, keys: Joined, values: Joined) -> None:
+        """Send messages.
+
+        Raises:
+            TopicError: a message, one of before perhaps, cannot be delivered.
+        """
+        count = len(keys[1]) - 1
+        for first in range(0, count, MOST_WAITING):
+            self._wait()
+            self._try(partial(self._sender.send, keys, values, first, min(first + MOST_WAITING, count)))
+            self._check()
+
+
+class Publisher(_Publishing):
+    """Sends messages one by one: with times, with headers, or without a value."""
+
+    def __init__(self, kafka: Kafka, topic: str) -> None:
+        self._producer, self._bytes = kafka.producer(_SETTINGS), 0
+        super().__init__(topic, self._producer)
 
     def send(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int] | None = None) -> None:
         """Send messages, with the times (ms since 1970) that they say they were made at.
@@ -43,7 +107,7 @@ class Publisher:
         """
         for first in range(0, len(values), MOST_WAITING):
             part = slice(first, first + MOST_WAITING)
-            self._wait()  # a full queue would take the later of two and refuse the earlier
+            self._wait()
             if times is None:
                 self._send_many(keys[part], values[part])
             else:
@@ -87,29 +151,9 @@ class Publisher:
         Raises:
             TopicError: a message cannot be delivered.
         """
-        while self._producer.flush(1.0):  # a signal is heard in between
-            self._check()
+        super().flush()
         self._bytes = 0
-        self._check()
-
-    def _wait(self) -> None:
-        """Wait until so few messages wait that the queue has room for as many more."""
-        self._producer.poll(0)
-        while len(self._producer) > MOST_WAITING:
-            self._producer.poll(0.05)
-            self._check()
-
-    def _try(self, produce: Callable[[], object]) -> None:
-        try:
-            produce()
-        except KafkaException as error:
-            self._failed.append(error.args[0].str())
-            self._check()
 
     def _note(self, error: KafkaError | None, message: Message) -> None:
         if error is not None:
-            self._failed.append(error.str())
-
-    def _check(self) -> None:
-        if self._failed:
-            raise TopicError(f"topic {self._topic}: a message was not delivered: {self._failed[0]}")
+            self._fail(error)

@@ -22,7 +22,7 @@ for _used in ("rd_kafka_message_timestamp", "rd_kafka_message_destroy"):
 _message_timestamp: Any = types.ExternalFunction("rd_kafka_message_timestamp", types.int64(types.uint64, types.uint64))
 _message_destroy: Any = types.ExternalFunction("rd_kafka_message_destroy", types.void(types.uint64))
 
-_MESSAGE = np.dtype(
+MESSAGE = np.dtype(
     [
         ("err", np.int32),
         ("rkt", np.uintp),
@@ -55,7 +55,7 @@ def look(found, codes, numbers, lengths, offsets, times):
     """What each message says of itself. An error's payload is its text, which is no message."""
     kind = np.empty(1, np.int32)
     for place in range(len(found)):
-        message = carray(_pointer(found[place]), 1, _MESSAGE)[0]
+        message = carray(_pointer(found[place]), 1, MESSAGE)[0]
         codes[place], numbers[place], offsets[place] = message.err, message.partition, message.offset
         lengths[place] = message.len if message.payload else 0
         times[place] = _message_timestamp(found[place], np.uint64(kind.ctypes.data))
@@ -67,7 +67,7 @@ def copy(found, places, bounds, data):
     for number in range(len(places)):
         length = bounds[number + 1] - bounds[number]
         if length:
-            message = carray(_pointer(found[places[number]]), 1, _MESSAGE)[0]
+            message = carray(_pointer(found[places[number]]), 1, MESSAGE)[0]
             data[bounds[number] : bounds[number + 1]] = carray(_pointer(message.payload), length, np.uint8)
 
 
@@ -76,3 +76,13 @@ def destroy(found):
     """Give the messages back to librdkafka."""
     for place in range(len(found)):
         _message_destroy(found[place])
+
+
+@compiled
+def fill(messages, keys, key_bounds, values, value_bounds):
+    """Point at the keys and values of messages to send, which stay where they are."""
+    for number in range(len(messages)):
+        messages[number].key = keys.ctypes.data + key_bounds[number]
+        messages[number].key_len = key_bounds[number + 1] - key_bounds[number]
+        messages[number].payload = values.ctypes.data + value_bounds[number]
+        messages[number].len = value_bounds[number + 1] - value_bounds[number]
