@@ -1,4 +1,4 @@
-.PHONY: setup run services test lint bench bench-quick lock clean
+.PHONY: setup run services test test-faults lint bench bench-quick lock clean
 
 PYTHON ?= python3
 PORT ?= 5006
@@ -35,6 +35,10 @@ services: setup ## Kafka, Cassandra and a schema registry for development; needs
 
 test: setup ## all tests
 	$(BIN)/python -m pytest
+
+test-faults: export FAULTS := long
+test-faults: setup ## the long form of the faults; FAULTS_SEED=N gives the moments of a run back
+	$(BIN)/python -m pytest tests/faults
 
 lint: setup ## format, lint and types
 	$(BIN)/ruff format --check .

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -20,13 +20,16 @@ from bytewax.inputs import Source as BytewaxSource
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from schemas.codec import Codec, codec, load_schema
+from schemas.erasures import Erasure
 from schemas.log_files import LogFile, LogFileError
 from schemas.propensity_codec import PropensityCodec
 from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
 from steps import ending
 from steps.buckets import bucket_splitter
+from steps.clock import watch_clock
 from steps.control import ControlSource, obey
 from steps.decode import decoder
+from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory, widen_pages
@@ -36,8 +39,8 @@ from steps.sources.file import FileSource
 from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
-from stores.base import StoreError, Writer
-from stores.choosing import writer_of
+from stores.base import Reader, StoreError, Writer
+from stores.choosing import reader_of, writer_of
 from topics.client import Kafka, Topic, TopicError
 from topics.problems import RegistryError
 from topics.publisher import BatchPublisher, Publisher
@@ -66,20 +69,29 @@ def build_flow(
     reading: Codec | None = None,
     topics: Topics | None = None,
     controlled: bool = False,
+    open_reader: Callable[[], Reader] | None = None,
+    known: Sequence[Erasure] = (),
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
     A `controlled` flow ends in all its processes when one of them is asked to; its source tells `steps.ending` when it
-    is over. Any other one ends with its source.
+    is over. Any other one ends with its source. With `open_reader` the flow follows the store's table of erasures, and
+    deletes dead letters too; what is `known` of them at the start keeps erased events out from the first one on.
     """
     writer = SharedWriter(open_writer)
     plan = FeaturePlan.of(model.features)
-    sequence = sequencer(plan, settings.sequence_length, timedelta(days=settings.retention_days))
+    reading = reading or codec()
+    erasures = Erasures(settings.buckets, known, reading)
+    retention = timedelta(days=settings.retention_days)
+    sequence = sequencer(plan, settings.sequence_length, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
-    decoded = op.flat_map_batch("decode", raw, decoder(reading or codec(), settings.max_skew))  # Decoded
-    events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch)
+    decoded = op.flat_map_batch("decode", raw, decoder(reading, settings.max_skew, erasures.without_erased))
+    events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch | requests)
+    if open_reader is not None:
+        asked = op.input("erasures", flow, ErasureSource(writer.erasures, erasures))  # (bucket, requests)
+        events = op.merge("requests", events, asked)
     sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
     scored = op.map_value("score", sequenced, score_with(Scorer(model)))  # (bucket, ScoredRows)
     written = op.stateful_batch("write", scored, row_writer(writer))  # nothing
@@ -93,6 +105,7 @@ def build_flow(
     if controlled:
         control = op.input("control", flow, ControlSource())  # (key, exit code)
         ends.append(op.stateful_flat_map("obey", control, obey))  # nothing
+    letters_to = None
     if topics is not None:
         rows_to = SharedPublisher(partial(BatchPublisher, topics.kafka, topics.propensity))
         letters_to = SharedPublisher(partial(Publisher, topics.kafka, topics.dead_letters))
@@ -100,6 +113,12 @@ def build_flow(
             op.stateful_batch("publish", scored, row_publisher(rows_to, topics.codec)),  # nothing
             op.stateful_batch("publish_letters", letters, letter_publisher(letters_to)),  # nothing
         ]
+
+    if open_reader is not None:
+        forgotten = op.flat_map("forgotten", sequenced, keyed_erasures)  # (bucket, Erasure)
+        ends.append(
+            op.stateful_batch("erase_letters", forgotten, letter_eraser(open_reader, writer, letters_to, reading))
+        )
 
     counts = op.merge(
         "counts",
@@ -191,13 +210,17 @@ def flow_of_environment() -> Dataflow:
             lock_recovery(directory, arguments)
             check_recovery(directory, settings, writer.store_id, read)
             widen_pages(directory, arguments)
+        known = writer.erasures()
         writer.close()
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
     ending.prepare()
+    watch_clock()
     if read:
         watch(kafka, read)
-    return build_flow(source, settings.loaded_model, open_writer, settings, reading, topics, controlled=True)
+    return build_flow(
+        source, settings.loaded_model, open_writer, settings, reading, topics, True, reader_of(settings), known
+    )
 
 
 def __getattr__(name: str) -> Dataflow:

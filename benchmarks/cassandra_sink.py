@@ -29,7 +29,7 @@ from model.bucket import Bucket
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from schemas.codec import Decoded
-from schemas.events import TEXTS, TYPES
+from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.scored import ScoredRows
 from steps.buckets import bucket_splitter
 from stores.cassandra.address import CassandraAddress
@@ -61,6 +61,7 @@ def scored_batches() -> list[list[ScoredRows]]:
     for first in range(0, ROWS, FETCHED):
         rows = []
         for key, batch in split(Decoded(events(rng.integers(0, USERS, FETCHED), first, rng), [])):
+            assert isinstance(batch, EventBatch), "nobody is erased"
             update = buckets.setdefault(key, Bucket(plan)).update(batch)
             rows.append(ScoredRows(batch, update.outcomes, scorer(update.features), model.id, update.rivals))
         batches.append(rows)

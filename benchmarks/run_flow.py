@@ -22,6 +22,7 @@ from bytewax.testing import cluster_main
 from benchmarks.logs import write_log
 from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.scored import Propensity, ScoredRows
 from settings import Settings
 from steps.recovery import widen_pages
@@ -48,6 +49,13 @@ class NoStore:
 
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Nothing is kept."""
+
+    def erase(self, erasures: Sequence[Erasure]) -> None:
+        """Nothing is kept."""
+
+    def erasures(self) -> list[Erasure]:
+        """Nobody."""
+        return []
 
     def push(self) -> None:
         """Nothing is held."""

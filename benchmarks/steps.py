@@ -24,6 +24,7 @@ from model.propensity import Scorer
 from schemas.cassandra_rows import Heads, Lifetime
 from schemas.cassandra_rows import encode as encode_statements
 from schemas.codec import codec
+from schemas.events import EventBatch
 from schemas.messages import MessageBatch, pieces
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
@@ -82,6 +83,7 @@ def main() -> None:
             clock.seconds.clear()
         made = codec().encode(events(rng.integers(0, users, size), first, rng))
         for bucket, part in split(decode(MessageBatch.of("made", 0, first, pieces(*made)), skew)):
+            assert isinstance(part, EventBatch), "nobody is erased"
             done = update(buckets.setdefault(bucket, Bucket(plan)), part)
             rows = ScoredRows(part, done.outcomes, score(done.features), scorer.model_id, done.rivals)
             to_kafka(rows)

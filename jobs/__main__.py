@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from jobs.dead_letters.commands import app as dead_letters
+from jobs.erase import erase
 from jobs.import_log import import_log
 from jobs.problems import plainly
 from jobs.rebuild_latest import rebuild_latest
@@ -55,6 +56,18 @@ def rebuild_latest_command() -> None:
     """
     with plainly():
         rebuild_latest(load_settings())
+
+
+@app.command(name="erase")
+def erase_command(user_id: Annotated[str, typer.Argument(metavar="USER_ID")]) -> None:
+    """Delete all that is kept of a user, in any store, and let no event from before now come back.
+
+    Rows of all tables, dead letters, and the entry in the propensity topic go; a running dataflow forgets the user
+    within seconds, one that does not run at its next start. Only the hash of the id stays, in the table erasures.
+    The topics and log files that events are read from are yours: delete there what must go.
+    """
+    with plainly():
+        erase(load_settings(), user_id)
 
 
 @app.command(name="run")

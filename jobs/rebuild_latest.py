@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
 
@@ -32,37 +32,46 @@ def rebuild_latest(settings: Settings) -> None:
         JobError: there were messages that hold no propensity; all others were written.
     """
     kafka, topic = cluster_of(settings), settings.kafka_propensity_topic
-    users, count, bad = set[str](), 0, list[DeadLetter]()
+    newest, count, bad = dict[bytes, Propensity](), 0, list[DeadLetter]()
     with registry_of(settings, answering=True) as registry, progress() as bar:
         codec, task = PropensityCodec(lookup=registry), bar.add_task("rebuilding", total=None)
         lists = read_topic(kafka, topic, lambda done, of: bar.update(task, completed=done, total=of))
         first = next(lists, [])  # a topic that cannot be read is told before a store is made
+        for messages in chain([first], lists):
+            bad += _follow(newest, topic, messages, codec)
+            count += len(messages)
         with closing(writer_of(settings)()) as writer:
-            for messages in chain([first], lists):
-                rows, letters = codec.decode(_values(topic, messages))
-                newest = _newest(rows)
-                writer.write_latest(newest)
-                users.update(row.user_id for row in newest)
-                count += len(messages)
-                bad += letters
+            writer.write_latest(list(newest.values()))
             writer.flush()
-    print(f"{len(users):,} users from {count:,} messages of the topic {topic}")
+    print(f"{len(newest):,} users from {count:,} messages of the topic {topic}")
     if bad:
         ((reason, _),) = Counter(letter.reason for letter in bad).most_common(1)
         example = next(letter.detail for letter in bad if letter.reason == reason)
         raise JobError(f"topic {topic}: {len(bad):,} messages hold no propensity: {reason}: {example}")
 
 
-def _values(topic: str, messages: Iterable[Read]) -> MessageBatch:
-    """The messages that have a value; one without says that its user was erased."""
-    return MessageBatch.of(topic, 0, 0, [message.value for message in messages if message.value is not None])
+def _follow(
+    newest: dict[bytes, Propensity], topic: str, messages: Sequence[Read], codec: PropensityCodec
+) -> list[DeadLetter]:
+    """Of each key keep the row with the greatest version, of equal ones the last, and none before a tombstone.
 
-
-def _newest(rows: Iterable[Propensity]) -> list[Propensity]:
-    """Of each user the row with the greatest version, of equal ones the last."""
-    newest: dict[str, Propensity] = {}
-    for row in rows:
-        held = newest.get(row.user_id)
-        if held is None or row.version >= held.version:
-            newest[row.user_id] = row
-    return list(newest.values())
+    A message without a value says that its user was erased. Returns a letter for each message that holds no row.
+    """
+    valued = [message for message in messages if message.value is not None]
+    batch = MessageBatch.of(topic, 0, 0, [message.value or b"" for message in valued])
+    rows, letters = codec.decode(batch)
+    bad = {letter.offset for letter in letters}
+    held = iter(rows)
+    place = 0
+    for message in messages:
+        key = message.key or b""
+        if message.value is None:
+            newest.pop(key, None)
+            continue
+        if place not in bad:
+            row = next(held)
+            before = newest.get(key)
+            if before is None or row.version >= before.version:
+                newest[key] = row
+        place += 1
+    return letters

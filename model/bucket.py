@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from model.arrays import allocate, grown
 from model.emission import derive_all, emit
 from model.entries import ENTRY
+from model.erased import Erased
 from model.plan import CAMPAIGN, FeaturePlan
 from model.sequences import (
     CONFLICT,
@@ -27,10 +29,11 @@ from model.sequences import (
 )
 from model.texts import Texts, intern_name
 from schemas.compiling import compiled
+from schemas.erasures import Erasure, until_after
 from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
-SNAPSHOT_VERSION = 1
+SNAPSHOT_VERSION = 2
 DEFAULT_LENGTH = 1_000
 """L, the number of newest events that count."""
 
@@ -49,6 +52,7 @@ class Snapshot:
     campaigns: tuple[NDArray[np.int32], NDArray[np.uint8]]
     sizes: NDArray[np.void]
     entries: NDArray[np.void]
+    erased: NDArray[np.void]
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Bucket:
         self._users, self._campaigns = Texts.empty(), Texts.empty()
         self._records = np.empty(0, USER)
         self._entries, self._used = np.empty(0, ENTRY), 0
+        self._erased = Erased.none()
         self._follow(plan)
 
     def _follow(self, plan: FeaturePlan) -> None:
@@ -115,6 +120,12 @@ class Bucket:
         self._plan = (features, plan.windows, plan.half_lives, plan.never)
         self._marks = allocate((len(self._records), plan.marks), np.int32)
         self._decays = allocate((len(self._records), plan.decays), np.int64)
+
+    def _derive(self) -> None:
+        """Compute anew all that follows from the sequences."""
+        count = len(self._records)
+        self._marks, self._decays = self._marks[:count], self._decays[:count]
+        derive_all(self._records, self._entries, self._marks, self._decays, self._plan, self._length)
 
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
@@ -181,7 +192,55 @@ class Bucket:
         users["room"] = users["size"]
         entries = np.empty(int(users["size"].sum()), ENTRY)
         repack(users, self._entries, entries)
-        return Snapshot(SNAPSHOT_VERSION, self._length, self._users.kept(), self._campaigns.kept(), users, entries)
+        texts = self._users.kept(), self._campaigns.kept()
+        return Snapshot(SNAPSHOT_VERSION, self._length, *texts, users, entries, self._erased.records.copy())
+
+    def erase(self, requests: Iterable[Erasure]) -> list[Erasure]:
+        """Forget users, and take none of their events up to the time of each request any more.
+
+        Where a user's newest event is later than the request, that time is the event's: what is left of a sequence
+        would be of smaller versions than its rows have. A request that is known has no effect.
+
+        Returns what is new, with the final times, and the ids of the users that were held.
+        """
+        asked: dict[int, Erasure] = {}
+        for request in sorted(requests, key=lambda each: each.until):
+            if request.until > self._erased.until(request.user_hash):
+                before = asked.get(request.user_hash)
+                user_id = request.user_id or (before.user_id if before else None)
+                asked[request.user_hash] = replace(request, user_id=user_id)
+        if not asked:
+            return []
+        slots = {hash_: slot for slot, hash_ in enumerate(self._users.hashes().astype(np.int64)) if hash_ in asked}
+        for hash_, slot in slots.items():
+            user, request = self._records[slot], asked[hash_]
+            user_id, until = self._users.text(slot), request.until
+            if user["size"]:
+                newest = int(self._entries[user["first"] + user["size"] - 1]["timestamp"])
+                until = max(until, until_after(newest * 1000 + int(user["evicted"]) + int(user["size"])))
+            asked[hash_] = replace(request, until=until, user_id=user_id)
+        self._erased = self._erased.joined(asked.values())
+        if slots:
+            self._drop(list(slots.values()))
+        return list(asked.values())
+
+    def without_erased(self, batch: EventBatch) -> tuple[EventBatch, int]:
+        """A batch without the events of users who were erased after them, and how many those are."""
+        if not len(self._erased.records):
+            return batch, 0
+        gone = self._erased.covers(batch.rows["user_hash"], batch.rows["timestamp"])
+        return (replace(batch, rows=batch.rows[~gone]), int(np.count_nonzero(gone))) if gone.any() else (batch, 0)
+
+    def _drop(self, slots: list[int]) -> None:
+        """Take users out, with their ids."""
+        sizes = self._records[: len(self._users)].copy()
+        stays = np.ones(len(sizes), np.bool_)
+        stays[slots] = False
+        self._users, self._records = self._users.without(slots), sizes[stays]
+        packed = np.empty(int(packed_size(self._records)), ENTRY)
+        self._used = int(repack(self._records, self._entries, packed))
+        self._entries = packed
+        self._derive()
 
     @classmethod
     def restore(cls, snapshot: Snapshot, plan: FeaturePlan, length: int = DEFAULT_LENGTH) -> Bucket:
@@ -198,9 +257,9 @@ class Bucket:
         bucket._length = length
         bucket._users, bucket._campaigns = Texts.of(*snapshot.users), Texts.of(*snapshot.campaigns)
         bucket._records, bucket._entries = snapshot.sizes.copy(), snapshot.entries.copy()
-        bucket._used = len(bucket._entries)
+        bucket._used, bucket._erased = len(bucket._entries), Erased(snapshot.erased)
         bucket._follow(plan)
-        derive_all(bucket._records, bucket._entries, bucket._marks, bucket._decays, bucket._plan, length)
+        bucket._derive()
         return bucket
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:

@@ -6,6 +6,7 @@ so that two texts are never taken for one.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -45,6 +46,18 @@ class Texts(NamedTuple):
     def kept(self) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
         """All that must be kept of the table."""
         return self.stops[: self.used[0]].copy(), self.data[: self.used[1]].copy()
+
+    def without(self, numbers: Sequence[int]) -> Texts:
+        """A table without some of the texts; those behind them move up."""
+        stops, data = self.kept()
+        lengths, stays = np.diff(stops, prepend=0), np.ones(len(stops), np.bool_)
+        stays[numbers] = False
+        return Texts.of(np.cumsum(lengths[stays], dtype=np.int32), data[np.repeat(stays, lengths)])
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """The XXH3-64 of every text."""
+        found: NDArray[np.uint64] = _hashes(self)
+        return found
 
     def with_room(self, texts: int, size: int) -> Texts:
         """This table, or a larger copy, with room for so many more texts and bytes."""
@@ -91,6 +104,15 @@ def _index(table):
         stop = table.stops[number]
         _place(table.cells, xxh3(table.data, start, stop), number)
         start = stop
+
+
+@compiled
+def _hashes(table):
+    found, start = np.empty(table.used[0], np.uint64), 0
+    for number in range(table.used[0]):
+        found[number] = xxh3(table.data, start, table.stops[number])
+        start = table.stops[number]
+    return found
 
 
 @compiled

@@ -7,10 +7,11 @@ batch decodes exactly as fastavro does.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
@@ -22,9 +23,10 @@ from numpy.typing import NDArray
 
 from schemas.avro_program import Program, compile_program, read_rows, write_rows
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
-from schemas.validation import FIRST_TIME, LAST_TIME, VERDICTS, check_rows
+from schemas.validation import FIRST_TIME, LAST_TIME, LONGEST_ID, VERDICTS, check_rows
 from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
 
 FOLDER = Path(__file__).parent
@@ -35,10 +37,16 @@ _INT = np.iinfo(np.int32)
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """What became of a batch: the valid events, and a dead letter for every other message."""
+    """What became of a batch: the valid events, and a dead letter for every other message.
+
+    But for those without a value whose key is a user id: they are `requests` to erase the user up to the message's
+    time. `erased` is how many more would be dead letters, of users who were erased.
+    """
 
     events: EventBatch
     letters: list[DeadLetter]
+    requests: tuple[Erasure, ...] = ()
+    erased: int = 0
 
 
 def load_schema(name: str) -> dict[str, Any]:
@@ -123,6 +131,9 @@ class Codec:
 
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""
+        if requests := _requests(messages):
+            rest = messages.without(list(requests))
+            return replace(self.decode(rest, max_skew), requests=tuple(requests.values()))
         raw, bounds = np.frombuffer(messages.data, np.uint8), messages.bounds
         frames = self._writers.frames(raw, bounds)
         starts = bounds[:-1] + frames.headers
@@ -159,6 +170,17 @@ class Codec:
         rows["offset"], rows["origin"] = messages.offsets, messages.origin_of
         batch = EventBatch(messages.origins, rows, raw)
         return settle(batch, problems, messages.times, max_skew, messages.payload)
+
+
+def _requests(messages: MessageBatch) -> dict[int, Erasure]:
+    """The messages of a batch that ask to erase a user, by their numbers."""
+    found = {}
+    for number, key in messages.erasing:
+        time = 0 if messages.times is None else max(int(messages.times[number]), 0)
+        if 0 < len(key) <= LONGEST_ID:
+            with contextlib.suppress(UnicodeDecodeError):
+                found[number] = Erasure.of(key.decode(), time)
+    return found
 
 
 def settle(

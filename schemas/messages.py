@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +27,8 @@ class MessageBatch:
 
     `bounds` (n + 1) are the edges of the messages in `data`; `offsets` (n) their places in the source; `times` (n) the
     messages' own timestamps in ms, negative where a message has none, or None where the source knows no such time.
-    Messages of several partitions may lie one behind the other: `runs` says whose, and how many of each.
+    Messages of several partitions may lie one behind the other: `runs` says whose, and how many of each. `erasing` has
+    the messages without a value but with a key: their numbers in the batch, and the keys.
     """
 
     source: str
@@ -37,6 +38,7 @@ class MessageBatch:
     bounds: NDArray[np.int64]
     times: NDArray[np.int64] | None = None
     runs: tuple[tuple[Origin, int], ...] = ()
+    erasing: tuple[tuple[int, bytes], ...] = ()
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -65,7 +67,23 @@ class MessageBatch:
             bounds,
             np.concatenate(times) if any(batch.times is not None for batch in batches) else None,
             tuple((Origin(batch.source, batch.partition), len(batch)) for batch in batches),
+            tuple(
+                (first + number, key)
+                for first, batch in zip(accumulate(map(len, batches), initial=0), batches, strict=False)
+                for number, key in batch.erasing
+            ),
         )
+
+    def without(self, gone: Sequence[int]) -> MessageBatch:
+        """The batch without some messages that have no bytes."""
+        kept = np.delete(np.arange(len(self)), gone)
+        runs = self.runs
+        if runs:
+            counts = np.bincount(np.asarray(self.origin_of)[kept], minlength=len(runs)).tolist()
+            runs = tuple((origin, count) for (origin, _), count in zip(runs, counts, strict=True))
+        bounds = np.append(self.bounds[:-1][kept], self.bounds[-1])
+        times = None if self.times is None else self.times[kept]
+        return MessageBatch(self.source, self.partition, self.offsets[kept], self.data, bounds, times, runs)
 
     @property
     def origins(self) -> tuple[Origin, ...]:
@@ -87,4 +105,6 @@ class MessageBatch:
         bounds = self.bounds[low : high + 1]
         times = None if self.times is None else self.times[low:high]
         data = self.data[bounds[0] : bounds[-1]]
-        return MessageBatch(self.source, self.partition, self.offsets[low:high], data, bounds - bounds[0], times)
+        erasing = tuple((number - low, key) for number, key in self.erasing if low <= number < high)
+        offsets, bounds = self.offsets[low:high], bounds - bounds[0]
+        return MessageBatch(self.source, self.partition, offsets, data, bounds, times, erasing=erasing)

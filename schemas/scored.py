@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.erasures import Erasure
 from schemas.events import EventBatch
 
 COMPUTED_AGAIN = -1
@@ -34,7 +35,8 @@ class ScoredRows:
 
     An outcome whose `body_row` is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and
     `version` are new. `rivals` are the rows of the batch that no outcome names although their bodies are new: they lost
-    against another body of their identity, and are written for the fields in which they are the greater.
+    against another body of their identity, and are written for the fields in which they are the greater. All rows up to
+    the erasures in `forgotten` go before these come.
     """
 
     events: EventBatch
@@ -42,13 +44,14 @@ class ScoredRows:
     propensities: NDArray[np.float64]
     model_id: str
     rivals: NDArray[np.int64]
+    forgotten: tuple[Erasure, ...] = ()
 
     def __len__(self) -> int:
         return len(self.outcomes)
 
     def __reduce__(self) -> tuple[Any, ...]:
         packed = (self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id, self.rivals.tobytes())
-        return _unpack, (self.events, *packed)
+        return _unpack, (self.events, *packed, self.forgotten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +73,19 @@ class Propensity:
     model_id: str
 
 
-def _unpack(events: EventBatch, outcomes: bytes, propensities: bytes, model_id: str, rivals: bytes) -> ScoredRows:
+def _unpack(
+    events: EventBatch,
+    outcomes: bytes,
+    propensities: bytes,
+    model_id: str,
+    rivals: bytes,
+    forgotten: tuple[Erasure, ...],
+) -> ScoredRows:
     return ScoredRows(
         events,
         np.frombuffer(outcomes, OUTCOME),
         np.frombuffer(propensities),
         model_id,
         np.frombuffer(rivals, np.int64),
+        forgotten,
     )

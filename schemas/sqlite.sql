@@ -49,3 +49,9 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   payload     BLOB    NOT NULL,
   PRIMARY KEY (source, "partition", "offset")
 ) WITHOUT ROWID;
+
+-- Who was erased: events of the user up to then, of any time of arrival, are dropped. Nothing else of the person is kept.
+CREATE TABLE IF NOT EXISTS erasures (
+  user_hash INTEGER NOT NULL PRIMARY KEY, -- xxh3-64 of the user id, signed
+  until     INTEGER NOT NULL              -- event time, ms since 1970
+) WITHOUT ROWID;

@@ -131,6 +131,7 @@ class Writers:
         self._fingerprints = np.array([fingerprint(schema) for schema in versions], np.uint64)
         self._lookup, self._lock = lookup, threading.Lock()
         self._ids = np.empty(0, np.int64)
+        self._parts: dict[tuple[int, int], dict[str, Any]] = {}
 
     def frames(self, data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> Frames:
         """The headers of messages with these edges (n + 1) in `data`; each new id is looked up once."""
@@ -196,8 +197,9 @@ class Writers:
         fields = self.schemas[place]["fields"] if place >= 0 else []
         for count in range(1, len(fields) + 1):
             try:
-                part = _parsed({**self.schemas[place], "fields": fields[:count]})
-                datum = fastavro.schemaless_reader(io.BytesIO(payload[header:]), part, None)
+                if (place, count) not in self._parts:
+                    self._parts[place, count] = _parsed({**self.schemas[place], "fields": fields[:count]})
+                datum = fastavro.schemaless_reader(io.BytesIO(payload[header:]), self._parts[place, count], None)
             except Exception:  # fastavro raises whatever the bytes provoke
                 break
             found = {name: _milliseconds(value) for name, value in cast("dict[str, Any]", datum).items()}

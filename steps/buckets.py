@@ -8,6 +8,7 @@ import numpy as np
 
 from schemas.codec import Decoded
 from schemas.compiling import compiled
+from schemas.erasures import Erasure
 from schemas.events import ROW, EventBatch
 
 _UPPER = np.uint64(40)
@@ -29,23 +30,33 @@ def _split(rows, buckets, out_rows, edges):
         filled[bucket_of[row]] += 1
 
 
-def bucket_splitter(buckets: int) -> Callable[[Decoded], list[tuple[str, EventBatch]]]:
+def bucket_of(user_hash: int, buckets: int) -> int:
+    """The bucket of a user, by the signed hash."""
+    return int((user_hash % 2**64 >> int(_UPPER)) % buckets)
+
+
+def bucket_splitter(buckets: int) -> Callable[[Decoded], list[tuple[str, EventBatch | list[Erasure]]]]:
     """The step that keys a batch's events by bucket: a stable hash of the user, the same in every process.
 
     Within a bucket, events stay in the order in which they came. The bytes stay where they are, shared by all buckets.
+    Requests to erase go ahead of the events that came with them: those of later times stay then.
     """
     keys = [str(bucket) for bucket in range(buckets)]
 
-    def split(decoded: Decoded) -> list[tuple[str, EventBatch]]:
+    def split(decoded: Decoded) -> list[tuple[str, EventBatch | list[Erasure]]]:
         batch = decoded.events
+        out: list[tuple[str, EventBatch | list[Erasure]]] = [
+            (keys[bucket_of(each.user_hash, buckets)], [each]) for each in decoded.requests
+        ]
         if not len(batch):
-            return []
+            return out
         rows, edges = np.empty(len(batch), ROW), np.empty(buckets + 1, np.int64)
         _split(batch.rows, buckets, rows, edges)
         at = edges.tolist()
-        return [
+        out += [
             (keys[bucket], EventBatch(batch.origins, rows[at[bucket] : at[bucket + 1]], batch.data))
             for bucket in np.flatnonzero(np.diff(edges)).tolist()
         ]
+        return out
 
     return split

@@ -25,8 +25,12 @@ def _portions(batches: list[MessageBatch]) -> Iterator[list[MessageBatch]]:
         yield portion
 
 
-def decoder(codec: Codec, max_skew: timedelta) -> Callable[[list[MessageBatch | ColumnBatch]], list[Decoded]]:
+def decoder(
+    codec: Codec, max_skew: timedelta, settle: Callable[[Decoded], Decoded] = lambda decoded: decoded
+) -> Callable[[list[MessageBatch | ColumnBatch]], list[Decoded]]:
     """The step that turns raw batches into valid events and dead letters; it never raises for what they hold.
+
+    `settle` has the last word on what became of a batch.
 
     Messages that came at one time, of several partitions, become one batch: what follows costs by the batch.
     """
@@ -34,6 +38,7 @@ def decoder(codec: Codec, max_skew: timedelta) -> Callable[[list[MessageBatch | 
     def decode(batches: list[MessageBatch | ColumnBatch]) -> list[Decoded]:
         messages = [batch for batch in batches if isinstance(batch, MessageBatch)]
         decoded = [decode_columns(batch, max_skew) for batch in batches if isinstance(batch, ColumnBatch)]
-        return [*decoded, *(codec.decode(MessageBatch.join(some), max_skew) for some in _portions(messages))]
+        decoded += (codec.decode(MessageBatch.join(some), max_skew) for some in _portions(messages))
+        return [settle(each) for each in decoded]
 
     return decode

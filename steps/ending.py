@@ -53,7 +53,7 @@ def fail(problem: object) -> NoReturn:
     for which recovery is made, and it prints no traceback.
     """
     print(f"ad-streams: {problem}", file=sys.stderr)
-    _leave(1)
+    leave(1)
 
 
 def give_up(problem: object) -> None:
@@ -92,12 +92,13 @@ def _note(kind: type[BaseException], error: BaseException, trace: TracebackType 
 def _finish() -> None:
     if _problems:
         print(f"ad-streams: {_problems[0]}", file=sys.stderr)
-        _leave(1)
+        leave(1)
     if code():
-        _leave(code())
+        leave(code())
 
 
-def _leave(code: int) -> NoReturn:
+def leave(code: int) -> NoReturn:
+    """End the process at once, as safe as a crash."""
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(code)

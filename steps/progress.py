@@ -20,7 +20,7 @@ log = logging.getLogger("adstreams")
 
 @dataclass(slots=True)
 class Counts:
-    """What became of events. Every event sent is in exactly one of scored, repeats, dead and expired.
+    """What became of events. Each is in exactly one of scored, repeats, dead, expired and erased.
 
     `late` are those of the scored that came after a later event of their user; `conflicts` those of the repeats whose
     body differed. `users` is how many users bucket `bucket` has.
@@ -32,18 +32,19 @@ class Counts:
     conflicts: int = 0
     dead: int = 0
     expired: int = 0
+    erased: int = 0
     bucket: str = ""
     users: int = 0
 
     def add(self, other: Counts) -> None:
         """Add another's counts, but for the users."""
-        for field in fields(self)[:6]:
+        for field in fields(self)[:7]:
             setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
 
 
 def count_decoded(decoded: Decoded) -> Counts:
     """The messages of a batch that are no valid events."""
-    return Counts(dead=len(decoded.letters))
+    return Counts(dead=len(decoded.letters), erased=decoded.erased)
 
 
 def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
@@ -54,7 +55,9 @@ def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
     scored, conflicts = counts[NEW], counts[CONFLICT]
     repeats = counts[REPEAT] + conflicts
     dead = len(update.fates) - scored - repeats
-    return Counts(scored - item.expired, update.late, repeats, conflicts, dead, item.expired, bucket, item.users)
+    return Counts(
+        scored - item.expired, update.late, repeats, conflicts, dead, item.expired, item.erased, bucket, item.users
+    )
 
 
 class ProgressSink(DynamicSink[Counts]):
@@ -83,15 +86,18 @@ class _ProgressPartition(StatelessSinkPartition[Counts]):
 
     @property
     def _handled(self) -> int:
-        return self._total.scored + self._total.repeats + self._total.dead + self._total.expired
+        total = self._total
+        return total.scored + total.repeats + total.dead + total.expired + total.erased
 
     def _line(self, rate: float, word: str = "") -> None:
         total = self._total
-        expired = f", {total.expired:,} expired" if total.expired else ""
+        more = "".join(
+            f", {count:,} {word}" for count, word in ((total.expired, "expired"), (total.erased, "erased")) if count
+        )
         log.info(
             "%s%s%s events/s, %s users, %s scored (%s late), %s repeats (%s conflicts), %s dead letters%s",
             self._prefix, word, f"{rate:,.0f}", f"{sum(self._users.values()):,}", f"{total.scored:,}",
-            f"{total.late:,}", f"{total.repeats:,}", f"{total.conflicts:,}", f"{total.dead:,}", expired,
+            f"{total.late:,}", f"{total.repeats:,}", f"{total.conflicts:,}", f"{total.dead:,}", more,
         )  # fmt: skip
 
     def close(self) -> None:

@@ -13,6 +13,8 @@ from datetime import datetime
 from functools import partial
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from schemas.dead_letters import DeadLetter
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
@@ -62,8 +64,11 @@ def row_publisher(publisher: SharedPublisher[BatchPublisher], codec: PropensityC
 
     def publish(batches: list[ScoredRows]) -> None:
         for rows in batches:
-            keys, values = codec.keys(rows), codec.encode(rows)
-            publisher.do(partial(_send, keys=keys, values=values))
+            gone = [each.user_id.encode() for each in rows.forgotten if each.user_id is not None]
+            if gone:
+                edges = np.cumsum([0, *map(len, gone)], dtype=np.int64)
+                publisher.do(partial(_send, keys=(b"".join(gone), edges), values=None))
+            publisher.do(partial(_send, keys=codec.keys(rows), values=codec.encode(rows)))
 
     return lambda _: WriteLogic(publisher, publish)
 
@@ -79,7 +84,7 @@ def letter_publisher(publisher: SharedPublisher[Publisher]) -> Callable[[None], 
     return lambda _: WriteLogic(publisher, publish)
 
 
-def _send(to: BatchPublisher, keys: Joined, values: Joined) -> None:
+def _send(to: BatchPublisher, keys: Joined, values: Joined | None) -> None:
     to.send(keys, values)
 
 

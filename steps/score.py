@@ -14,6 +14,7 @@ def score_with(scorer: Scorer) -> Callable[[Sequenced], ScoredRows]:
 
     def score(item: Sequenced) -> ScoredRows:
         update = item.update
-        return ScoredRows(item.events, update.outcomes, scorer(update.features), scorer.model_id, update.rivals)
+        scores = scorer(update.features)
+        return ScoredRows(item.events, update.outcomes, scores, scorer.model_id, update.rivals, item.forgotten)
 
     return score

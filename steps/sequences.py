@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
@@ -14,7 +14,8 @@ from model.bucket import Bucket, Snapshot, Update
 from model.plan import FeaturePlan
 from model.sequences import DISPUTED, NEW, TOO_LATE
 from schemas.dead_letters import REASONS, DeadLetter
-from schemas.events import EventBatch
+from schemas.erasures import Erasure
+from schemas.events import ROW, EventBatch
 
 _LETTERS = {TOO_LATE: "too_late", DISPUTED: "disputed"}
 
@@ -23,38 +24,59 @@ _LETTERS = {TOO_LATE: "too_late", DISPUTED: "disputed"}
 class Sequenced:
     """A bucket's batch, what it did to the sequences, and how many users the bucket has now.
 
-    `expired` of its new events were older than rows are kept: they count in the sequences, and have no rows.
+    `expired` of its new events were older than rows are kept: they count in the sequences, and have no rows. Users who
+    were `forgotten` were so before the batch, and `erased` more events would have been theirs.
     """
 
     events: EventBatch
     update: Update
     users: int
     expired: int = 0
+    forgotten: tuple[Erasure, ...] = ()
+    erased: int = 0
+
+
+def _nobody(_: int) -> Sequence[Erasure]:
+    return ()
 
 
 def sequencer(
-    plan: FeaturePlan, length: int, retention: timedelta = timedelta(0), now: Callable[[], float] = time.time
-) -> Callable[[Bucket | Snapshot | None, EventBatch], tuple[Bucket, Sequenced]]:
+    plan: FeaturePlan,
+    length: int,
+    retention: timedelta = timedelta(0),
+    now: Callable[[], float] = time.time,
+    known: Callable[[int], Sequence[Erasure]] = _nobody,
+) -> Callable[[Bucket | Snapshot | None, EventBatch | list[Erasure]], tuple[Bucket, Sequenced]]:
     """The mapper of `stateful_map`. The state is a `Bucket`; after a resume it starts from a `Snapshot`.
 
     The wall clock `now` (seconds since 1970) decides only which rows are kept, and no score; a `retention` of zero
-    keeps all.
+    keeps all. A bucket begins with what is `known` of erased users with the hash of one of its users.
     """
 
-    def sequence(state: Bucket | Snapshot | None, events: EventBatch) -> tuple[Bucket, Sequenced]:
+    def sequence(state: Bucket | Snapshot | None, item: EventBatch | list[Erasure]) -> tuple[Bucket, Sequenced]:
+        requests = item if isinstance(item, list) else []
         if isinstance(state, Bucket):
             bucket = state
-        elif state is None:
-            bucket = Bucket(plan, length)
         else:
-            bucket = Bucket.restore(state, plan, length)
+            bucket = Bucket(plan, length) if state is None else Bucket.restore(state, plan, length)
+            requests = [*known(_some_hash(item)), *requests]
+        forgotten = bucket.erase(requests)
+        events, erased = bucket.without_erased(_NO_EVENTS if isinstance(item, list) else item)
         update, expired = bucket.update(events), 0
         if retention:
             oldest = (now() - retention.total_seconds()) * 1000
             update, expired = _kept(events, update, oldest)
-        return bucket, Sequenced(events, update, len(bucket), expired)
+        return bucket, Sequenced(events, update, len(bucket), expired, tuple(forgotten), erased)
 
     return sequence
+
+
+_NO_EVENTS = EventBatch((), np.empty(0, ROW), np.empty(0, np.uint8))
+
+
+def _some_hash(item: EventBatch | list[Erasure]) -> int:
+    """The hash of one of the users."""
+    return item[0].user_hash if isinstance(item, list) else int(item.rows["user_hash"][:1].astype(np.int64)[0])
 
 
 def _kept(events: EventBatch, update: Update, oldest: float) -> tuple[Update, int]:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.scored import ScoredRows
 from steps.ending import fail
 from stores.base import StoreError, Writer
@@ -36,22 +37,45 @@ class SharedWriter:
 
     def write(self, rows: list[ScoredRows], letters: list[DeadLetter]) -> None:
         """Hand over rows and dead letters; they are pushed within the writer's interval while more keep coming."""
-        with self._lock, _plainly():
-            if self._writer is None:
-                self._writer = self._open()
-                atexit.register(self._writer.close)
-                self._due = time.monotonic() + self._writer.push_interval
+        with self._lock, plainly():
+            writer = self._opened()
             self._unpushed = self._unflushed = True
             for batch in rows:
-                self._writer.write(batch)
+                if batch.forgotten:
+                    writer.erase(batch.forgotten)
+                writer.write(batch)
             if letters:
-                self._writer.write_dead_letters(letters)
+                writer.write_dead_letters(letters)
             if time.monotonic() >= self._due:
-                self._push(self._writer)
+                self._push(writer)
+
+    def _opened(self) -> Writer:
+        if self._writer is None:
+            self._writer = self._open()
+            atexit.register(self._writer.close)
+            self._due = time.monotonic() + self._writer.push_interval
+        return self._writer
+
+    def clear(self, letters: list[DeadLetter]) -> None:
+        """Delete dead letters, and return once they are gone."""
+        with self._lock, plainly():
+            if letters:
+                writer = self._opened()
+                writer.clear_dead_letters(letters)
+                writer.flush()
+
+    def erasures(self) -> list[Erasure]:
+        """Who was erased, as the store knows it now.
+
+        Raises:
+            StoreError: it cannot be asked.
+        """
+        with self._lock:
+            return self._opened().erasures()
 
     def push(self) -> None:
         """Begin to write what was handed over, so that readers see it soon."""
-        with self._lock, _plainly():
+        with self._lock, plainly():
             if self._unpushed and self._writer is not None:
                 self._push(self._writer)
 
@@ -64,7 +88,7 @@ class SharedWriter:
 
     def flush(self) -> None:
         """Return once all that was handed over is durable."""
-        with self._lock, _plainly():
+        with self._lock, plainly():
             if self._unflushed and self._writer is not None:
                 self._writer.flush()
                 self._due = time.monotonic() + self._writer.push_interval
@@ -78,7 +102,7 @@ class SharedWriter:
 
 
 @contextlib.contextmanager
-def _plainly() -> Iterator[None]:
+def plainly() -> Iterator[None]:
     """Let a store's error end the run with the store's own words: a replay writes what this run could not."""
     try:
         yield

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.scored import Propensity, ScoredRows
 
 
@@ -89,6 +90,19 @@ class Writer(Protocol):
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters that are to go; those taken after this stay."""
 
+    def erase(self, erasures: Sequence[Erasure]) -> None:
+        """Take erasures: they are noted, and where the user's id is given all rows up to their times go.
+
+        Rows that are taken later stay, if their versions are those of later events.
+        """
+
+    def erasures(self) -> list[Erasure]:
+        """All that was noted, by the users' hashes alone.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
     def push(self) -> None:
         """Begin to write what is held, so that readers see it soon.
 
@@ -136,6 +150,12 @@ class Reader(Protocol):
 
     def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
         """The dead letter of one place, None where there is none."""
+
+    def each_dead_letter(self) -> Iterator[DeadLetter]:
+        """All dead letters as they are now, in no order."""
+
+    def version(self, user_id: str) -> int | None:
+        """The version of where a user stands, None where the user is not known."""
 
     def close(self) -> None:
         """Let go of the store."""

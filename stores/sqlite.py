@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from stores.base import Latest, Point, StoreError, Summary
@@ -79,6 +80,11 @@ _UPSERT_LETTER = f"""
 INSERT INTO dead_letters ({_LETTER}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail, payload = excluded.payload
 """
+_ERASE = [
+    f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
+    for table in ("propensity_by_user", "latest_propensity")
+]
+_NOTE_ERASURE = "INSERT INTO erasures VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)"
 _IS_LETTER = 'source = ? AND "partition" = ? AND "offset" = ?'
 _CLEAR_LETTER = f"DELETE FROM dead_letters WHERE {_IS_LETTER}"
 
@@ -156,6 +162,7 @@ class SqliteWriter:
         self._again: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, ...]] = {}
         self._letters: list[tuple[str, tuple[Any, ...]]] = []
+        self._erased: list[Erasure] = []
 
     @property
     def store_id(self) -> str:
@@ -223,13 +230,25 @@ class SqliteWriter:
         """Take dead letters that are to go."""
         self._letters += [(_CLEAR_LETTER, (x.source, x.partition, x.offset)) for x in letters]
 
+    def erase(self, erasures: Sequence[Erasure]) -> None:
+        """Take erasures."""
+        self._erased += erasures
+
+    def erasures(self) -> list[Erasure]:
+        """All that was noted."""
+        try:
+            return [Erasure(*row) for row in self._connection.execute("SELECT user_hash, until FROM erasures")]
+        except sqlite3.Error as error:
+            raise StoreError(f"SQLite file {self._path}: {error}") from error
+
     def push(self) -> None:
         """Write all that is held."""
         self.flush()
 
     def flush(self) -> None:
         """Write all that is held in one transaction."""
-        if not (self._full or self._rivals or self._again or self._newest or self._letters):
+        held = (self._full, self._rivals, self._again, self._newest, self._letters, self._erased)
+        if not any(held):
             return
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced while it was written")
@@ -242,13 +261,22 @@ class SqliteWriter:
             self._connection.executemany(_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)])
             for statement, letters in groupby(self._letters, key=itemgetter(0)):
                 self._connection.executemany(statement, (values for _, values in letters))
+            self._erase()
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for held in (self._full, self._rivals, self._again, self._newest, self._letters):
-            held.clear()
+        for each in held:
+            each.clear()
+
+    def _erase(self) -> None:
+        if self._erased:
+            self._connection.execute("PRAGMA secure_delete = ON")  # what goes is overwritten
+            named = [(each.user_id, each.until) for each in self._erased if each.user_id is not None]
+            for statement in _ERASE:
+                self._connection.executemany(statement, named)
+            self._connection.executemany(_NOTE_ERASURE, [(each.user_hash, each.until) for each in self._erased])
 
     def close(self) -> None:
         """Close the file, with all that was flushed in it rather than beside it."""
@@ -337,6 +365,16 @@ class SqliteReader:
         """The dead letter of one place."""
         rows = self._ask(f"SELECT {_LETTER} FROM dead_letters WHERE {_IS_LETTER}", (source, partition, offset))
         return next((DeadLetter(*row) for row in rows), None)
+
+    def each_dead_letter(self) -> Iterator[DeadLetter]:
+        """All dead letters."""
+        return (DeadLetter(*row) for row in self._ask(f"SELECT {_LETTER} FROM dead_letters"))
+
+    def version(self, user_id: str) -> int | None:
+        """The version of where a user stands."""
+        return next(
+            (row[0] for row in self._ask("SELECT version FROM latest_propensity WHERE user_id = ?", (user_id,))), None
+        )
 
     def close(self) -> None:
         """Close the file."""

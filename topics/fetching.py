@@ -115,7 +115,7 @@ class Fetcher:
     def take(self, most: int) -> tuple[list[MessageBatch], list[Failure]]:
         """At most so many messages that are there now, a batch for each partition, and the errors among them.
 
-        A message without a value is one of no bytes here.
+        A message without a value is one of no bytes here; the batch has its key.
         """
         if len(self._found) < most:
             self._found = np.empty(most, np.uint64)
@@ -125,7 +125,8 @@ class Fetcher:
         found = self._found[:count]
         numbers, codes = np.empty(count, np.int64), np.empty(count, np.int64)
         lengths, offsets, times = (np.empty(count, np.int64) for _ in range(3))
-        librdkafka_messages.look(found, codes, numbers, lengths, offsets, times)
+        nulls = np.empty(count, np.bool_)
+        librdkafka_messages.look(found, codes, numbers, lengths, offsets, times, nulls)
         failures = [
             Failure(int(numbers[place]), error_of(int(codes[place]), lib.rd_kafka_message_errstr(int(found[place]))))
             for place in np.flatnonzero(codes).tolist()
@@ -139,7 +140,12 @@ class Fetcher:
             np.cumsum(lengths[mine], out=bounds[1:])
             data = np.empty(bounds[-1], np.uint8)
             librdkafka_messages.copy(found, mine, bounds, data)
-            batches.append(MessageBatch(self._topic, number, offsets[mine], data.tobytes(), bounds, times[mine]))
+            erasing = tuple(
+                (place, librdkafka_messages.key_of(int(found[mine[place]])))
+                for place in np.flatnonzero(nulls[mine]).tolist()
+            )
+            taken = offsets[mine], data.tobytes(), bounds, times[mine]
+            batches.append(MessageBatch(self._topic, number, *taken, erasing=erasing))
         librdkafka_messages.destroy(found)
         return batches, failures
 

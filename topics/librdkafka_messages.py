@@ -51,13 +51,14 @@ _pointer: Any = intrinsic(_to_pointer)
 
 
 @compiled
-def look(found, codes, numbers, lengths, offsets, times):
-    """What each message says of itself. An error's payload is its text, which is no message."""
+def look(found, codes, numbers, lengths, offsets, times, nulls):
+    """What each message says of itself; `nulls`: it has a key, and no value. An error's payload is its text."""
     kind = np.empty(1, np.int32)
     for place in range(len(found)):
         message = carray(_pointer(found[place]), 1, MESSAGE)[0]
         codes[place], numbers[place], offsets[place] = message.err, message.partition, message.offset
         lengths[place] = message.len if message.payload else 0
+        nulls[place] = message.err == 0 and message.payload == 0 and message.key != 0
         times[place] = _message_timestamp(found[place], np.uint64(kind.ctypes.data))
 
 
@@ -71,6 +72,12 @@ def copy(found, places, bounds, data):
             data[bounds[number] : bounds[number + 1]] = carray(_pointer(message.payload), length, np.uint8)
 
 
+def key_of(address: int) -> bytes:
+    """The key of a message."""
+    (message,) = np.frombuffer(ctypes.string_at(address, MESSAGE.itemsize), MESSAGE)
+    return ctypes.string_at(int(message["key"]), int(message["key_len"]))
+
+
 @compiled
 def destroy(found):
     """Give the messages back to librdkafka."""
@@ -80,9 +87,11 @@ def destroy(found):
 
 @compiled
 def fill(messages, keys, key_bounds, values, value_bounds):
-    """Point at the keys and values of messages to send, which stay where they are."""
+    """Point at the keys and values of messages to send, which stay where they are; no bounds, no values."""
     for number in range(len(messages)):
         messages[number].key = keys.ctypes.data + key_bounds[number]
         messages[number].key_len = key_bounds[number + 1] - key_bounds[number]
+        if len(value_bounds) == 0:
+            continue
         messages[number].payload = values.ctypes.data + value_bounds[number]
         messages[number].len = value_bounds[number + 1] - value_bounds[number]

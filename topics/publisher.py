@@ -79,8 +79,8 @@ class BatchPublisher(_Publishing):
         self._sender = kafka.sender(topic, _SETTINGS, self._fail)
         super().__init__(topic, self._sender)
 
-    def send(self, keys: Joined, values: Joined) -> None:
-        """Send messages.
+    def send(self, keys: Joined, values: Joined | None) -> None:
+        """Send messages; without values they delete their keys from a compacted topic.
 
         Raises:
             TopicError: a message, one of before perhaps, cannot be delivered.

@@ -48,15 +48,15 @@ class Sender:
         self._topic = lib.rd_kafka_topic_new(self._client, topic.encode(), None)
         weakref.finalize(self, _close, self._client, self._topic, callbacks).atexit = False
 
-    def send(self, keys: Joined, values: Joined, first: int, stop: int) -> None:
-        """Send the messages from `first` to `stop`; the key decides on a message's partition.
+    def send(self, keys: Joined, values: Joined | None, first: int, stop: int) -> None:
+        """Send the messages from `first` to `stop`; the key decides on a message's partition. No values: none has one.
 
         Raises:
             KafkaException: one cannot even be taken; the others are on their way.
         """
         messages = np.zeros(stop - first, MESSAGE)
-        texts = [np.frombuffer(joined, np.uint8) for joined, _ in (keys, values)]
-        fill(messages, texts[0], keys[1][first:], texts[1], values[1][first:])
+        data, bounds = values or (b"", np.empty(0, np.int64))
+        fill(messages, np.frombuffer(keys[0], np.uint8), keys[1][first:], np.frombuffer(data, np.uint8), bounds[first:])
         taken = lib.rd_kafka_produce_batch(self._topic, _ANY_PARTITION, _COPY, messages.ctypes.data, len(messages))
         if taken < len(messages):
             check(int(messages["err"][np.flatnonzero(messages["err"])[0]]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,13 +14,12 @@ import pyarrow as pa
 from schemas.codec import Codec, Decoded
 from schemas.columns import OPTIONAL, REQUIRED, ColumnBatch, decode_columns
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import row_of
 from schemas.events import EventBatch
 from schemas.messages import MessageBatch
 
 FATES = frozenset({"too_late", "disputed"})
 """Reasons of letters that are valid events, and would only die again."""
-_OF_MESSAGES = {"unframed", "unknown_schema", "undecodable"}
-"""Reasons that no row of a file has: a message may be JSON too, and is none the less no event."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -75,17 +73,6 @@ def _sort(letters: Sequence[DeadLetter], decoded: Decoded, mended: Mended) -> No
     mended.events.append(decoded.events)
     for problem in decoded.letters:
         mended.bad.append(replace(letters[problem.offset], reason=problem.reason, detail=problem.detail))
-
-
-def row_of(letter: DeadLetter) -> dict[str, Any] | None:
-    """The row of a file that a letter holds as JSON; None where it holds a message, or a line without columns."""
-    if letter.reason in _OF_MESSAGES:
-        return None
-    try:
-        held = json.loads(letter.payload)
-    except ValueError:
-        return None
-    return held if isinstance(held, dict) else None
 
 
 def _columns(rows: Sequence[dict[str, Any]]) -> pa.RecordBatch:

@@ -12,10 +12,10 @@ from rich.text import Text
 
 from jobs.clusters import registry_of
 from jobs.dead_letters.keeping import keeper_of, parse_place, place_of
-from jobs.dead_letters.mending import row_of
 from jobs.problems import JobError
 from schemas.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
+from schemas.erasures import row_of
 from settings import Settings
 
 WIDTH = 160

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import groupby
@@ -93,6 +93,8 @@ class CassandraReader:
         self._all_letters = self._select("source, partition, block", "dead_letters")
         self._block = self._select(_LETTER, "dead_letters", f"WHERE {place}")
         self._letter = self._select(_LETTER, "dead_letters", f"WHERE {place} AND offset = ?")
+        self._whole_letters = self._select(_LETTER, "dead_letters")
+        self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
     def _select(self, columns: str, table: str, rest: str = "") -> PreparedStatement:
         return self._shared.prepare(f"SELECT {columns} FROM {self._address.keyspace}.{table} {rest}")
@@ -167,6 +169,15 @@ class CassandraReader:
         """The dead letter of one place."""
         rows = self._ask(self._letter, (source, partition, offset // BLOCK, offset))
         return next((DeadLetter(*row) for row in rows), None)
+
+    def each_dead_letter(self) -> Iterator[DeadLetter]:
+        """All dead letters as they are now."""
+        return (DeadLetter(*row) for row in self._ask(self._whole_letters))
+
+    def version(self, user_id: str) -> int | None:
+        """The version of where a user stands."""
+        rows = self._ask(self._version, (user_id,)) if _may_be(user_id) else ()
+        return next((row[0] for row in rows), None)
 
     def _scan_users(self) -> _Users:
         ids, times, propensities = list[str](), array("q"), array("d")

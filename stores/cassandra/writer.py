@@ -10,11 +10,13 @@ import numpy as np
 
 from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Lifetime, Piece, encode
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.scored import Propensity, ScoredRows
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.batches import Packer
 from stores.cassandra.delivery import DEADLINE, Deliveries
+from stores.cassandra.errors import plainly
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY, counting_period, ready_tables, store_id
@@ -24,6 +26,10 @@ BLOCK = 100
 
 _LETTER = ("source", "partition", "block", "offset", "reason", "detail", "payload")
 _LONG, _INT, _DOUBLE = struct.Struct(">q").pack, struct.Struct(">i").pack, struct.Struct(">d").pack
+_MOST_SEEN = 2**31
+"""Events of a user that its rows' versions can count."""
+_ANSWER = 2.0
+"""Seconds to wait for an answer while rows wait."""
 _OVERHEAD = 200
 """Bytes that the server counts for a row beside its values, at the most."""
 
@@ -78,6 +84,14 @@ class CassandraWriter:
         self._letter = self._insert("dead_letters", _LETTER, "")
         key = " AND ".join(f"{name} = ?" for name in _LETTER[:4])
         self._clear = self._head(f"DELETE FROM {self._address.keyspace}.dead_letters USING TIMESTAMP ? WHERE {key}")
+        self._forget = [
+            self._head(f"DELETE FROM {self._address.keyspace}.{rest}")
+            for rest in (
+                "propensity_by_user USING TIMESTAMP ? WHERE user_id = ? AND event_time <= ?",
+                "latest_propensity USING TIMESTAMP ? WHERE user_id = ?",
+            )
+        ]
+        self._erasure = self._insert("erasures", ("user_hash", "until"), "")
         self._heads = Heads(*(np.frombuffer(head, np.uint8) for head in (self._body, self._computed, self._latest)))
 
     def _insert(self, table: str, columns: Sequence[str], life: str) -> bytes:
@@ -126,6 +140,29 @@ class CassandraWriter:
         for letter in letters:
             key, values = _place(letter)
             self._add(key, self._clear, [self._tick(), *values])
+
+    def erase(self, erasures: Sequence[Erasure]) -> None:
+        """Take erasures. What is deleted is so at a write timestamp above those of all rows of events up to then.
+
+        In `latest_propensity` it must not be above those of later events: there it is the last µs of the time itself.
+        """
+        for each in erasures:
+            key, until, last = (each.user_id or "").encode(), _LONG(each.until), each.until * 1000 + 999
+            if each.user_id is not None:
+                self._send_now(key, encoded(self._forget[0], [_LONG(last + _MOST_SEEN), key, until]))
+                self._send_now(key, encoded(self._forget[1], [_LONG(last), key]))
+            user_hash = _LONG(each.user_hash)
+            self._send_now(user_hash, encoded(self._erasure, [user_hash, until, _LONG(last)]))
+
+    def _send_now(self, key: bytes, statement: bytes) -> None:
+        """Send a statement by itself: one that deletes must not count its age from `_base`."""
+        self._deliveries.send(EncodedBatch(self._address.keyspace, key, [statement], 1, None))
+
+    def erasures(self) -> list[Erasure]:
+        """All that was noted."""
+        statement = self._shared.prepare(f"SELECT user_hash, until FROM {self._address.keyspace}.erasures")
+        with plainly(self._address):
+            return [Erasure(*row) for row in self._shared.session.execute(statement, timeout=_ANSWER)]
 
     def _add(self, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
         statement = encoded(head, values)

@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -74,19 +74,21 @@ def make_recovery(path: Path) -> Path:
 @contextmanager
 def running_flow(recovery: Path, **settings: object) -> Iterator[subprocess.Popen[str]]:
     """The dataflow while it runs; it is killed if the test does not end it."""
-    with processes(1, recovery, **settings) as (program,):
+    with processes(1, recovery, None, **settings) as (program,):
         yield program
 
 
 @contextmanager
-def processes(count: int, recovery: Path, **settings: object) -> Iterator[list[subprocess.Popen[str]]]:
-    """One flow in so many processes; what is left of them is killed."""
+def processes(
+    count: int, recovery: Path, last: Mapping[str, str] | None = None, **settings: object
+) -> Iterator[list[subprocess.Popen[str]]]:
+    """One flow in so many processes, the last with more in its environment; what is left of them is killed."""
     addresses = ";".join(f"127.0.0.1:{free_port()}" for _ in range(count))
     programs = [
         subprocess.Popen(
             command(1, recovery) + (["-i", str(number), "-a", addresses] if count > 1 else []),
             cwd=ROOT,
-            env=environment(**settings),
+            env=environment(**settings) | (dict(last or {}) if number == count - 1 else {}),
             stderr=subprocess.PIPE,
             text=True,
         )

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka import KafkaException, TopicPartition
 
 from schemas.codec import codec
 from schemas.events import Event
@@ -69,14 +69,15 @@ class Stream:
 
     def committed(self) -> dict[tuple[str, int], int]:
         """What the consumer group says it has read, as a lag tool sees it."""
-        places = [TopicPartition(*place) for place in self.ends()]
-        admin = self.kafka.admin()
-        asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(self.name, places)])
+        # Not by an admin client: librdkafka's crashes when the group's coordinator is not ready.
+        consumer = Kafka([self.brokers], self.config | {"group.id": self.name}).consumer({})
         try:
-            answer = asked[self.name].result(10)
+            found = consumer.committed([TopicPartition(*place) for place in self.ends()], 10)
         except KafkaException:
-            return {}  # the group's coordinator may still be starting
-        return {(each.topic, each.partition): max(each.offset, 0) for each in answer.topic_partitions}
+            return {}  # the coordinator may still be starting
+        finally:
+            consumer.close()
+        return {(each.topic, each.partition): max(each.offset, 0) for each in found}
 
     def is_read(self) -> bool:
         """Whether all was read, and was saved an epoch ago."""

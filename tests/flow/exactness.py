@@ -1,0 +1,125 @@
+"""What a batch over all that was sent says that the store and the topics must hold, and whether they do."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pytest
+
+from schemas.codec import codec
+from schemas.dead_letters import DeadLetter
+from schemas.events import TYPES, Event
+from schemas.messages import MessageBatch
+from schemas.propensity_codec import PropensityCodec
+from schemas.scored import Propensity
+from settings import load_settings
+from stores.base import Latest, Reader
+from stores.choosing import reader_of
+from tests.flow.running import ROOT
+from tests.flow.streaming import Stream
+from tests.reference import event_key, final_rows, load
+from topics.dead_letters import read_dead_letters
+from topics.reading import read_topic
+
+MODEL = ROOT / "model" / "decay.json"
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What must be there: the final rows of all valid events, and a dead letter for each message that is none."""
+
+    rows: Mapping[tuple[str, int, str], Any]
+    broken: list[DeadLetter]
+
+    @property
+    def users(self) -> list[str]:
+        return sorted({user for user, _, _ in self.rows})
+
+
+def truth_of(stream: Stream) -> Truth:
+    """The truth about what lies in the topics, event by event and in plain Python."""
+    events, letters = list[Event](), list[DeadLetter]()
+    for topic in stream.topics:
+        for messages in read_topic(stream.kafka, topic):
+            for message in messages:
+                number, offset, value = message.partition, message.offset, message.value
+                decoded = codec().decode(MessageBatch.of(topic, number, offset, [value or b""]))
+                events += decoded.events.events()
+                letters += decoded.letters
+    return Truth(final_rows([asdict(event) for event in events], load(MODEL)), letters)
+
+
+def counted(errors: list[str]) -> Counter[str]:
+    """What all processes of a run say that they did in all."""
+    total: Counter[str] = Counter()
+    for text in errors:
+        (line,) = re.findall(r"in all, .*", text)
+        for number, word in re.findall(r"([\d,]+) (scored|late|repeats|conflicts|dead)", line):
+            total[word] += int(number.replace(",", ""))
+    return total
+
+
+def check_store(truth: Truth, settings: Mapping[str, object], monkeypatch: pytest.MonkeyPatch) -> dict[str, Latest]:
+    """Fail unless the store holds the truth, all of it and nothing else; where it says that users stand."""
+    for name, value in settings.items():
+        monkeypatch.setenv(f"ADSTREAMS_{name.upper()}", str(value))
+    reader = reader_of(load_settings())()
+    try:
+        _check_curves(truth, reader)
+        assert {_place(letter): letter.payload for letter in reader.dead_letters(100_000)} == {
+            _place(letter): letter.payload for letter in truth.broken
+        }
+        latest = {each.user_id: each for each in reader.latest(truth.users)}
+    finally:
+        reader.close()
+    assert latest.keys() == set(truth.users)
+    newest: dict[str, Any] = {}
+    for key, row in truth.rows.items():
+        place = (key[1], TYPES.index(row.type), event_key(key[2]))
+        newest[key[0]] = max(newest.get(key[0], (place, 0.0, 0)), (place, row.propensity, row.seen))
+    for user, (place, propensity, seen) in newest.items():
+        assert (latest[user].event_time, latest[user].seen) == (place[0], seen)
+        assert latest[user].propensity == pytest.approx(propensity, abs=1e-12)
+    return latest
+
+
+def _check_curves(truth: Truth, reader: Reader) -> None:
+    found = {(user, point.event_time, point.event_id): point for user in truth.users for point in reader.curve(user)}
+    assert found.keys() == truth.rows.keys()
+    for key, row in truth.rows.items():
+        point = found[key]
+        assert (point.event_type, point.campaign, point.seen) == (row.type, row.campaign, row.seen)
+        state, segment, publisher, _, _, product, quantity, revenue = row.body
+        assert (point.state, point.segment, point.publisher, point.product) == (state, segment, publisher, product)
+        assert (point.quantity, point.revenue) == (quantity, revenue)
+        assert point.propensity == pytest.approx(row.propensity, abs=1e-12)
+
+
+def check_topics(truth: Truth, stream: Stream, latest: Mapping[str, Latest]) -> None:
+    """Fail unless the changelog ends where users stand, and the topic of dead letters holds them all."""
+    last = dict[bytes | None, Propensity]()
+    for messages in read_topic(stream.kafka, f"{stream.name}-propensity"):
+        for message in messages:
+            if message.value is None:
+                last.pop(message.key, None)
+            else:
+                last[message.key] = PropensityCodec().decode_one(message.value)
+    changelog = {
+        row.user_id: (row.timestamp, row.type, row.propensity, row.seen, row.model_id) for row in last.values()
+    }
+    assert changelog == {
+        user: (each.event_time, each.event_type, each.propensity, each.seen, each.model_id)
+        for user, each in latest.items()
+    }
+    letters = [rejection.letter for rejection in read_dead_letters(stream.kafka, f"{stream.name}-dead")]
+    assert {(*_place(x), x.reason, x.payload) for x in letters} == {
+        (*_place(x), x.reason, x.payload) for x in truth.broken
+    }
+
+
+def _place(letter: DeadLetter) -> tuple[str, int, int]:
+    return letter.source, letter.partition, letter.offset

@@ -1,0 +1,94 @@
+"""What every store promises of a person who was erased."""
+
+import pytest
+
+from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
+from tests.stores.conftest import ask
+from tests.stores.rows import TIME, event, latest, point, scored
+
+OLD, NEW = event("old", 0), event("new", 1_000)
+
+
+def versioned(of, seen):
+    return scored(of, version=of.timestamp * 1000 + seen, seen=seen)
+
+
+def test_rows_up_to_then_go_and_later_ones_stay(store):
+    writer = store.writer()
+    for row in (versioned(OLD, 1), versioned(NEW, 2), versioned(event("e", 0, user="other"), 1)):
+        writer.write(row)
+    writer.flush()
+    writer.erase([Erasure.of("u", TIME + 999)])
+    writer.flush()
+    reader = store.reader()
+    assert reader.curve("u") == [point(NEW, seen=2)]
+    assert reader.latest(["u"]) == [latest(NEW, seen=2)]
+    assert reader.version("u") == NEW.timestamp * 1000 + 2
+    assert len(reader.curve("other")) == len(reader.latest(["other"])) == 1
+
+
+def test_rows_that_wait_to_be_written_go_too(store):
+    writer = store.writer()
+    writer.write(versioned(OLD, 1))
+    writer.erase([Erasure.of("u", TIME)])
+    writer.write(versioned(NEW, 1))
+    writer.flush()
+    reader = store.reader()
+    assert reader.curve("u") == [point(NEW)]
+    assert reader.latest(["u"]) == [latest(NEW)]
+
+
+def test_all_of_a_user_goes(store):
+    writer = store.writer()
+    writer.write(versioned(OLD, 1))
+    writer.write(versioned(NEW, 2))
+    writer.flush()
+    writer.erase([Erasure.of("u", TIME + 1_001)])
+    writer.flush()
+    reader = store.reader()
+    assert reader.curve("u") == reader.latest(["u"]) == []
+    assert reader.version("u") is None
+    assert reader.summary().users == 0
+    assert reader.search("", 5) == []
+
+
+def test_the_latest_time_of_a_user_is_noted(store):
+    writer = store.writer()
+    assert writer.erasures() == []
+    user, other = Erasure.of("u", TIME), Erasure.of("user-17", 5)
+    writer.erase([user, other])
+    writer.erase([Erasure(user.user_hash, TIME - 1), Erasure(other.user_hash, 7)])
+    writer.flush()
+    assert sorted((each.user_hash, each.until) for each in store.writer().erasures()) == sorted(
+        [(user.user_hash, TIME), (other.user_hash, 7)]
+    )
+    assert store.writer().erasures()[0].user_id is None
+
+
+def test_every_dead_letter_can_be_looked_at(store):
+    letters = [DeadLetter("events", 0, offset, "unframed", "", b"%d" % offset) for offset in range(250)]
+    writer = store.writer()
+    writer.write_dead_letters(letters)
+    writer.flush()
+    assert sorted(store.reader().each_dead_letter(), key=lambda each: each.place) == letters
+
+
+@pytest.mark.needs("cassandra")
+def test_no_write_of_before_comes_back(clustered):
+    """A stale process's rows, whatever it had seen: what is deleted is so at greater versions."""
+    writer = clustered.writer()
+    writer.erase([Erasure.of("u", TIME + 10)])
+    writer.flush()
+    stale = clustered.writer()
+    for row in (versioned(OLD, 1), versioned(event("late", 10), 2_000_000)):
+        writer.write(row)
+        stale.write(row)
+    writer.flush()
+    stale.flush()
+    assert clustered.reader().curve("u") == []
+    writer.write(versioned(event("then", 11), 1))
+    writer.flush()
+    assert [each.event_id for each in clustered.reader().curve("u")] == ["then"]
+    (row,) = ask(clustered, "SELECT seen, version FROM latest_propensity WHERE user_id = 'u'")
+    assert row[0] in (1, 2_000_000)  # a million events in 10 ms: its version is that of a row of half an hour later
