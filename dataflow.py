@@ -35,6 +35,7 @@ from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory, widen_pages
 from steps.score import score_with
 from steps.sequences import keyed_letters, late_letters, sequencer
+from steps.snapshots import check_snapshots
 from steps.sources.file import FileSource
 from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
@@ -193,8 +194,11 @@ def topics_of(settings: Settings, kafka: Kafka, registry: Registry | None, parti
 
 def flow_of_environment() -> Dataflow:
     """The flow that the environment's settings describe; what is wrong with them ends the program in one plain line."""
-    start_logging()
     arguments, read, topics = sys.argv[1:], dict[str, Topic](), None
+    directory = recovery_directory(arguments)
+    if directory is not None:
+        ending.watch_saving(directory)
+    start_logging()
     try:
         settings = load_settings()
         kafka = Kafka(settings.kafka_brokers, settings.kafka_config)
@@ -206,9 +210,11 @@ def flow_of_environment() -> Dataflow:
         source = source_of(settings, reading, kafka, read)
         open_writer = writer_of(settings, is_first_process(arguments))
         writer = open_writer()
-        if directory := recovery_directory(arguments):
+        if directory is not None:
             lock_recovery(directory, arguments)
             check_recovery(directory, settings, writer.store_id, read)
+            if is_first_process(arguments):
+                check_snapshots(directory)
             widen_pages(directory, arguments)
         known = writer.erasures()
         writer.close()

@@ -14,6 +14,7 @@ from model.emission import derive_all, emit
 from model.entries import ENTRY
 from model.erased import Erased
 from model.plan import CAMPAIGN, FeaturePlan
+from model.sealed import Sealed
 from model.sequences import (
     CONFLICT,
     FATES,
@@ -262,6 +263,6 @@ class Bucket:
         bucket._derive()
         return bucket
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Snapshot:
-        """What a stream keeps of a bucket at the end of an epoch."""
-        return self.snapshot()
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
+        """What a stream keeps of a bucket at the end of an epoch; its pickle is that of a `Snapshot`."""
+        return Sealed(self.snapshot())

@@ -12,12 +12,16 @@ import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
+
+from steps.panics import NativeErrors
 
 _asked, _over = threading.Event(), threading.Event()
 _problems: list[str] = []
 _codes: list[int] = []
+_native: list[NativeErrors] = []
 
 
 def is_asked() -> bool:
@@ -78,6 +82,15 @@ def prepare() -> None:
     atexit.register(_finish)
 
 
+def watch_saving(directory: Path) -> None:
+    """Let an epoch that cannot be saved end the run as `fail` does; before anything holds `sys.stderr`."""
+
+    def told(why: str) -> None:
+        fail(f"recovery directory {directory}: an epoch could not be saved: {why}; the next start goes on before it")
+
+    _native.append(NativeErrors(told))
+
+
 def _ask(number: int, frame: FrameType | None) -> None:
     _asked.set()
     signal.signal(number, signal.SIG_DFL)  # a second one does not wait
@@ -90,6 +103,7 @@ def _note(kind: type[BaseException], error: BaseException, trace: TracebackType 
 
 
 def _finish() -> None:
+    _close_native()
     if _problems:
         print(f"ad-streams: {_problems[0]}", file=sys.stderr)
         leave(1)
@@ -99,6 +113,12 @@ def _finish() -> None:
 
 def leave(code: int) -> NoReturn:
     """End the process at once, as safe as a crash."""
+    _close_native()
     sys.stderr.flush()
     sys.stdout.flush()
     os._exit(code)
+
+
+def _close_native() -> None:
+    while _native:
+        _native.pop().close()

@@ -13,7 +13,7 @@ import fcntl
 import json
 import os
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,21 +54,24 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     Two flows on one directory overwrite each other's epochs: nothing could resume from it any more.
 
     Raises:
-        SettingsError: it is none, or another flow has it.
+        SettingsError: it is none, cannot be written, or another flow has it.
     """
     if not any(directory.glob("part-*.sqlite3")):
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
     if not is_first_process(arguments):
         return
-    lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        holder = os.read(lock, 20).decode().strip()
-        raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
-    os.ftruncate(lock, 0)
-    os.write(lock, str(os.getpid()).encode())
+        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(lock, 20).decode().strip()
+            raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
+        os.ftruncate(lock, 0)
+        os.write(lock, str(os.getpid()).encode())
+    except OSError as error:
+        raise SettingsError(f"recovery directory {directory}: {error}") from None
 
 
 def widen_pages(directory: Path, arguments: list[str]) -> None:
@@ -121,10 +124,8 @@ def check_recovery(
             "ADSTREAMS_SIMULATOR_START": str(settings.simulator_start),
         }
     read = {topic.name: {"id": topic.id, "partitions": topic.partitions} for topic in (topics or {}).values()}
-    try:
+    with _told(directory):
         held = _noted(directory, fixed | {"topics": read})
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"recovery directory {directory}: {error}") from None
     for name, value in fixed.items():
         if held.get(name) != value:
             made = f"recovery directory {directory} was made with {held.get(name)}, not {value}"
@@ -132,7 +133,17 @@ def check_recovery(
     before = held.get("topics", {})
     _check_topics(directory, before, read)
     if before != read:
-        _draft(directory, fixed | {"topics": read}).replace(directory / RECOVERY_NOTE)
+        with _told(directory):
+            _draft(directory, fixed | {"topics": read}).replace(directory / RECOVERY_NOTE)
+
+
+@contextlib.contextmanager
+def _told(directory: Path) -> Iterator[None]:
+    """Tell what cannot be read or written with the directory's name."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        raise SettingsError(f"recovery directory {directory}: {error}") from None
 
 
 def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) -> None:
@@ -169,5 +180,9 @@ def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
 def _draft(directory: Path, note: dict[str, Any]) -> Path:
     """The note under a name of this process's own: it has its own name only once it is whole."""
     draft = directory / f".{os.getpid()}-{RECOVERY_NOTE}"
-    draft.write_text(json.dumps(note))
+    try:
+        draft.write_text(json.dumps(note))
+    except OSError:
+        draft.unlink(missing_ok=True)
+        raise
     return draft

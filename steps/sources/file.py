@@ -10,6 +10,7 @@ from typing import NamedTuple
 import xxhash
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from model.sealed import sealed
 from schemas.columns import ColumnBatch
 from schemas.log_files import LogFile, LogFileError
 from steps.ending import end, give_up, is_asked
@@ -76,4 +77,4 @@ class _FilePartition(StatefulSourcePartition[ColumnBatch, dict[str, Read]]):
         return [batch]
 
     def snapshot(self) -> dict[str, Read]:
-        return dict(self._read)
+        return sealed(dict(self._read))

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from model.sealed import sealed
 from schemas.messages import MessageBatch
 from settings import RESTART
 from steps.ending import ask, fail, is_asked
@@ -68,7 +69,7 @@ class _KafkaPartition(StatefulSourcePartition[MessageBatch, int]):
         if self._before is not None:
             self._intake.commit(self._topic, self._number, self._before)
         self._before = self._intake.handed(self._topic, self._number)
-        return self._before
+        return sealed(self._before)
 
 
 def watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
+from model.sealed import sealed
 from schemas.codec import Codec
 from schemas.messages import MessageBatch
 from simulator import World
@@ -69,4 +70,4 @@ class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
         return self._awake
 
     def snapshot(self) -> Place:
-        return self._stream.place
+        return sealed(self._stream.place)

@@ -28,6 +28,10 @@ class Amount:
     mutations: int
     away: float
     """Seconds without Cassandra."""
+    brokerless: float
+    """Seconds without Kafka."""
+    flips: int
+    """Bits of a recovery directory, one at a time."""
 
 
 def pytest_report_header() -> str:
@@ -36,7 +40,7 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def amount() -> Amount:
-    return Amount(200, 1_000_000, 120) if _LONG else Amount(20, 100_000, 10)
+    return Amount(200, 1_000_000, 120, 60, 20_000) if _LONG else Amount(20, 100_000, 10, 5, 300)
 
 
 @pytest.fixture

@@ -12,18 +12,30 @@ class Proxy:
     """Forwards connections to a port of this machine.
 
     `delay` holds back what the server says by so many seconds; while `deaf` is set it is thrown away: what was asked
-    for has happened, and nobody hears of it.
+    for has happened, and nobody hears of it. From `hold` to `release` nothing that clients say gets to the server.
+    `held`, `answered` and `lost` count bytes.
     """
 
     def __init__(self, target: int) -> None:
         self._target, self._loop = target, asyncio.new_event_loop()
         self._writers = set[asyncio.StreamWriter]()
-        self.delay, self.deaf, self.lost = 0.0, False, 0
+        self._free = asyncio.Event()
+        self._free.set()
+        self.delay, self.deaf = 0.0, False
+        self.held, self.answered, self.lost = 0, 0, 0
         self.port = 0
 
     def cut(self) -> None:
         """Break all connections; new ones are taken."""
         self._loop.call_soon_threadsafe(self._cut)
+
+    def hold(self) -> None:
+        """Hold back what clients say from now on."""
+        self._loop.call_soon_threadsafe(self._free.clear)
+
+    def release(self) -> None:
+        """Pass on what was held back, and all that follows."""
+        self._loop.call_soon_threadsafe(self._free.set)
 
     def _cut(self) -> None:
         for writer in list(self._writers):
@@ -45,13 +57,24 @@ class Proxy:
         await asyncio.gather(self._forward(reader, to_server), self._answer(from_server, writer))
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        waiting = asyncio.Queue[bytes]()
         self._writers.add(writer)
+        passing = asyncio.create_task(self._pass(waiting, writer))
         with contextlib.suppress(OSError):
             while data := await reader.read(65_536):
-                writer.write(data)
-                await writer.drain()
+                self.held += 0 if self._free.is_set() else len(data)
+                waiting.put_nowait(data)
+        waiting.put_nowait(b"")
+        await passing
         self._writers.discard(writer)
         writer.close()
+
+    async def _pass(self, waiting: asyncio.Queue[bytes], writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(OSError):
+            while data := await waiting.get():
+                await self._free.wait()
+                writer.write(data)
+                await writer.drain()
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Answers one behind the other, each as late as `delay` was when it came."""
@@ -63,6 +86,7 @@ class Proxy:
                 if self.deaf:
                     self.lost += len(data)
                 else:
+                    self.answered += len(data)
                     waiting.put_nowait((self._loop.time() + self.delay, data))
         waiting.put_nowait((self._loop.time() + self.delay, b""))
         await late
@@ -94,6 +118,7 @@ class Proxy:
         try:
             yield self
         finally:
+            self.release()
             self._loop.call_soon_threadsafe(self._cut)
             self._loop.call_soon_threadsafe(serving.cancel)
             thread.join()

@@ -67,10 +67,10 @@ class Stream:
         ]
         return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
 
-    def committed(self) -> dict[tuple[str, int], int]:
-        """What the consumer group says it has read, as a lag tool sees it."""
+    def committed(self, group: str | None = None) -> dict[tuple[str, int], int]:
+        """What the consumer group, or another one, says it has read, as a lag tool sees it."""
         # Not by an admin client: librdkafka's crashes when the group's coordinator is not ready.
-        consumer = Kafka([self.brokers], self.config | {"group.id": self.name}).consumer({})
+        consumer = Kafka([self.brokers], self.config | {"group.id": group or self.name}).consumer({})
         try:
             found = consumer.committed([TopicPartition(*place) for place in self.ends()], 10)
         except KafkaException:
@@ -79,6 +79,6 @@ class Stream:
             consumer.close()
         return {(each.topic, each.partition): max(each.offset, 0) for each in found}
 
-    def is_read(self) -> bool:
+    def is_read(self, group: str | None = None) -> bool:
         """Whether all was read, and was saved an epoch ago."""
-        return self.committed() == self.ends()
+        return self.committed(group) == self.ends()

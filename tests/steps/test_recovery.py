@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing
 
 import pytest
 
-from settings import Settings, SettingsError
+from settings import RECOVERY_NOTE, Settings, SettingsError
 from steps.recovery import PAGE_BYTES, check_recovery, widen_pages
-from tests.flow.running import make_recovery
+from tests.faults.privileges import unprivileged
+from tests.flow.running import ROOT, environment, make_recovery
 from topics.client import Topic
 
 
@@ -46,3 +50,31 @@ def test_a_partition_that_vanished_is_told(tmp_path):
     told = f"topic events: recovery directory {tmp_path} reads 4 partitions, but it has 3"
     with pytest.raises(SettingsError, match=re.escape(told)):
         check_recovery(tmp_path, Settings(), "store", {"events": Topic("events", "id", 3)})
+
+
+GROWN = """
+import sys
+from pathlib import Path
+from settings import RECOVERY_NOTE, Settings, SettingsError
+from steps.recovery import check_recovery
+from topics.client import Topic
+try:
+    check_recovery(Path(sys.argv[1]), Settings(), "store", {"events": Topic("events", "id", 5)})
+except SettingsError as error:
+    print(error)
+"""
+
+
+def test_a_note_that_cannot_be_written_again_is_told(tmp_path):
+    """Of a topic that grew: the note is somebody else's in a folder where each has only his own."""
+    if os.geteuid():
+        pytest.skip("only root can give a file to somebody else")
+    tmp_path.parent.chmod(0o755)
+    check_recovery(tmp_path, Settings(), "store", {"events": Topic("events", "id", 4)})
+    for path in (tmp_path, tmp_path / RECOVERY_NOTE):
+        os.chown(path, 65_534, 65_534)
+    tmp_path.chmod(0o1777)
+    command = unprivileged([sys.executable, "-c", GROWN, str(tmp_path)])
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
+    assert run.stdout.startswith(f"recovery directory {tmp_path}: [Errno 1] Operation not permitted"), run.stderr
+    assert run.stdout.count("\n") == 1

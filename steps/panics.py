@@ -1,0 +1,55 @@
+"""An epoch that Bytewax cannot save: one plain line in place of a page of Rust's.
+
+Nothing of ours takes part in the saving, so there is nothing to catch: what its native code writes to standard error is
+read.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+from collections.abc import Callable
+
+_PANIC = re.compile(rb"thread '.*' panicked at ")
+_REFUSED = re.compile(rb'SqliteFailure\(Error \{ code: (\w+),.*?(?:Some\("(.*)"\)|None)\)')
+
+
+class NativeErrors:
+    """Standard error as native code sees it. What Python writes goes where it always did, past this.
+
+    Args:
+        told: is told, in another thread, why SQLite refused a write that native code did not expect to fail.
+    """
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        self._told, self._own = told, os.dup(2)
+        reading, writing = os.pipe()
+        os.dup2(writing, 2)
+        os.close(writing)
+        sys.stderr = os.fdopen(os.dup(self._own), "w", buffering=1, errors="backslashreplace")
+        self._reader = threading.Thread(target=self._read, args=(reading,), name="native errors", daemon=True)
+        self._reader.start()
+
+    def _read(self, reading: int) -> None:
+        held = b""
+        with os.fdopen(reading, "rb") as lines:
+            for line in lines:
+                if held and (refused := _REFUSED.search(line)):
+                    self._told((refused[2] or refused[1]).decode(errors="replace"))
+                self._pass_on(held)
+                held = line if _PANIC.match(line) else b""
+                if not held:
+                    self._pass_on(line)
+            self._pass_on(held)
+
+    def _pass_on(self, text: bytes) -> None:
+        while text:
+            text = text[os.write(self._own, text) :]
+
+    def close(self) -> None:
+        """Return once all that was written has been passed on."""
+        os.dup2(self._own, 2)  # the pipe has no other end now
+        if threading.current_thread() is not self._reader:
+            self._reader.join(1.0)
