@@ -68,9 +68,18 @@ FILE_PAIRS = (
     ("from file into SQLite, 1,000,000 users against 10,000", "", "many into SQLite", "few into SQLite", "events/s"),
     ("from file, sequences of 1,000 events against 10", ">= 0.7", "sequences of 1,000", "sequences of 10", "events/s"),
     ("from file, 5% late events against none", ">= 0.7", "late", "few", "events/s"),
+    ("from file, one user with half of all events against none such", ">= 0.7", "one", "few", "events/s"),
     ("from file, 2 processes against 1", ">= 1.6", "2 processes", "1 process", "events/s"),
 )
 """What is compared of logs, with goals and units."""
+
+PACE = 50_000
+WAITS = {
+    "10,000 users": (10_000, 0.0),
+    "10,000 users, one of them with half of all events": (10_000, 0.5),
+    "1,000,000 users": (1_000_000, 0.0),
+}
+"""Loads, all of so many events a second, in which it is measured how long an event waits for its score."""
 
 HEAD = """\
 # Results
@@ -82,11 +91,12 @@ Latencies are one run each. Take the ratios, not the figures; README.md says wha
 
 def files(tell: Tell, folder: Path, rounds: int) -> None:
     """The rows about logs, without a server."""
-    logs = {name: folder / f"{name}.parquet" for name in ("few", "many", "most", "late", "long", "world")}
+    logs = {name: folder / f"{name}.parquet" for name in ("few", "many", "most", "late", "one", "long", "world")}
     write_log(logs["few"], 10_000, EVENTS)
     write_log(logs["many"], 1_000_000, EVENTS)
     write_log(logs["most"], 10_000_000, 10 * EVENTS)
     write_log(logs["late"], 10_000, EVENTS, late=0.05)
+    write_log(logs["one"], 10_000, EVENTS, one=0.5)
     write_log(logs["long"], 1_000, EVENTS)
     simulate(logs["world"], users=300, events=SIMULATED, seed=7, start_ms=Settings().simulator_start_time)
 
@@ -107,6 +117,7 @@ def files(tell: Tell, folder: Path, rounds: int) -> None:
         "many": flow("many"),
         "many into SQLite": flow("many", "sqlite"),
         "late": flow("late"),
+        "one": flow("one"),
         "sequences of 1,000": flow("long"),
         "sequences of 10": flow("long", length=10),
         "1 process": module("benchmarks.processes", logs["few"], 1),
@@ -115,6 +126,9 @@ def files(tell: Tell, folder: Path, rounds: int) -> None:
     found = in_turn(sides, rounds) | in_turn({"most": flow("most", epoch=120)}, 1)
     for name, goal, left, right, unit in FILE_PAIRS:
         tell(ratio(name, goal, found[left], found[right], unit))
+    waits = in_turn({name: module("benchmarks.waiting", PACE, *load) for name, load in WAITS.items()}, min(rounds, 3))
+    for name, wait in waits.items():
+        tell(Row(f"from due to scored at {PACE:,} events/s, 99 of 100; {name}", "", f"{wait:,.0f} ms", ""))
     tell(Row("from file, on one core, no recovery", ">= 1,000,000", f"{found['few, one core']:,.0f}", "events/s"))
     for users, events, goal in ((1_000_000, 16, "<= 800"), (10_000, 4, ""), (1_000_000, 4, ""), (10_000_000, 4, "")):
         held = run(sys.executable, "-m", "benchmarks.kernel", "memory", users, events)

@@ -40,15 +40,23 @@ def events(users: NDArray[np.int64], first: int, rng: np.random.Generator, spaci
     return batch
 
 
-def write_log(path: Path, users: int, count: int, seed: int = 1, late: float = 0.0) -> None:
+def some_users(rng: np.random.Generator, users: int, count: int, one: float = 0.0) -> NDArray[np.int64]:
+    """A random one of `users` (numbers) for each event, but for a share `one` of them that is the first user's."""
+    chosen = rng.integers(0, users, count)
+    if one:
+        chosen[rng.random(count) < one] = 0
+    return chosen
+
+
+def write_log(path: Path, users: int, count: int, seed: int = 1, late: float = 0.0, one: float = 0.0) -> None:
     """A Parquet log of `count` events in time order, each of a random one of `users`.
 
-    A share of them is `late`: they say that they happened up to an hour before.
+    A share of them is `late`: they say that they happened up to an hour before. A share `one` is of one user.
     """
     rng = np.random.default_rng(seed)
     with LogWriter(path) as log:
         for first in range(0, count, CHUNK):
-            batch = events(rng.integers(0, users, min(CHUNK, count - first)), first, rng)
+            batch = events(some_users(rng, users, min(CHUNK, count - first), one), first, rng)
             if late:
                 chosen = rng.random(len(batch)) < late
                 batch.rows["timestamp"][chosen] -= rng.integers(0, 3_600_000, np.count_nonzero(chosen))

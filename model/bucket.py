@@ -55,6 +55,10 @@ class Snapshot:
     entries: NDArray[np.void]
     erased: NDArray[np.void]
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
+        """What a stream keeps of a bucket that nothing has come for since it was resumed."""
+        return Sealed(self)
+
 
 @dataclass(frozen=True, slots=True)
 class Update:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import pickletools
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -47,7 +48,7 @@ def check_snapshots(directory: Path) -> None:
 
 
 class _DamageError(Exception):
-    """What is damaged, on one line."""
+    """What is damaged."""
 
 
 @contextmanager
@@ -57,21 +58,27 @@ def _opened(part: Path) -> Iterator[sqlite3.Connection]:
     if not os.access(part, os.W_OK):
         raise SettingsError(f"{where}: it cannot be written")
     file = sqlite3.connect(f"{part.absolute().as_uri()}?mode=rw", uri=True, isolation_level=None)
+    file.text_factory = lambda text: text.decode(errors="replace")
     try:
         yield file
     except sqlite3.OperationalError as error:  # it may be sound: locked, or out of reach
-        raise SettingsError(f"{where}: {error}") from None
-    except (sqlite3.Error, _DamageError) as error:
-        raise SettingsError(f"{where}: {error}; {_MEND}") from None
+        raise SettingsError(f"{where}: {_on_one_line(error)}") from None
+    except (sqlite3.Error, UnicodeDecodeError, _DamageError) as error:  # of SQLite's own words, where a name is damaged
+        raise SettingsError(f"{where}: {_on_one_line(error)}; {_MEND}") from None
     finally:
         file.close()
+
+
+def _on_one_line(error: Exception) -> str:
+    """What an error says: SQLite may show in it what is damaged."""
+    return " ".join(str(error).split())
 
 
 def _check_file(file: sqlite3.Connection) -> None:
     """Whether the file is whole, and its indexes say what its tables say."""
     ((found,),) = file.execute("PRAGMA integrity_check(1)")
     if found != "ok":
-        raise _DamageError(f"damaged: {' '.join(found.split())}")
+        raise _DamageError(f"damaged: {found}")
 
 
 class _Book:
@@ -114,13 +121,22 @@ class _Book:
 def _check_state(name: str, kept: bytes) -> None:
     """Whether a state is what was saved, or says that a step has none."""
     try:
-        found = _Looker(io.BytesIO(kept)).load()
+        found = not _is_plain(kept) or _Looker(io.BytesIO(kept)).load()
     except Exception:  # a damaged pickle may do anything
         found = False
     if found is not None and found is not _SOUND:
         raise _DamageError(f"the state of {name} is damaged")
 
 
+def _is_plain(kept: bytes) -> bool:
+    """Whether a pickle does no more than that of `Sealed`: with others a damaged one might harm the process."""
+    return {opcode.name for opcode, _, _ in pickletools.genops(kept)} <= _OPCODES
+
+
+_OPCODES = {
+    "PROTO", "FRAME", "SHORT_BINUNICODE", "MEMOIZE", "BINGET", "STACK_GLOBAL", "MARK", "SHORT_BINBYTES", "BINBYTES",
+    "BINBYTES8", "TUPLE1", "TUPLE2", "TUPLE3", "TUPLE", "REDUCE", "NONE", "STOP",
+}  # fmt: skip
 _SOUND = object()
 
 

@@ -16,8 +16,8 @@ from tests.flow.streaming import Stream
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 
-_LONG = os.environ.get("FAULTS") == "long"
-SEED = int(os.environ.get("FAULTS_SEED") or (random.SystemRandom().randrange(10**6) if _LONG else 7))
+LONG = os.environ.get("FAULTS") == "long"
+SEED = int(os.environ.get("FAULTS_SEED") or (random.SystemRandom().randrange(10**6) if LONG else 7))
 
 
 @dataclass(frozen=True)
@@ -32,15 +32,21 @@ class Amount:
     """Seconds without Kafka."""
     flips: int
     """Bits of a recovery directory, one at a time."""
+    worlds: int
+    """Orders of all that may happen."""
+    fuzzing: int
+    """Seconds of it."""
 
 
 def pytest_report_header() -> str:
-    return f"faults: {'long' if _LONG else 'short'} form, FAULTS_SEED={SEED}"
+    return f"faults: {'long' if LONG else 'short'} form, FAULTS_SEED={SEED}"
 
 
 @pytest.fixture(scope="session")
 def amount() -> Amount:
-    return Amount(200, 1_000_000, 120, 60, 20_000) if _LONG else Amount(20, 100_000, 10, 5, 300)
+    if LONG:
+        return Amount(200, 1_000_000, 120, 60, 5_000, 1_000, 600)
+    return Amount(20, 100_000, 10, 5, 300, 50, 6)
 
 
 @pytest.fixture

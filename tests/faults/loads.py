@@ -28,7 +28,7 @@ def sending(stream: Stream) -> Iterator[None]:
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL) as program:
         try:
-            wait_for(lambda: len(stream.kafka.describe(stream.topics)) == 2)
+            wait_for(lambda: len(stream.described()) == 2)
             yield
         finally:
             program.terminate()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,7 +59,7 @@ def counted(errors: list[str]) -> Counter[str]:
     total: Counter[str] = Counter()
     for text in errors:
         (line,) = re.findall(r"in all, .*", text)
-        for number, word in re.findall(r"([\d,]+) (scored|late|repeats|conflicts|dead)", line):
+        for number, word in re.findall(r"([\d,]+) (scored|late|repeats|conflicts|dead|expired)", line):
             total[word] += int(number.replace(",", ""))
     return total
 
@@ -67,16 +68,19 @@ def check_store(truth: Truth, settings: Mapping[str, object], monkeypatch: pytes
     """Fail unless the store holds the truth, all of it and nothing else; where it says that users stand."""
     for name, value in settings.items():
         monkeypatch.setenv(f"ADSTREAMS_{name.upper()}", str(value))
-    reader = reader_of(load_settings())()
-    try:
-        _check_curves(truth, reader)
-        assert {_place(letter): letter.payload for letter in reader.dead_letters(100_000)} == {
-            _place(letter): letter.payload for letter in truth.broken
-        }
-        latest = {each.user_id: each for each in reader.latest(truth.users)}
-    finally:
-        reader.close()
+    with closing(reader_of(load_settings())()) as reader:
+        return check_reader(truth, reader)
+
+
+def check_reader(truth: Truth, reader: Reader) -> dict[str, Latest]:
+    """Fail unless a store holds the truth, all of it and nothing else; where it says that users stand."""
+    _check_curves(truth, reader)
+    assert {_place(letter): letter.payload for letter in reader.dead_letters(100_000)} == {
+        _place(letter): letter.payload for letter in truth.broken
+    }
+    latest = {each.user_id: each for each in reader.latest(truth.users)}
     assert latest.keys() == set(truth.users)
+    assert reader.summary().users == len(latest)
     newest: dict[str, Any] = {}
     for key, row in truth.rows.items():
         place = (key[1], TYPES.index(row.type), event_key(key[2]))

@@ -110,8 +110,14 @@ def wait_for(condition: Callable[[], bool], program: subprocess.Popen[str] | Non
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true"
-        assert program is None or program.poll() is None, "the program ended before the condition came true"
+        assert program is None or program.poll() is None, _end_of(program)
         time.sleep(0.02)
+
+
+def _end_of(program: subprocess.Popen[str]) -> str:
+    """What a program said at last that ended too early."""
+    _, errors = program.communicate()
+    return f"the program ended with {program.returncode} before the condition came true: {(errors or '')[-1_000:]}"
 
 
 def query(path: Path, sql: str) -> list[tuple[object, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +12,8 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from schemas.codec import codec
 from schemas.events import Event
-from topics.client import Kafka
+from tests.flow.running import PATIENCE
+from topics.client import Kafka, Topic, TopicError
 from topics.publisher import Publisher
 
 
@@ -62,17 +64,25 @@ class Stream:
     def ends(self) -> dict[tuple[str, int], int]:
         """The offset behind the last message of each partition."""
         consumer = self.kafka.consumer({})
-        places = [
-            (name, n) for name, topic in self.kafka.describe(self.topics).items() for n in range(topic.partitions)
-        ]
-        return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=10)[1] for place in places}
+        places = [(name, n) for name, topic in self.described().items() for n in range(topic.partitions)]
+        return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=PATIENCE)[1] for place in places}
+
+    def described(self) -> dict[str, Topic]:
+        """The topics that are there, however long a busy machine's broker takes to say so."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.kafka.describe(self.topics)
+            except TopicError:
+                if time.monotonic() > deadline:
+                    raise
 
     def committed(self, group: str | None = None) -> dict[tuple[str, int], int]:
         """What the consumer group, or another one, says it has read, as a lag tool sees it."""
         # Not by an admin client: librdkafka's crashes when the group's coordinator is not ready.
         consumer = Kafka([self.brokers], self.config | {"group.id": group or self.name}).consumer({})
         try:
-            found = consumer.committed([TopicPartition(*place) for place in self.ends()], 10)
+            found = consumer.committed([TopicPartition(*place) for place in self.ends()], PATIENCE)
         except KafkaException:
             return {}  # the coordinator may still be starting
         finally:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 
+from model.bucket import Bucket, Snapshot
 from model.entries import ENTRY
+from model.plan import FeaturePlan
 from model.sealed import DamagedError, Sealed
+from tests.model.driving import batch_of, event
+from tests.model.worlds import MODELS
 
 
 def test_what_comes_out_is_what_went_in():
@@ -34,3 +39,13 @@ def test_the_parts_do_not_run_into_each_other():
     unseal, (checksum, *parts) = Sealed(np.frombuffer(b"abcd", np.uint8)).__reduce__()
     with pytest.raises(DamagedError):
         unseal(checksum, parts[0] + parts[1][:1], parts[1][1:])
+
+
+def test_a_bucket_is_sealed_before_and_after_something_came_for_it() -> None:
+    """What a flow resumed, and saves again as it was, is a state like any other."""
+    bucket = Bucket(FeaturePlan.of(next(iter(MODELS.values())).features))
+    bucket.update(batch_of([event("e", 0)]))
+    for state in (bucket, bucket.snapshot()):
+        kept = copy.deepcopy(state)
+        assert isinstance(kept, Sealed)
+        assert isinstance(pickle.loads(pickle.dumps(kept)), Snapshot)

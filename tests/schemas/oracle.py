@@ -8,6 +8,7 @@ import json
 import math
 import tempfile
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,17 @@ def codec_of(*schemas: Schema, lookup: SchemaLookup | None = None, writes_id: in
 
 def header_of(schema: Schema) -> bytes:
     """C3 01 and the schema's fingerprint."""
-    return b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(schema), "CRC-64-AVRO"))
+    return _header_of(json.dumps(schema))
+
+
+@cache
+def _header_of(schema: str) -> bytes:
+    return b"\xc3\x01" + bytes.fromhex(fingerprint(to_parsing_canonical_form(json.loads(schema)), "CRC-64-AVRO"))
+
+
+@cache
+def _parsed(schema: str) -> Any:
+    return fastavro.parse_schema(json.loads(schema))
 
 
 def message_of(schema: Schema, datum: dict[str, Any]) -> bytes:
@@ -96,11 +107,8 @@ def verdict(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None = N
     if found is None:
         return None
     try:
-        datum = fastavro.schemaless_reader(
-            io.BytesIO(found[1]),
-            fastavro.parse_schema(copy.deepcopy(found[0])),
-            fastavro.parse_schema(copy.deepcopy(schemas[0])),
-        )
+        writer, reader = (_parsed(json.dumps(schema)) for schema in (found[0], schemas[0]))
+        datum = fastavro.schemaless_reader(io.BytesIO(found[1]), writer, reader)
     except Exception:  # fastavro raises whatever the bytes provoke
         return None
     time = datum["timestamp"]
