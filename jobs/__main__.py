@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
 from jobs.erase import erase
 from jobs.import_log import import_log
-from jobs.problems import plainly
+from jobs.problems import JobError, plainly
 from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
+from model.durations import parse_duration
 from settings import load_settings, start_logging
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -45,6 +48,24 @@ def import_command(
     """
     with plainly():
         import_log(log, sql, to, rejected)
+
+
+@app.command(name="attribute")
+def attribute_command(
+    events: Annotated[Path, typer.Argument(help="CSV, Parquet or Avro container in the event's columns.")],
+    look_back: Annotated[str, typer.Option(help="How long before a conversion a touch counts.")] = "30d",
+    to: Annotated[Path | None, typer.Option(help="File for all credits: .csv or .parquet.")] = None,
+    paths: Annotated[Path | None, typer.Option(help="File for the paths to conversions and to none, counted.")] = None,
+) -> None:
+    """Credit each conversion of a log to the touches before it, by the model (ADSTREAMS_MODEL), and sum the credits up.
+
+    A touch is an impression, a click or a paid search. Its credit is its part in the propensity just before the
+    conversion, by the Aumann-Shapley rule; what no touch explains is a row of its own, which is what the model says of
+    the same user without touches (a prediction, no experiment). Of each conversion the credits sum up to 1. Beside it:
+    the last touch, the first, all alike, half as much for every 7 days before, and 40/20/40 by position.
+    """
+    with plainly():
+        attribute(load_settings(), events, _duration("--look-back", look_back), to, paths)
 
 
 @app.command(name="rebuild-latest")
@@ -94,6 +115,13 @@ def supervise_command(
     start_logging()
     with plainly():
         sys.exit(supervise(processes, recovery))
+
+
+def _duration(name: str, text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise JobError(f"{name}: {error}") from None
 
 
 if __name__ == "__main__":

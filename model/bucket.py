@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import allocate, grown
-from model.emission import derive_all, emit
+from model.attribution import CREDIT, Attribution, count_credits, fill_credits
+from model.credit import ALPHAS, WEIGHTS
+from model.emission import derive_all, emit, let_go
 from model.entries import ENTRY
 from model.erased import Erased
 from model.plan import CAMPAIGN, FeaturePlan
@@ -64,13 +66,15 @@ class Snapshot:
 class Update:
     """What a batch did: outcomes (m) and their features (m, number of features), and what became of each row (n).
 
-    `late` of the new events came after a later one, or one of the same instant, of their user.
+    `late` of the new events came after a later one, or one of the same instant, of their user. `credits` are those of
+    all conversions among the outcomes, where they were asked for: they take the place of those of before.
     """
 
     outcomes: NDArray[np.void]
     features: NDArray[np.float64]
     fates: NDArray[np.uint8]
     late: int
+    credits: NDArray[np.void]
 
     @property
     def counts(self) -> list[int]:
@@ -100,6 +104,9 @@ def _unshown(outcomes, fates):
             rows[at] = row
             at += 1
     return rows
+
+
+_NO_CREDITS = np.empty(0, CREDIT)
 
 
 class Bucket:
@@ -147,7 +154,7 @@ class Bucket:
         arrays = (*self._users, *self._campaigns, self._records, self._entries, self._marks, self._decays)
         return sum(array.nbytes for array in arrays)
 
-    def update(self, batch: EventBatch) -> Update:
+    def update(self, batch: EventBatch, attribution: Attribution | None = None) -> Update:
         """Take a batch's events into the sequences, and compute every row that is new or that changed.
 
         Cost: for an in-order event, that of its features. A late event, or one more of the very instant of its user's
@@ -169,7 +176,26 @@ class Bucket:
             rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
             self._length, fates, outcomes, features,
         )  # fmt: skip
-        return Update(outcomes, features, fates, int(late))
+        credits: NDArray[np.void] = _NO_CREDITS
+        if attribution is not None:
+            credits = self._credits(order, groups, attribution)
+        let_go(groups, self._records, self._entries, self._marks, self._plan, self._length)
+        return Update(outcomes, features, fates, int(late), credits)
+
+    def _credits(
+        self, order: NDArray[np.int64], groups: NDArray[np.void], attribution: Attribution
+    ) -> NDArray[np.void]:
+        count = count_credits(groups, self._records, self._entries, self._length, attribution.look_back)
+        credits: NDArray[np.void] = np.empty(count, CREDIT)
+        fill_credits(
+            order, groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
+            attribution.weights, attribution.intercept, ALPHAS, WEIGHTS, credits,
+        )  # fmt: skip
+        return credits
+
+    def campaign(self, number: int) -> str:
+        """The name of a campaign by the bucket's number."""
+        return self._campaigns.text(number)
 
     def _make_room(self, rows: NDArray[np.void]) -> None:
         """Room for as many new users and campaigns as the batch could bring."""

@@ -29,6 +29,18 @@ class Sequence:
     before: int = 0
 
 
+def entries_of(sequence: Sequence, plan: FeaturePlan) -> NDArray[np.void]:
+    """A sequence as a bucket keeps it, with the plan's numbers for campaigns and one for all others."""
+    names = {name: number for number, name in enumerate(plan.campaigns)}
+    entries = np.zeros(len(sequence.timestamps), ENTRY)
+    entries["timestamp"] = sequence.timestamps
+    entries["tag"] = [
+        make_tag(kind, names.get(campaign, len(names)))
+        for kind, campaign in zip(sequence.types.tolist(), sequence.campaigns, strict=True)
+    ]
+    return entries
+
+
 @compiled
 def _walk(entries, times, before, length, marks, decays, plan, features):
     """Features at each of the ascending `times`, from the entries up to and including it."""
@@ -55,13 +67,7 @@ class Curve:
 
     def features(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Features (m, number of features) at the ascending `times` (m) in ms; events of that very time count."""
-        names = {name: number for number, name in enumerate(self._plan.campaigns)}
-        entries = np.zeros(len(sequence.timestamps), ENTRY)
-        entries["timestamp"] = sequence.timestamps
-        entries["tag"] = [
-            make_tag(kind, names.get(campaign, len(names)))
-            for kind, campaign in zip(sequence.types.tolist(), sequence.campaigns, strict=True)
-        ]
+        entries = entries_of(sequence, self._plan)
         features = self._plan.features.copy()
         out = np.empty((len(times), len(features)))
         marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays, np.int64)

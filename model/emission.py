@@ -96,9 +96,15 @@ def emit(
             outcome.body_row = _row_of(entry, rows, order, row_at, group.stop, campaign_of_row, fates)
             out += 1
         outcomes[out - 1].newest = True
-        gone = evict(user, entries, length, length // 8)
+
+
+@compiled
+def let_go(groups, users, entries, marks, plan, length):
+    """Drop what is too old of the users of a batch."""
+    for group in groups:
+        gone = evict(users[group.slot], entries, length, length // 8)
         if gone > 0:
-            shift_marks(my_marks, plan, gone)
+            shift_marks(marks[group.slot], plan, gone)
 
 
 @compiled

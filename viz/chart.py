@@ -17,8 +17,8 @@ from schemas.events import MISSING, TYPES
 from stores.base import Point
 from viz import look
 from viz.drawing import add_curves, add_ends, add_events, add_now, empty_figure
-from viz.trace import Trace, Tracer
-from viz.words import TYPE_NAMES, moment, percent, points, visible
+from viz.trace import Credit, Trace, Tracer
+from viz.words import TYPE_NAMES, moment, percent, points, short_moment, visible
 
 HOUR = 3_600_000
 WINDOWS: dict[str, tuple[str, int | None]] = {
@@ -31,6 +31,8 @@ WINDOWS: dict[str, tuple[str, int | None]] = {
 """The visible windows by their name in the page's address: title, and width in ms where it is fixed."""
 SHORTEST, LONGEST = 6 * HOUR, 720 * HOUR
 """Bounds of the window that chooses its own width."""
+MOST_CREDITED = 4
+"""Touches of a conversion whose credit is told."""
 ROOM = 64
 """Pixels that are left free on the right of now, for the propensities."""
 MARKER = ("time", "propensity", "shape", "size", "colour", "rank", "user", "type", "lines")
@@ -71,7 +73,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
     return placed
 
 
-def describe(point: Point, change: float) -> str:
+def describe(point: Point, change: float, more: Sequence[str] = ()) -> str:
     """What is told about an event, a fact a line; `change` is NaN where it is not known."""
     texts = {"Campaign": point.campaign, "Publisher": point.publisher, "Product": point.product}
     facts = [
@@ -81,8 +83,35 @@ def describe(point: Point, change: float) -> str:
         *(f"{name}: {visible(text)}" for name, text in texts.items() if text not in ("", MISSING)),
         f"Revenue: ${point.revenue:,.2f} for {point.quantity:,}" if point.revenue or point.quantity else "",
         f"Event number {point.seen:,} of this user",
+        *more,
     ]
     return "\n".join(fact for fact in facts if fact)
+
+
+def credit_lines(points: Sequence[Point], credit: Credit) -> list[str]:
+    """What the model credits a conversion to, the greatest shares first, and what the last touch would have got."""
+    order = np.argsort(-credit.shares, kind="stable")
+    best = [place for place in order.tolist() if credit.shares[place] > 0][:MOST_CREDITED]
+    lines = [f"  {percent(float(credit.shares[place]))} {_touch(points[credit.touches[place]])}" for place in best]
+    rest = len(credit.shares) - len(best)
+    if rest:
+        lines.append(f"  {_share(1 - _baseline(credit) - float(credit.shares[best].sum()))} {rest:,} other touches")
+    lines.append(f"  {_share(_baseline(credit))} no touch")
+    last = [f"Last touch: all to {_touch(points[credit.touches[-1]])}"] if len(credit.touches) else []
+    return ["\nCredit, by the model:", *lines, *last]
+
+
+def _baseline(credit: Credit) -> float:
+    return 1 - float(credit.shares.sum())
+
+
+def _share(share: float) -> str:
+    return percent(share) if share >= 0 else f"\N{MINUS SIGN}{percent(-share)}"
+
+
+def _touch(point: Point) -> str:
+    campaign = f" {visible(point.campaign)}" if point.campaign not in ("", MISSING) else ""
+    return f"{TYPE_NAMES[point.event_type]}{campaign}, {short_moment(point.event_time)}"
 
 
 class Chart(pn.viewable.Viewer):
@@ -161,17 +190,20 @@ class Chart(pn.viewable.Viewer):
         if marked == self._marked:
             return
         self._marked = marked
-        rows = [
-            _marker(one.user_id, point, change)
-            for one in shown
-            for point, change in zip(one.trace.points, self._tracer.changes(one.trace).tolist(), strict=True)
-            if point.event_type not in hidden
-        ]
+        rows = [row for one in shown for row in self._markers(one) if row["kind"] not in hidden]
         rows.sort(key=lambda row: int(row["rank"]))  # rare types lie over common ones
         self.events.data = {name: [row[name] for row in rows] for name in MARKER}
 
+    def _markers(self, one: Shown) -> list[dict[str, Any]]:
+        trace, changes = one.trace, self._tracer.changes(one.trace).tolist()
+        credits = {place: credit_lines(trace.points, credit) for place, credit in self._tracer.credits(trace).items()}
+        return [
+            _marker(one.user_id, point, changes[place], credits.get(place, ()))
+            for place, point in enumerate(trace.points)
+        ]
 
-def _marker(user_id: str, point: Point, change: float) -> dict[str, Any]:
+
+def _marker(user_id: str, point: Point, change: float, more: Sequence[str]) -> dict[str, Any]:
     mark = look.MARKS[point.event_type]
     return {
         "time": point.event_time,
@@ -182,5 +214,6 @@ def _marker(user_id: str, point: Point, change: float) -> dict[str, Any]:
         "rank": TYPES.index(point.event_type),
         "user": visible(user_id),
         "type": TYPE_NAMES[point.event_type],
-        "lines": describe(point, change),
+        "kind": point.event_type,
+        "lines": describe(point, change, more),
     }

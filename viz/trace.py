@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from model.curve import Curve, Sequence
 from model.durations import to_milliseconds
+from model.explanation import Explainer
 from model.features import Count
 from model.propensity import Model
 from schemas.events import TYPES
@@ -74,12 +75,20 @@ class Line:
     propensities: Propensities
 
 
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The touches before a conversion (n), oldest first, by their places, and the share (n) of each in its credit."""
+
+    touches: NDArray[np.intp]
+    shares: Propensities
+
+
 class Tracer:
     """Computes curves under one model, with the newest `length` events of a user counting."""
 
     def __init__(self, model: Model, length: int) -> None:
         self.model, self.length = model, length
-        self._curve = Curve(model, length)
+        self._curve, self._explainer = Curve(model, length), Explainer(model, length)
         nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
         self._curve.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
         self._look_backs = [
@@ -124,6 +133,16 @@ class Tracer:
             (stamps if kind is None else stamps[types == TYPES.index(kind)]) + look_back + 1
             for look_back, kind in self._look_backs
         ]
+
+    def credits(self, trace: Trace) -> dict[int, Credit]:
+        """For each conversion whose events are all known, by its place: who is credited with it."""
+        found = {}
+        for place in np.flatnonzero(trace.sequence.types == TYPES.index("CN")).tolist():
+            if place >= trace.exact or not trace.sequence.before:
+                credit = self._explainer.credit(trace.sequence, place)
+                touches = np.flatnonzero(~np.isnan(credit))
+                found[place] = Credit(touches, credit[touches])
+        return found
 
     def changes(self, trace: Trace) -> Propensities:
         """By how much each event changed the propensity (n) of the millisecond before; NaN where unknown.

@@ -3,10 +3,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from model.attribution import BASELINE, Attribution
+from model.bucket import Bucket
 from model.curve import Curve
+from model.plan import FeaturePlan
 from schemas.events import TYPES, Event
 from stores.base import Point
 from stores.sqlite import SqliteReader
+from tests.model.driving import batch_of
 from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
 from viz.trace import Trace, Tracer
 
@@ -145,3 +149,22 @@ class TestCutOff:
         assert tracer.at(trace.until(time), time) == tracer.at(trace, time)
         assert trace.until(points[-1].event_time) is trace
         assert trace.until(points[3].event_time).exact_from is None
+
+
+def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
+    """What the page tells about a conversion is what `jobs attribute` would."""
+    tracer, compared = Tracer(simulated.model, 1_000), 0
+    for number in range(40):
+        points = stored(simulated, f"user-{number:07d}")
+        trace = tracer.trace(points)
+        bucket = Bucket(FeaturePlan.of(simulated.model.features))
+        sent = [Event(p.event_id, "u", p.event_time, p.event_type, campaign=p.campaign) for p in points]
+        if not any(each.type == "CN" for each in sent):
+            continue
+        rows = bucket.update(batch_of(sent), Attribution(simulated.model)).credits
+        for place, credit in tracer.credits(trace).items():
+            mine = rows[(rows["conversion_key"] == points[place].event_key) & (rows["type"] != BASELINE)]
+            assert [points[touch].event_key for touch in credit.touches] == mine["touch_key"].tolist()
+            np.testing.assert_allclose(credit.shares, mine["credit"], rtol=0, atol=1e-12)
+            compared += 1
+    assert compared > 1

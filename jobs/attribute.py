@@ -1,0 +1,223 @@
+"""Credit for the conversions of a log, touch by touch, beside what simpler rules would give."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from jobs.bars import progress
+from jobs.problems import JobError
+from model.attribution import BASELINE, CONVERSION, RULES, Attribution
+from model.bucket import Bucket, Snapshot, Update
+from model.durations import to_milliseconds
+from model.entries import GHOST
+from model.plan import FeaturePlan
+from schemas.columns import decode_columns
+from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
+from schemas.log_files import LogFile
+from settings import Settings
+
+WIDTH = 140
+"""Columns of output that goes to no terminal."""
+NAMES = ("credit", "last click", "first", "linear", "time decay", "position")
+"""The rules for a person, in the order of `RULES`."""
+_KEY = ("conversion_time", "conversion_key")
+_TOUCH = ("touch_time", *RULES)
+
+
+def attribute(settings: Settings, log: Path, look_back: timedelta, to: Path | None, paths: Path | None) -> None:
+    """Credit every conversion of a log under the settings' model, and print the sums by campaign and type.
+
+    Args:
+        settings: name the model and the length of the sequences.
+        log: CSV, Parquet or Avro container in the event's columns.
+        look_back: how long before a conversion a touch counts.
+        to: file for all credits, a row for each touch of each conversion and one for its baseline.
+        paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null`.
+
+    Raises:
+        LogFileError: the log cannot be read.
+        JobError: nobody converts in it, or a file cannot be written.
+    """
+    for name, path in (("--to", to), ("--paths", paths)):
+        if path is not None and path.exists() and path.samefile(log):
+            raise JobError(f"{name}: {path} is the log itself")
+    found = _Credits(settings, to_milliseconds(look_back))
+    rows, events, dead = LogFile(log), 0, 0
+    with progress() as bar:
+        task = bar.add_task("crediting", total=None)
+        for batch in rows.batches():
+            decoded = decode_columns(batch, timedelta(0))
+            found.take(decoded.events)
+            events, dead = events + len(decoded.events), dead + len(decoded.letters)
+            bar.update(task, completed=events)
+    rejected = f", {dead:,} rows were no events" if dead else ""
+    tables = found.tables()
+    ((count, users, value),) = tables.sql(
+        "SELECT count(*), count(DISTINCT user_id), coalesce(sum(revenue), 0) FROM conversions"
+    ).fetchall()
+    if not count:
+        raise JobError(f"{log}: none of its {events:,} events is a conversion (CN){rejected}")
+    print(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
+    _show(tables)
+    if to is not None:
+        _write(tables, "SELECT * FROM credits ORDER BY user_id, conversion_time, conversion_id, touch_time", to)
+    if paths is not None:
+        _write(tables, _PATHS, paths)
+
+
+class _Credits:
+    """All conversions of a log, and the credits of each as they were computed last."""
+
+    def __init__(self, settings: Settings, look_back: int) -> None:
+        model = settings.loaded_model
+        self._bucket = Bucket(FeaturePlan.of(model.features), settings.sequence_length)
+        self._attribution, self._look_back = Attribution(model, look_back), look_back
+        self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
+
+    def take(self, events: EventBatch) -> None:
+        """Credit the conversions of a batch, and those of before that it changes."""
+        update = self._bucket.update(events, self._attribution)
+        if len(update.credits):
+            self._credits.append(self._credited(events, update))
+        came = np.flatnonzero(events.rows["type"] == CONVERSION)
+        if len(came):
+            self._conversions.append(
+                pa.table(
+                    {
+                        "user_id": events.texts(USER_ID, came),
+                        "conversion_id": events.texts(EVENT_ID, came),
+                        "conversion_time": events.rows["timestamp"][came],
+                        "conversion_key": events.rows["event_key"][came],
+                        "revenue": events.rows["revenue"][came],
+                    }
+                )
+            )
+
+    def _credited(self, events: EventBatch, update: Update) -> pa.Table:
+        credits = update.credits
+        numbers, places = np.unique(credits["campaign"], return_inverse=True)
+        campaigns = np.array([self._bucket.campaign(number) for number in numbers.tolist()], object)
+        columns = {name: np.ascontiguousarray(credits[name]) for name in (*_KEY, *_TOUCH)}
+        return pa.table(
+            {
+                "user_id": events.texts(USER_ID, credits["user_row"]),
+                "batch": np.full(len(credits), len(self._credits)),
+                "touch": np.arange(len(credits)),
+                "type": _named(credits["type"]),
+                "campaign": pa.array(np.where(credits["type"] == BASELINE, "", campaigns[places]), pa.string()),
+                **columns,
+            }
+        )
+
+    def tables(self) -> duckdb.DuckDBPyConnection:
+        """The tables `credits`, `conversions` and `unconverted`."""
+        connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+        none = pa.table({name: pa.array([], pa.int64()) for name in ("batch", "touch", *_KEY)})
+        connection.register("credited", pa.concat_tables(self._credits) if self._credits else none)
+        connection.register("came", pa.concat_tables(self._conversions) if self._conversions else _NO_CONVERSIONS)
+        connection.register("left_over", _open_ended(self._bucket.snapshot(), self._look_back))
+        connection.sql(_CONVERSIONS)
+        if self._credits:
+            connection.sql(_CREDITS)
+        return connection
+
+
+_NO_CONVERSIONS = pa.table(
+    {
+        "user_id": pa.array([], pa.string()),
+        "conversion_id": pa.array([], pa.string()),
+        **{name: pa.array([], pa.int64()) for name in _KEY},
+        "revenue": pa.array([], pa.float64()),
+    }
+)
+_CONVERSIONS = """
+CREATE TABLE conversions AS
+SELECT user_id, conversion_time, conversion_key, min(conversion_id) AS conversion_id, max(revenue) AS revenue
+FROM came GROUP BY ALL
+"""
+"""Repeats are one conversion; where they disagree, the greatest revenue is kept, as in the tables."""
+_CREDITS = f"""
+CREATE TABLE credits AS
+SELECT user_id, conversion_id, make_timestamp_ms(conversion_time) AS conversion_time, revenue,
+  CASE WHEN type = '' THEN NULL ELSE make_timestamp_ms(touch_time) END AS touch_time, type, campaign,
+  {", ".join(RULES)}, touch
+FROM (FROM credited QUALIFY batch = max(batch) OVER (PARTITION BY user_id, conversion_time, conversion_key))
+JOIN conversions USING (user_id, conversion_time, conversion_key)
+"""
+_NAME = f"CASE WHEN campaign IN ('', '{MISSING}') THEN type ELSE campaign END"
+_PATHS = f"""
+SELECT path, sum(conversions)::BIGINT AS total_conversions, sum(revenue) AS total_conversion_value,
+  sum(nulls)::BIGINT AS total_null
+FROM (
+  SELECT string_agg({_NAME}, ' > ' ORDER BY touch) AS path, 1 AS conversions, any_value(revenue) AS revenue, 0 AS nulls
+  FROM credits WHERE type <> '' GROUP BY user_id, conversion_id, conversion_time
+  UNION ALL
+  SELECT string_agg({_NAME}, ' > ' ORDER BY touch), 0, 0.0, 1 FROM left_over GROUP BY "user"
+) GROUP BY path ORDER BY total_conversions DESC, total_null DESC, path
+"""
+
+
+def _named(types: NDArray[np.integer]) -> pa.Array:
+    return pa.array([TYPES[kind] if kind != BASELINE else "" for kind in types.tolist()], pa.string())
+
+
+def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
+    """The touches of each user after the last conversion, no older than a look-back at the log's end."""
+    entries, sizes = snapshot.entries, snapshot.sizes["size"]
+    users, places = np.repeat(np.arange(len(sizes)), sizes), np.arange(len(entries))
+    live, types = entries["tag"] & GHOST == 0, entries["tag"] >> 29 & 3
+    last = np.full(len(sizes), -1)
+    bought = np.flatnonzero(live & (types == CONVERSION))
+    last[users[bought]] = bought
+    end = int(entries["timestamp"].max()) if len(entries) else 0
+    chosen = np.flatnonzero(
+        live & (types != CONVERSION) & (places > last[users]) & (entries["timestamp"] >= end - look_back)
+    )
+    names = _texts(*snapshot.campaigns)
+    campaigns = [names[number] for number in (entries["tag"][chosen] & (2**29 - 1)).tolist()]
+    return pa.table(
+        {
+            "user": users[chosen],
+            "touch": places[chosen],
+            "type": _named(types[chosen].astype(np.int64)),
+            "campaign": pa.array(campaigns, pa.string()),
+        }
+    )
+
+
+def _texts(stops: NDArray[np.int32], data: NDArray[np.uint8]) -> list[str]:
+    raw, edges = data.tobytes(), [0, *stops.tolist()]
+    return [raw[start:stop].decode() for start, stop in pairwise(edges)]
+
+
+def _show(tables: duckdb.DuckDBPyConnection) -> None:
+    """Print what each campaign and type of touch is credited with, the most first."""
+    table = Table("campaign", "type", box=None, header_style="bold")
+    for name in ("revenue", *NAMES):
+        table.add_column(name, justify="right")
+    sums = ", ".join(f"sum({rule})" for rule in RULES)
+    for campaign, kind, *numbers in tables.sql(
+        f"SELECT campaign, type, sum(revenue * credit), {sums} FROM credits GROUP BY 1, 2 ORDER BY type = '', 4 DESC"
+    ).fetchall():
+        table.add_row(campaign if kind else "no touch", kind, *(f"{number:,.1f}" for number in numbers))
+    console = Console() if Console().is_terminal else Console(width=WIDTH)
+    console.print(table)
+
+
+def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+    kind = {".parquet": "PARQUET", ".csv": "CSV"}.get(path.suffix.lower())
+    if kind is None:
+        raise JobError(f"{path}: must end with .csv or .parquet")
+    try:
+        tables.sql(f"COPY ({query}) TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT {kind})")
+    except (duckdb.Error, OSError) as error:
+        raise JobError(f"{path}: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,146 @@
+"""Credit for conversions: what every touch before one has to do with it, by six rules.
+
+A touch is an impression, a click or a paid search at most `look_back` before the conversion, among the newest L events
+of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just before the
+conversion (`model.credit`); what is left, v(0) / v(N), is the baseline's. v(0) is what the model says of the same user
+without touches: a prediction, and no experiment. The other rules know nothing of the model: the last touch, the first,
+all alike, half as much for every seven days before, and 40% to the first, 40% to the last and the rest to those
+between; where there is no touch all is the baseline's.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from model.credit import shares
+from model.entries import campaign_of, is_ghost, type_of
+from model.propensity import Model
+from schemas.compiling import compiled
+from schemas.events import TYPES
+
+CONVERSION = TYPES.index("CN")
+RULES = ("credit", "last", "first", "linear", "time_decay", "position")
+BASELINE = -1
+"""The `type` of the row that has what is nobody's; its other columns about the touch are 0."""
+HALF_LIFE = 7 * 24 * 3_600_000.0
+"""Of `time_decay`, in ms."""
+LOOK_BACK = 30 * 24 * 3_600_000
+"""In ms, where nobody says another."""
+FIRST, LAST = 0.4, 0.4
+"""Shares of the first and the last touch in `position`."""
+
+CREDIT = np.dtype(
+    [
+        ("conversion_time", np.int64),  # ms since 1970
+        ("conversion_key", np.int64),
+        ("touch_time", np.int64),
+        ("touch_key", np.int64),
+        ("user_row", np.int32),  # a row of the batch that has the user's id
+        ("campaign", np.int32),  # the bucket's number of it
+        ("type", np.int8),  # index into TYPES, or BASELINE
+        *((rule, np.float64) for rule in RULES),  # of one conversion they sum up to 1 each
+    ],
+    align=True,
+)
+
+
+class Attribution:
+    """What crediting needs of a model.
+
+    Args:
+        model: the model.
+        look_back: how long before a conversion a touch may be, in ms.
+    """
+
+    def __init__(self, model: Model, look_back: int = LOOK_BACK) -> None:
+        self.look_back, self.weights, self.intercept = look_back, model.weights, model.intercept
+
+
+@compiled
+def _oldest(entries, first, place, length):
+    """Where the newest L live events before `place` begin."""
+    low, live = place, 0
+    while low > first and live < length:
+        low -= 1
+        live += not is_ghost(entries[low].tag)
+    return low
+
+
+@compiled
+def count_credits(groups, users, entries, length, look_back):
+    """How many credits `fill_credits` gives: of each changed conversion one a touch, and one for the baseline."""
+    count = 0
+    for group in groups:
+        user = users[group.slot]
+        for place in range(user.first + group.dirty, user.first + user.size):
+            entry = entries[place]
+            if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
+                continue
+            count += 1
+            for touch in range(_oldest(entries, user.first, place, length), place):
+                count += _is_touch(entries[touch], entry.timestamp, look_back)
+    return count
+
+
+@compiled
+def _is_touch(entry, time, look_back):
+    return not is_ghost(entry.tag) and type_of(entry.tag) != CONVERSION and time - entry.timestamp <= look_back
+
+
+@compiled
+def fill_credits(order, groups, users, entries, plan, length, look_back, weights, intercept, alphas, counts, credits):
+    """Write the credits of every conversion that a batch brought or changed."""
+    at, of_feature = 0, np.empty(len(weights))
+    for group in groups:
+        user = users[group.slot]
+        for place in range(user.first + group.dirty, user.first + user.size):
+            entry = entries[place]
+            if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
+                continue
+            low = _oldest(entries, user.first, place, length)
+            of_event, fading = np.empty(place - low), np.empty(place - low, np.bool_)
+            for touch in range(low, place):
+                fading[touch - low] = _is_touch(entries[touch], entry.timestamp, look_back)
+            _, whole = shares(
+                entries, low, place, entry.timestamp, fading, plan, weights, intercept, alphas, counts,
+                of_event, of_feature,
+            )  # fmt: skip
+            begin = at
+            for touch in range(low, place):
+                if fading[touch - low]:
+                    credit = credits[at]
+                    credit.touch_time, credit.touch_key = entries[touch].timestamp, entries[touch].key
+                    credit.type, credit.campaign = type_of(entries[touch].tag), campaign_of(entries[touch].tag)
+                    credit.credit = of_event[touch - low] / whole
+                    at += 1
+            _by_rule(credits, begin, at)
+            rest = credits[at]
+            rest.touch_time = rest.touch_key = rest.campaign = 0
+            rest.type, rest.credit = BASELINE, 1.0
+            for touch in range(begin, at):
+                rest.credit -= credits[touch].credit
+            rest.last = rest.first = rest.linear = rest.time_decay = rest.position = 0.0 if at > begin else 1.0
+            at += 1
+            for row in range(begin, at):
+                credits[row].conversion_time, credits[row].conversion_key = entry.timestamp, entry.key
+                credits[row].user_row = order[group.start]
+
+
+@compiled
+def _by_rule(credits, begin, end):
+    """Share a conversion among its touches, oldest first, by the rules that need no model."""
+    count, total = end - begin, 0.0
+    for row in range(begin, end):
+        total += 2.0 ** ((credits[row].touch_time - credits[end - 1].touch_time) / HALF_LIFE)
+    for row in range(begin, end):
+        credit = credits[row]
+        credit.first, credit.last, credit.linear = row == begin, row == end - 1, 1.0 / count
+        credit.time_decay = 2.0 ** ((credit.touch_time - credits[end - 1].touch_time) / HALF_LIFE) / total
+        if count <= 2:
+            credit.position = 1.0 / count
+        else:
+            credit.position = (1.0 - FIRST - LAST) / (count - 2)
+            if row == begin:
+                credit.position = FIRST
+            elif row == end - 1:
+                credit.position = LAST

@@ -1,0 +1,78 @@
+"""`python -m jobs attribute`: the credits of a log, and the paths for other tools."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from tests.flow.running import ROOT
+from tests.jobs.running import complaint, jobs
+
+LOG = """user_id,timestamp,type,event_id,campaign,revenue
+a,1500000000000,IM,1,Spring,
+a,1500003600000,CL,2,Spring,
+a,1500007200000,CN,3,,20
+a,1500007200000,CN,3,,20
+b,1500000000000,PS,4,,
+b,1500003600000,CN,5,,10
+a,1500010800000,IM,6,Autumn,
+c,1500010800000,IM,7,Spring,
+a,1499999000000,IM,8,Autumn,
+d,1500010800000,CN,9,,5
+"""
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    path = tmp_path / "log.csv"
+    path.write_text(LOG)
+    return path
+
+
+def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
+    """Late touches and repeats are in their places; all sums are those of the rows."""
+    credits, paths = tmp_path / "credits.csv", tmp_path / "paths.csv"
+    run = jobs("attribute", log, "--to", credits, "--paths", paths, model=ROOT / "model" / "decay.json")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = run.stdout.splitlines()
+    assert lines[0] == "3 conversions of 3 users, revenue 35.00, from 10 events"
+    assert " ".join(lines[1].split()) == "campaign type revenue credit last click first linear time decay position"
+    assert [line.split()[:2] for line in lines[2:]][-1] == ["no", "touch"]
+    with credits.open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 4 + 2 + 1
+    for conversion, value in (("3", 20.0), ("5", 10.0), ("9", 5.0)):
+        mine = [row for row in rows if row["conversion_id"] == conversion]
+        assert sum(float(row["credit"]) for row in mine) == pytest.approx(1)
+        assert {float(row["revenue"]) for row in mine} == {value}
+    assert [row["campaign"] for row in rows if row["conversion_id"] == "3" and row["type"]] == [
+        "Autumn",
+        "Spring",
+        "Spring",
+    ]
+    assert paths.read_text().splitlines() == [
+        "path,total_conversions,total_conversion_value,total_null",
+        "Autumn > Spring > Spring,1,20.0,0",
+        "PS,1,10.0,0",
+        "Autumn,0,0.0,1",
+        "Spring,0,0.0,1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("nowhere.csv",), "nowhere.csv: No such file or directory"),
+        (("LOG", "--look-back", "soon"), "--look-back: 'soon' is not a duration"),
+        (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .parquet"),
+        (("LOG", "--to", "LOG"), "is the log itself"),
+        (("NONE",), "none of its 1 events is a conversion (CN)"),
+    ],
+)
+def test_what_is_wrong_is_told_on_one_line(arguments: tuple[str, ...], line: str, log: Path, tmp_path: Path) -> None:
+    none = tmp_path / "none.csv"
+    none.write_text("user_id,timestamp,type,event_id\na,1500000000000,IM,1\n")
+    places = {"LOG": log, "NONE": none}
+    assert line in complaint("attribute", *(places.get(each, each) for each in arguments))
