@@ -13,7 +13,6 @@ setup: .venv/ready ## make .venv with everything
 	$(BIN)/pip install --quiet --require-hashes --requirement requirements-dev.lock
 	touch $@
 
-run: export ADSTREAMS_MODEL ?= model/decay.json
 # make run STORE=cassandra SOURCE=kafka: with the servers of make services. Each pair has a recovery directory of its own.
 RECOVERY := recovery
 ifeq ($(origin STORE),command line)
@@ -27,7 +26,7 @@ ifeq ($(SOURCE),kafka)
 run: export ADSTREAMS_KAFKA_BROKERS ?= localhost:9092
 endif
 endif
-run: setup ## the dataflow on simulated events, and the app, under a model whose curves decay
+run: setup ## the dataflow on simulated events, and the app
 	$(BIN)/python -m jobs run --port $(PORT) --recovery $(RECOVERY)
 
 services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven

@@ -150,7 +150,7 @@ class Settings(BaseSettings):
     retention_days: Annotated[int, Field(ge=0, le=7_300)] = Field(
         0, description="Days after its event at which a row of Cassandra goes; 0 = kept."
     )
-    model: Path = Field(Path(__file__).parent / "model" / "seed.json", description="Model file.")
+    model: Path = Field(Path(__file__).parent / "model" / "default.json", description="Model file.")
     buckets: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Buckets of users; fixed for the life of a recovery directory."
     )

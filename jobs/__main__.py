@@ -18,6 +18,7 @@ from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
+from jobs.training.commands import evaluate_command, train_command
 from model.durations import parse_duration
 from settings import load_settings, start_logging
 
@@ -30,6 +31,8 @@ def main() -> None:
 
 
 app.command(name="simulate")(simulate_command)
+app.command(name="train")(train_command)
+app.command(name="evaluate")(evaluate_command)
 app.add_typer(dead_letters, name="dead-letters")
 
 

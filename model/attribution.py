@@ -2,15 +2,16 @@
 
 A touch is an impression, a click or a paid search at most `look_back` before the conversion, among the newest L events
 of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just before the
-conversion (`model.credit`); what is left, v(0) / v(N), is the baseline's. v(0) is what the model says of the same user
-without touches: a prediction, and no experiment. The other rules know nothing of the model: the last touch, the first,
-all alike, half as much for every seven days before, and 40% to the first, 40% to the last and the rest to those
-between; where there is no touch all is the baseline's.
+conversion (`model.credit`), for a short horizon where the model has a vector for one; what is left, v(0) / v(N), is the
+baseline's. v(0) is what the model says of the same user without touches: a prediction, and no experiment. The other
+rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days before, and 40%
+to the first, 40% to the last and the rest to those between; where there is no touch all is the baseline's.
 """
 
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from model.credit import shares
 from model.entries import campaign_of, is_ghost, type_of
@@ -53,7 +54,14 @@ class Attribution:
     """
 
     def __init__(self, model: Model, look_back: int = LOOK_BACK) -> None:
-        self.look_back, self.weights, self.intercept = look_back, model.weights, model.intercept
+        self.look_back, (self.weights, self.intercept) = look_back, short_term(model)
+
+
+def short_term(model: Model) -> tuple[NDArray[np.float64], float]:
+    """The weights and the intercept that conversions are credited with: those of a short horizon, if it has some."""
+    if model.attribution is None:
+        return model.weights, model.intercept
+    return np.array(model.attribution.weights), model.attribution.intercept
 
 
 @compiled

@@ -42,7 +42,7 @@ def entries_of(sequence: Sequence, plan: FeaturePlan) -> NDArray[np.void]:
 
 
 @compiled
-def _walk(entries, times, before, length, marks, decays, plan, features):
+def walk(entries, times, before, length, marks, decays, plan, features):
     """Features at each of the ascending `times`, from the entries up to and including it."""
     forget(marks, decays, plan)
     taken, growths = 0, np.empty(len(plan[2]), np.float64)
@@ -72,7 +72,7 @@ class Curve:
         out = np.empty((len(times), len(features)))
         marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays, np.int64)
         plan = (features, self._plan.windows, self._plan.half_lives, self._plan.never)
-        _walk(
+        walk(
             entries,
             np.ascontiguousarray(times, np.int64),
             sequence.before,

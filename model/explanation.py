@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution import CONVERSION, LOOK_BACK
+from model.attribution import CONVERSION, LOOK_BACK, short_term
 from model.credit import ALPHAS, WEIGHTS, shares
 from model.curve import Sequence, entries_of
 from model.plan import FeaturePlan
@@ -22,7 +22,7 @@ class Explainer:
     """
 
     def __init__(self, model: Model, length: int, look_back: int = LOOK_BACK) -> None:
-        self._plan, self._weights, self._intercept = FeaturePlan.of(model.features), model.weights, model.intercept
+        self._plan, (self._weights, self._intercept) = FeaturePlan.of(model.features), short_term(model)
         self._length, self._look_back = length, look_back
 
     def credit(self, sequence: Sequence, place: int) -> NDArray[np.float64]:

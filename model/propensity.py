@@ -3,34 +3,65 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.durations import Duration
 from model.features import Feature
+from model.training_record import Metrics, TrainedOn
 from schemas.compiling import compiled
+
+Horizon = Annotated[Duration, Field(ge=timedelta(minutes=1))]
 
 
 class ModelFileError(ValueError):
     """A model file that is not a model; the message names the field."""
 
 
+class Vector(BaseModel):
+    """Another intercept and other weights for a model's features, in their order."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    intercept: float
+    weights: tuple[float, ...]
+
+
+class ShortTerm(Vector):
+    """The vector of another, short horizon: what conversions are attributed with."""
+
+    horizon: Horizon
+
+
 class Model(BaseModel):
     """What a model file holds.
 
     propensity = 1 / (1 + exp(-(intercept + sum of weight x feature))): the probability that the user converts within
-    `horizon`.
+    `horizon`. A trained model also has `bootstrap`, vectors of as many trainings on users drawn again, for intervals;
+    `attribution`, the vector of a short horizon; and what it was trained on and how it did. The propensity needs none
+    of them.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
     intercept: float
-    horizon: Annotated[Duration, Field(ge=timedelta(minutes=1))]
+    horizon: Horizon
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=256)]
+    attribution: ShortTerm | None = None
+    bootstrap: Annotated[tuple[Vector, ...], Field(max_length=1_000, exclude_if=lambda vectors: not vectors)] = ()
+    trained_on: TrainedOn | None = None
+    metrics: Metrics | None = None
+
+    @model_validator(mode="after")
+    def _vectors_fit(self) -> Self:
+        for vector in (*self.bootstrap, *((self.attribution,) if self.attribution else ())):
+            if len(vector.weights) != len(self.features):
+                raise ValueError(f"a vector has {len(vector.weights)} weights for {len(self.features)} features")
+        return self
 
     @classmethod
     def from_json(cls, text: str | bytes) -> Model:

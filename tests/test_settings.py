@@ -44,6 +44,7 @@ def test_everything_has_a_default(load):
     assert (settings.buckets, settings.sequence_length) == (64, 1_000)
     assert settings.max_skew == timedelta(hours=1)
     assert isinstance(settings.loaded_model, Model)
+    assert settings.loaded_model.id == "default"
 
 
 @pytest.mark.parametrize(

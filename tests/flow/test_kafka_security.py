@@ -141,7 +141,7 @@ def test_a_registry_frames_what_comes_in_and_what_goes_out(kafka: Kafka, registr
     assert {value[:1] for value in values if value} == {b"\0"}
     with Lookup(registry.url) as lookup:
         codec = PropensityCodec(lookup=lookup)
-        assert {codec.decode_one(value).model_id for value in values if value} == {"seed"}
+        assert {codec.decode_one(value).model_id for value in values if value} == {"default"}
 
 
 def test_a_registry_that_does_not_answer_is_told_at_the_start(tmp_path: Path) -> None:

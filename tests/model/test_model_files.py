@@ -165,3 +165,13 @@ def test_a_score_does_not_depend_on_the_rows_beside_it():
     together = scorer(features)
     assert together.tolist() == [scorer(features[row : row + 1])[0] for row in range(500)]
     assert scorer(np.empty((0, 16))).shape == (0,)
+
+
+def test_the_default_model_is_a_trained_one():
+    """With vectors for intervals and for attribution, better than the base rate, and no marketing weight below 0."""
+    model = Model.from_json((FOLDER / "default.json").read_bytes())
+    assert (model.id, model.horizon, model.attribution.horizon) == ("default", timedelta(days=7), timedelta(days=1))
+    assert len(model.bootstrap) == 20
+    assert min(model.metrics.at_events.information.low, model.metrics.at_clock_times.information.low) > 0
+    assert min(feature.weight for feature in model.features if feature.type != "CN") >= 0
+    assert {feature.type for feature in model.features} == {"IM", "CL", "PS", "CN"}

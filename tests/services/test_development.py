@@ -105,7 +105,7 @@ def test_a_taken_port_is_one_line(tmp_path: Path) -> None:
 def test_make_run_takes_a_store_and_a_source(
     arguments: list[str], environment: dict[str, str], expected: dict[str, str], tmp_path: Path
 ) -> None:
-    """Settings that are there already win; with nothing said only the model is set. No pair resumes another's run."""
+    """Settings that are there already win; with nothing said none is set. No pair resumes another's run."""
     python = tmp_path / "python"
     python.write_text('#!/bin/sh\nenv | grep ^ADSTREAMS_\nshift $(($# - 1)); echo "recovery=$1"\n')
     python.chmod(0o755)
@@ -120,4 +120,4 @@ def test_make_run_takes_a_store_and_a_source(
     )
     settings = dict(line.removeprefix("ADSTREAMS_").split("=", 1) for line in done.stdout.splitlines())
     recovery = "-".join(["recovery", *(argument.split("=")[1] for argument in arguments)])
-    assert settings == expected | {"MODEL": "model/decay.json", "recovery": recovery}
+    assert settings == expected | {"recovery": recovery}

@@ -1,0 +1,1 @@
+"""Models from logs: trained, calibrated, graded and reported."""

@@ -1,0 +1,141 @@
+"""`python -m jobs evaluate`: models graded side by side on a log."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from jobs.bars import progress
+from jobs.problems import JobError
+from jobs.training.candidates import candidates
+from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
+from jobs.training.logs import read_log
+from jobs.training.report import Reported, write_report
+from jobs.training.rows import TEST, Rows, look_back_for
+from jobs.training.tables import print_grades, print_ratios
+from jobs.training.train import duration
+from jobs.training.training import Split, score
+from model.durations import write_duration
+from model.features import Feature, Recency
+from model.propensity import Model, ModelFileError
+from schemas.events import TYPES
+
+SEED = Path(__file__).parent.parent.parent / "model" / "seed.json"
+ORIGINAL, CEILING = "original", "gradient boosting"
+PLACES = ("at events", "at clock times")
+
+
+@dataclass(frozen=True, eq=False)
+class Graded:
+    """A model's test rows under the name that the tables give it."""
+
+    name: str
+    scored: Scored
+
+
+def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, most: int, report: Path | None) -> None:
+    """Grade the models of files on a log, beside the original's weights and a gradient boosting; print the tables.
+
+    Raises:
+        JobError: there is no model, one cannot be read, their horizons differ, the log is too short or has too few
+            conversions, or the report cannot be written.
+        LogFileError, ColumnsError, SettingsError, TopicError: the log cannot be read.
+    """
+    if not files:
+        raise JobError("evaluate: give at least one model file, and then the log")
+    models = [read_model(file) for file in files]
+    horizon = models[0].horizon
+    for file, model in zip(files, models, strict=True):
+        if model.horizon != horizon:
+            raise JobError(
+                f"{file}: a horizon of {write_duration(model.horizon)}, {files[0]} has {write_duration(horizon)}: "
+                f"give models of one horizon"
+            )
+    asked = None if look_back is None else duration("--look-back", look_back)
+    log = read_log(events)
+    split = Split.of(log, horizon, asked or look_back_for(log, horizon), most)
+    names = _distinct([model.id for model in models], files)
+    test = split.parts[TEST]
+    with progress() as bar:
+        task = bar.add_task("scoring", total=len(models) + 2)
+        graded = []
+        for name, model in zip([*names, ORIGINAL], [*models, read_model(SEED)], strict=True):
+            graded.append(Graded(name, score(log, test, model)))
+            bar.advance(task)
+        bar.update(task, description=CEILING)
+        graded.append(Graded(CEILING, Scored(test.moments.users, test.labels, boosted(split))))
+    print(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
+    tell(split, graded)
+    if report is not None:
+        reported = [Reported(each.name, place, each.scored.take(at)) for place, at in _places(test) for each in graded]
+        facts = [f"The probability of an order within {write_duration(horizon)}, on {log.name}: {log.counts}."]
+        try:
+            write_report(report, f"Models on {log.name}", facts, reported, models)
+        except OSError as error:
+            raise JobError(f"{error.filename}: {error.strerror}") from None
+        print(f"{report}: the report")
+
+
+def tell(split: Split, graded: Sequence[Graded]) -> None:
+    """Print the grades, and observed over expected by hours since the last event and by segment."""
+    test, log = split.parts[TEST], split.log
+    places = _places(test)
+    table = [(each.name, place, grade(each.scored.take(at))) for place, at in places for each in graded]
+    print_grades(table)
+    names = [each.name for each in graded]
+    hours = (test.moments.times - log.replay.last_before(test.moments)) / 3_600_000
+    clock = ~test.at_event
+    bins = bin_of_hours(hours[clock])
+    print_ratios(
+        "hours since the last event",
+        names,
+        [ratios(each.scored.take(clock), bins, names_of_hours()) for each in graded],
+    )
+    segments = log.segments[test.moments.users]
+    for place, at in places:
+        print_ratios(
+            f"segment, {place}",
+            names,
+            [ratios(each.scored.take(at), segments[at], log.segment_names) for each in graded],
+        )
+    for name, place, grades in table:
+        print(f"{name} {place}: {verdict(grades)}")
+
+
+def boosted(split: Split) -> np.ndarray:
+    """Propensities of the test rows (n) by gradient boosting on all features, recency too; no file holds it."""
+    features: tuple[Feature, ...] = max((each.features for each in candidates(split.log, split.look_back)), key=len)
+    features += tuple(Recency(weight=0.0, aggregation="recency", type=kind, never=12.0) for kind in TYPES)
+    x, y = split.log.replay.features(features, split.learning.moments), split.learning.labels
+    model = HistGradientBoostingClassifier(
+        learning_rate=0.05, max_leaf_nodes=15, early_stopping=True, random_state=1
+    ).fit(x, y)
+    found: np.ndarray = model.predict_proba(split.features(TEST, features))[:, 1]
+    return found
+
+
+def read_model(file: Path) -> Model:
+    """The model of a file.
+
+    Raises:
+        JobError: there is none, or it is not a model.
+    """
+    try:
+        return Model.from_json(file.read_bytes())
+    except OSError as error:
+        raise JobError(f"{file}: {error.strerror}") from None
+    except ModelFileError as error:
+        raise JobError(f"{file}: {error}") from None
+
+
+def _distinct(ids: Sequence[str], files: Sequence[Path]) -> list[str]:
+    """The models' ids, or their files' names where two are the same."""
+    return list(ids) if len(set(ids)) == len(ids) else [str(file) for file in files]
+
+
+def _places(test: Rows) -> list[tuple[str, np.ndarray]]:
+    return [(PLACES[0], test.at_event), (PLACES[1], ~test.at_event)]

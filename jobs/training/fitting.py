@@ -1,0 +1,109 @@
+"""Logistic regressions whose marketing weights are not negative, their calibration and their bootstrap."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+EXACT, ROUGH = 1e-8, 1e-4
+"""Greatest gradient of the mean loss at which a fit ends: of what is kept, and while features are dropped."""
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """An intercept and the weights of features (n); one of 0 has no part."""
+
+    intercept: float
+    weights: Floats
+
+    def logits(self, features: Floats) -> Floats:
+        """ln(p / (1 - p)) of rows of features (m, n)."""
+        used = np.flatnonzero(self.weights)
+        logits: Floats = self.intercept + features[:, used] @ self.weights[used]
+        return logits
+
+    def propensities(self, features: Floats) -> Floats:
+        """Propensities of rows of features (m, n)."""
+        return 1.0 / (1.0 + np.exp(-self.logits(features)))
+
+
+def regression(strength: float, tolerance: float = EXACT) -> LogisticRegression:
+    """What is fitted: L2 with `strength` as the C of scikit-learn; few features and many rows suit Newton's method."""
+    return LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100, tol=tolerance, warm_start=True)
+
+
+def fit(
+    features: Floats,
+    labels: Flags,
+    groups: NDArray[np.int64],
+    strength: float,
+    weight: Floats | None = None,
+    start: Weights | None = None,
+) -> Weights:
+    """Fit, drop the most negative feature, and fit again, until none is negative that must not be.
+
+    `groups` (n) numbers sets of features that go together, such as the half-lives of one type and campaign: one is
+    dropped of each set at a time, because what a feature loses there another one gains. Features of the set -1 may have
+    any sign. The result is scikit-learn's on the features that are left. `weight` is by row; features without a part in
+    `start` are left out from the beginning.
+    """
+    kept = np.arange(features.shape[1]) if start is None else np.flatnonzero(start.weights)
+    model, x = regression(strength, ROUGH), features if len(kept) == features.shape[1] else features[:, kept]
+    if start is not None:
+        model.coef_, model.intercept_ = start.weights[None, kept].copy(), np.array([start.intercept])
+    while len(kept):
+        model.fit(x, labels, weight)
+        gone = _most_negative(model.coef_[0], groups[kept])
+        if not len(gone) and model.tol == EXACT:
+            break
+        if not len(gone):
+            model.tol = EXACT
+            continue
+        kept, x = np.delete(kept, gone), np.delete(x, gone, axis=1)
+        model.coef_ = np.delete(model.coef_, gone, axis=1)
+    weights = np.zeros(features.shape[1])
+    if not len(kept):
+        share = float(np.average(labels, weights=weight))
+        return Weights(float(np.log(share / (1 - share))), weights)
+    weights[kept] = model.coef_[0]
+    return Weights(float(model.intercept_[0]), weights)
+
+
+def _most_negative(found: Floats, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place of the most negative weight of each group.
+
+    >>> _most_negative(np.array([-1.0, -2.0, 3.0, -1.0, -9.0]), np.array([0, 0, 1, 2, -1])).tolist()
+    [1, 3]
+    """
+    places = np.flatnonzero((found < 0) & (groups >= 0))
+    order = places[np.lexsort((found[places], groups[places]))]
+    first = np.ones(len(order), np.bool_)
+    first[1:] = np.diff(groups[order]) > 0
+    return order[first]
+
+
+@dataclass(frozen=True, slots=True)
+class Platt:
+    """Calibration: logit' = slope · logit + shift (Platt, "Probabilities for SV machines", 1999)."""
+
+    slope: float
+    shift: float
+
+    @classmethod
+    def of(cls, logits: Floats, labels: Flags) -> Platt:
+        """The one that fits logits (n) to labels (n); the slope is at least 0, so that no weight changes its sign."""
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logits[:, None], labels)
+        slope = float(model.coef_[0, 0])
+        if slope > 0:
+            return cls(slope, float(model.intercept_[0]))
+        share = float(labels.mean())
+        return cls(0.0, float(np.log(share / (1 - share))))
+
+    def fold(self, weights: Weights) -> Weights:
+        """The weights whose logits are calibrated."""
+        return Weights(self.slope * weights.intercept + self.shift, self.slope * weights.weights)

@@ -1,0 +1,146 @@
+"""The log that a model is trained or graded on: a file, or topics of Kafka, replayed through `model/`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from xxhash import xxh3_64_intdigest
+
+from jobs.bars import progress
+from jobs.clusters import cluster_of, registry_of
+from jobs.problems import JobError
+from model.replay import Replay
+from schemas.codec import Codec
+from schemas.columns import decode_columns
+from schemas.events import MISSING, TEXTS, TYPES, EventBatch
+from schemas.log_files import LogFile
+from schemas.messages import MessageBatch
+from settings import load_settings
+from topics.reading import read_topic
+
+TOPICS = "kafka:"
+"""Before the names of topics that are read instead of a file, with commas between them."""
+ORDER_GAP = 60_000
+"""Conversions of a user closer than this (ms) to the one before belong to its order."""
+_CONVERSION, _SEGMENT = TYPES.index("CN"), TEXTS.index("segment")
+
+
+@dataclass(frozen=True, eq=False)
+class Log:
+    """A log, replayed.
+
+    `segments` (users) are indexes into `segment_names`. `order_users` and `order_times` (orders) are the users and
+    times (ms) of orders, by both: conversions of a user that are closer than a minute are one. `rejected` rows were no
+    events.
+    """
+
+    name: str
+    replay: Replay
+    segments: NDArray[np.int64]
+    segment_names: tuple[str, ...]
+    order_users: NDArray[np.int64]
+    order_times: NDArray[np.int64]
+    rejected: int = 0
+
+    @property
+    def counts(self) -> str:
+        """How much is in it, for a person."""
+        replay = self.replay
+        return f"{len(replay.users):,} events, {len(self.order_times):,} orders, {len(replay.hashes):,} users"
+
+
+def read_log(events: str) -> Log:
+    """The log of a file's path, or of `kafka:TOPIC,TOPIC` at the brokers that the settings name.
+
+    Raises:
+        JobError: it has no events.
+        LogFileError: the file cannot be read.
+        ColumnsError: a column is of a type that no field of an event can have.
+        SettingsError: topics are asked for, and the settings name no brokers.
+        TopicError: a topic cannot be read.
+    """
+    taken = _Taken()
+    if events.startswith(TOPICS):
+        batches = _of_topics(events.removeprefix(TOPICS).split(","), taken)
+    else:
+        batches = _of_file(Path(events), taken)
+    with progress() as bar:
+        task = bar.add_task("reading", total=None)
+
+        def counted() -> Iterator[EventBatch]:
+            for batch in batches:
+                yield batch
+                bar.advance(task, len(batch))
+
+        log = log_of(counted(), Path(events).name)
+    if not len(log.replay.users):
+        raise JobError(f"{events}: no events, {taken.rejected:,} rejected")
+    return replace(log, rejected=taken.rejected)
+
+
+def log_of(batches: Iterator[EventBatch], name: str) -> Log:
+    """The log of batches in any order."""
+    people = _People()
+    replay = Replay.of(map(people.note, batches))
+    converted = replay.types == _CONVERSION
+    users, times = replay.users[converted], replay.timestamps[converted]
+    first = np.ones(len(users), np.bool_)
+    first[1:] = (np.diff(users) > 0) | (np.diff(times) >= ORDER_GAP)
+    names = tuple(sorted(set(people.segments.values())))
+    places = {segment: place for place, segment in enumerate(names)}
+    segments = np.array([places[people.segments[user]] for user in replay.hashes.tolist()], np.int64)
+    return Log(name, replay, segments, names, users[first], times[first])
+
+
+class _Taken:
+    """What was rejected on the way."""
+
+    def __init__(self) -> None:
+        self.rejected = 0
+
+
+class _People:
+    """The segments of users, by hash of their ids: of several the one that came first, but for `NA`."""
+
+    def __init__(self) -> None:
+        self.segments: dict[int, str] = {}
+
+    def note(self, batch: EventBatch) -> EventBatch:
+        """Take the segments of a batch."""
+        hashes, rows = np.unique(batch.rows["user_hash"], return_index=True)
+        for user, segment in zip(hashes.tolist(), batch.texts(_SEGMENT, rows), strict=True):
+            if self.segments.get(user, MISSING) == MISSING:
+                self.segments[user] = segment
+        return batch
+
+
+def _of_file(path: Path, taken: _Taken) -> Iterator[EventBatch]:
+    for columns in LogFile(path).batches():
+        decoded = decode_columns(columns, timedelta(0))
+        taken.rejected += len(decoded.letters)
+        yield decoded.events
+
+
+def _of_topics(topics: list[str], taken: _Taken) -> Iterator[EventBatch]:
+    """The events of topics, but for those of users who asked to be erased."""
+    settings = load_settings()
+    kafka, batches, erased = cluster_of(settings), list[EventBatch](), set[int]()
+    with registry_of(settings, answering=True) as registry:
+        codec = Codec(lookup=registry)
+        for topic in map(str.strip, topics):
+            for messages in read_topic(kafka, topic):
+                erased |= {
+                    xxh3_64_intdigest(message.key) for message in messages if message.value is None and message.key
+                }
+                values = [message.value for message in messages if message.value is not None]
+                decoded = codec.decode(MessageBatch.of(topic, 0, 0, values), settings.max_skew)
+                taken.rejected += len(decoded.letters)
+                batches.append(decoded.events)
+    gone = np.array(sorted(erased), np.uint64)
+    for batch in batches:
+        yield EventBatch(batch.origins, batch.rows[~np.isin(batch.rows["user_hash"], gone)], batch.data)

@@ -1,0 +1,74 @@
+"""Grades as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from jobs.training.grading import Ratio
+from model.training_record import Estimate, Grades
+
+WIDTH = 160
+"""Columns where the output is no terminal."""
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
+
+
+def interval(estimate: Estimate | None, digits: int = 3) -> str:
+    """An estimate with its interval.
+
+    >>> interval(Estimate(value=0.5, low=0.25, high=0.75), 2)
+    '0.50 (0.25 to 0.75)'
+    """
+    if estimate is None:
+        return "-"
+    return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
+
+
+def print_grades(graded: Sequence[tuple[str, str, Grades | None]]) -> None:
+    """A line for each model and place."""
+    table = Table(
+        "model",
+        "where",
+        "rows",
+        "positive",
+        "AUC",
+        "log loss",
+        "base rate's",
+        "information",
+        "observed/expected",
+        "Brier",
+    )
+    for name, place, grades in graded:
+        if grades is None:
+            table.add_row(escape(name), place, "one label only")
+            continue
+        table.add_row(
+            escape(name),
+            place,
+            f"{grades.rows:,}",
+            f"{grades.positive:,}",
+            interval(grades.auc),
+            f"{grades.log_loss.value:.5f}",
+            f"{grades.base_log_loss:.5f}",
+            interval(grades.information),
+            interval(grades.observed_over_expected, 2),
+            f"{grades.brier.value:.5f}",
+        )
+    _console().print(table)
+
+
+def print_ratios(title: str, names: Sequence[str], columns: Sequence[Sequence[Ratio]]) -> None:
+    """Observed over expected by part, a column for each model."""
+    table = Table(title, "rows", "positive", *map(escape, names))
+    for ratios in zip(*columns, strict=True):
+        first = ratios[0]
+        cells = [interval(ratio.observed_over_expected, 2) for ratio in ratios]
+        table.add_row(escape(first.part), f"{first.rows:,}", f"{first.positive:,}", *cells)
+    _console().print(table)

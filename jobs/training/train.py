@@ -1,0 +1,129 @@
+"""`python -m jobs train`: a log in, a model file and its report out."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+
+from jobs.bars import progress
+from jobs.problems import JobError
+from jobs.training.grading import verdict
+from jobs.training.logs import Log, read_log
+from jobs.training.report import Reported, write_report
+from jobs.training.rows import TEST, look_back_for
+from jobs.training.tables import print_grades
+from jobs.training.training import Split, score, train
+from model.durations import parse_duration, write_duration
+from model.propensity import Model
+
+SHORTEST = timedelta(minutes=1)
+
+
+def train_file(events: str, to: Path, horizon: str, look_back: str | None, name: str, most: int) -> None:
+    """Train on a log and write the model to `to` and its report beside it; say how it did.
+
+    Raises:
+        JobError: an option is wrong, the log is too short or has too few conversions, or a file cannot be written.
+        LogFileError, ColumnsError, SettingsError, TopicError: the log cannot be read.
+    """
+    page = to.with_suffix(".html")
+    if to.suffix != ".json":
+        raise JobError(f"--to: {to}: must end with .json")
+    if not to.parent.is_dir():
+        raise JobError(f"--to: {to}: no such directory")
+    if not 1 <= len(name) <= 100:
+        raise JobError(f"--id: must have 1 to 100 characters, got {len(name)}")
+    h = duration("--horizon", horizon)
+    asked = None if look_back is None else duration("--look-back", look_back)
+    log = read_log(events)
+    split = Split.of(log, h, asked or look_back_for(log, h), most)
+    with progress() as bar:
+        task = bar.add_task("training", total=None)
+        model = train(split, name, h, lambda what: bar.update(task, description=what, advance=1))
+    tell(split, model)
+    try:
+        to.write_text(text_of(model))
+        write_report(page, f"Model {name}", facts_of(log, model), reported_of(split, model), [model])
+    except OSError as error:
+        raise JobError(f"{error.filename}: {error.strerror}") from None
+    print(f"{to}: the model; {page}: its report")
+
+
+def duration(option: str, text: str) -> timedelta:
+    """A duration of at least a minute.
+
+    Raises:
+        JobError: it is none.
+    """
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise JobError(f"{option}: {error}") from None
+    if not SHORTEST <= found <= timedelta(days=3_650):
+        raise JobError(f"{option}: must be 1min to 3650d, got {text}")
+    return found
+
+
+def text_of(model: Model) -> str:
+    """A model's file: one line for each feature and vector."""
+    document = model.model_dump(mode="json", exclude_none=True)
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, list | tuple):
+            text = "[\n" + ",\n".join(f"    {json.dumps(each, ensure_ascii=False)}" for each in value) + "\n  ]"
+        else:
+            text = json.dumps(value, ensure_ascii=False)
+        lines.append(f"  {json.dumps(key)}: {text}")
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def tell(split: Split, model: Model) -> None:
+    """Print what the model was made of, and how it did."""
+    record = model.trained_on
+    assert record is not None, "train has just made it"
+    print(f"{split.log.counts}; {split.log.rejected:,} rejected rows")
+    parts = ", ".join(f"{name} {part.rows:,} ({part.positive:,} positive)" for name, part in record.parts.items())
+    print(f"rows: {parts}")
+    print(
+        f"features {record.feature_set}: {np.count_nonzero(model.weights)} have weight; C = {record.regularisation:g}"
+    )
+    if model.metrics is not None:
+        print_grades(
+            [
+                (model.id, "at events", model.metrics.at_events),
+                (model.id, "at clock times", model.metrics.at_clock_times),
+            ]
+        )
+    print(verdict_of(model))
+
+
+def verdict_of(model: Model) -> str:
+    """How the model did, in words."""
+    if model.metrics is None:
+        return "not graded: the test rows at events or at clock times have one label only"
+    return f"at events {verdict(model.metrics.at_events)}; at clock times {verdict(model.metrics.at_clock_times)}"
+
+
+def facts_of(log: Log, model: Model) -> list[str]:
+    """What the report begins with."""
+    record = model.trained_on
+    assert record is not None, "train has just made it"
+    return [
+        f"The probability of an order within {write_duration(model.horizon)}. Trained on {log.name}: {log.counts}; "
+        f"labels known by {record.known:%Y-%m-%d %H:%M} UTC, look-back {write_duration(record.look_back)}, features "
+        f"{record.feature_set}, C = {record.regularisation:g}.",
+        f"On users and times that training never saw: {verdict_of(model)}. In brackets 95% intervals over users.",
+    ]
+
+
+def reported_of(split: Split, model: Model) -> list[Reported]:
+    """The model's test rows by place."""
+    test = split.parts[TEST]
+    scored = score(split.log, test, model)
+    return [
+        Reported(model.id, "at events", scored.take(test.at_event)),
+        Reported(model.id, "at clock times", scored.take(~test.at_event)),
+    ]

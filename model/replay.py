@@ -1,0 +1,150 @@
+"""A whole log replayed: every user's sequence as the stream would end up with it, and features at any moments of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
+
+import numpy as np
+import xxhash
+from numpy.typing import NDArray
+
+from model.bucket import DEFAULT_LENGTH, Bucket
+from model.curve import walk
+from model.entries import GHOST, campaign_of, type_of
+from model.features import Count, Feature
+from model.plan import CAMPAIGN, FeaturePlan
+from schemas.compiling import compiled
+from schemas.events import EventBatch
+
+_NO_END = 1 << 40
+"""A sequence length that no log reaches: nothing of it is dropped before the walk over it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moments:
+    """Users and times, ordered by both: `users` (n) numbers of a `Replay`, `times` (n) in ms since 1970."""
+
+    users: NDArray[np.int64]
+    times: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, chosen: NDArray[np.bool_]) -> Moments:
+        """The chosen ones."""
+        return Moments(self.users[chosen], self.times[chosen])
+
+
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """The distinct events of a log, user by user, each user's in the sequence's order.
+
+    Shapes: `hashes` (users) xxh3 of the ids; `bounds` (users + 1), user u has events `bounds[u]:bounds[u + 1]`;
+    `users`, `timestamps`, `types`, `campaigns` and `keys` (n) by event, campaigns as indexes into `names`. `entries`
+    (n) is what features are computed from.
+    """
+
+    hashes: NDArray[np.uint64]
+    bounds: NDArray[np.int64]
+    users: NDArray[np.int64]
+    timestamps: NDArray[np.int64]
+    types: NDArray[np.int64]
+    campaigns: NDArray[np.int64]
+    keys: NDArray[np.int64]
+    names: tuple[str, ...]
+    entries: NDArray[np.void]
+
+    @classmethod
+    def of(cls, batches: Iterable[EventBatch]) -> Replay:
+        """The replay of batches in any order: repeats, conflicts and late events end as they do in the stream."""
+        any_event = Count(weight=0.0, aggregation="count", look_back=timedelta(days=1))
+        bucket = Bucket(FeaturePlan.of([any_event]), _NO_END)
+        for batch in batches:
+            bucket.update(batch)
+        kept = bucket.snapshot()
+        live = (kept.entries["tag"] & GHOST) == 0
+        owners = np.repeat(np.arange(len(kept.sizes)), kept.sizes["size"])[live]
+        entries = kept.entries[live]
+        types, campaigns = _unpack_tags(entries["tag"])
+        return cls(
+            hashes=np.array([xxhash.xxh3_64_intdigest(text) for text in _texts(*kept.users)], np.uint64),
+            bounds=np.searchsorted(owners, np.arange(len(kept.sizes) + 1)).astype(np.int64),
+            users=owners,
+            timestamps=entries["timestamp"].copy(),
+            types=types,
+            campaigns=campaigns,
+            keys=entries["key"].copy(),
+            names=tuple(text.decode() for text in _texts(*kept.campaigns)),
+            entries=entries,
+        )
+
+    def features(
+        self, features: Sequence[Feature], moments: Moments, length: int = DEFAULT_LENGTH
+    ) -> NDArray[np.float64]:
+        """Features (n, number of features) at the moments (n); events of a moment's very ms count.
+
+        They come of the recursion that the stream runs: at an event, the last of its instant, to the last bit.
+        """
+        plan = FeaturePlan.of(features)
+        numbers = {name: number for number, name in enumerate(self.names)}
+        table = plan.features.copy()
+        for row in np.flatnonzero(table[:, CAMPAIGN] >= 0).tolist():
+            table[row, CAMPAIGN] = numbers.get(plan.campaigns[table[row, CAMPAIGN]], len(numbers))
+        out = np.empty((len(moments), len(features)))
+        marks, decays = np.empty(plan.marks, np.int32), np.empty(plan.decays, np.int64)
+        edges = np.searchsorted(moments.users, np.arange(len(self.bounds)))
+        arrays = (table, plan.windows, plan.half_lives, plan.never)
+        _walk_all(self.entries, self.bounds, edges, moments.times, length, marks, decays, arrays, out)
+        return out
+
+    def last_before(self, moments: Moments) -> NDArray[np.int64]:
+        """The time of each moment's newest event up to and including it (n) in ms; the user must have one."""
+        return self.timestamps[_places(self.users, self.timestamps, moments) - 1]
+
+    def follows(self, users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
+        """The first of `times` after each moment (n), of those of its user, in ms; the greatest int64 where none is.
+
+        `users` and `times` are ordered like events.
+        """
+        places = _places(users, times, moments)
+        inside = places < len(users)
+        found = np.full(len(moments), np.iinfo(np.int64).max)
+        inside[inside] = users[places[inside]] == moments.users[inside]
+        found[inside] = times[places[inside]]
+        return found
+
+
+def _places(users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
+    """For each moment how many of the ordered (user, time) pairs are not after it."""
+    earliest = min(times.min(initial=0), moments.times.min(initial=0))
+    stride = max(times.max(initial=0), moments.times.max(initial=0)) - earliest + 1
+    keys, asked = users * stride + times - earliest, moments.users * stride + moments.times - earliest
+    places: NDArray[np.int64] = np.searchsorted(keys, asked, side="right")
+    return places
+
+
+def _texts(stops: NDArray[np.int32], data: NDArray[np.uint8]) -> list[bytes]:
+    """The texts of a table as it is kept."""
+    raw, edges = data.tobytes(), [0, *stops.tolist()]
+    return [raw[start:stop] for start, stop in pairwise(edges)]
+
+
+@compiled
+def _unpack_tags(tags):
+    types, campaigns = np.empty(len(tags), np.int64), np.empty(len(tags), np.int64)
+    for at in range(len(tags)):
+        types[at], campaigns[at] = type_of(tags[at]), campaign_of(tags[at])
+    return types, campaigns
+
+
+@compiled
+def _walk_all(entries, bounds, edges, times, length, marks, decays, plan, features):
+    """Features of every user's moments, which lie at `edges[user]:edges[user + 1]`."""
+    for user in range(len(bounds) - 1):
+        low, high = edges[user], edges[user + 1]
+        if low < high:
+            own = entries[bounds[user] : bounds[user + 1]]
+            walk(own, times[low:high], 0, length, marks, decays, plan, features[low:high])

@@ -1,0 +1,151 @@
+"""`python -m jobs evaluate`: models side by side, on rows that none of them was trained on."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from sklearn.metrics import log_loss, roc_auc_score
+
+from jobs.training.evaluate import boosted
+from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
+from jobs.training.logs import read_log
+from jobs.training.rows import TEST, look_back_for
+from jobs.training.training import Split, score
+from model.propensity import Model
+from schemas.log_writer import LogWriter
+from tests.flow.running import ROOT
+from tests.jobs.running import complaint, jobs
+from tests.jobs.worlds import batches_of
+
+DEFAULT, SEED = ROOT / "model" / "default.json", ROOT / "model" / "seed.json"
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A simulated log, and the truth about it."""
+    path = tmp_path_factory.mktemp("world") / "log.parquet"
+    batches, truth = batches_of(3_000, 80, 22)
+    with LogWriter(path) as log:
+        for batch in batches:
+            log.write(batch)
+    return path, truth
+
+
+@pytest.fixture(scope="module")
+def split(world):
+    log = read_log(str(world[0]))
+    return Split.of(log, WEEK, look_back_for(log, WEEK))
+
+
+def test_the_default_model_is_near_the_truth_and_the_originals_is_not(world, split):
+    """On users that it never saw: ranks nearly as the oracle, and says how many orders come; the original does not."""
+    rows = split.parts[TEST]
+    truth = world[1].propensities(split.log, rows.moments, 7.0)
+    default, seed = (score(split.log, rows, Model.from_json(path.read_bytes())) for path in (DEFAULT, SEED))
+    for at in (rows.at_event, ~rows.at_event):
+        best = roc_auc_score(rows.labels[at], truth[at])
+        assert roc_auc_score(rows.labels[at], default.propensities[at]) > best - 0.03
+        assert default.propensities[at].mean() == pytest.approx(truth[at].mean(), rel=0.2)
+        assert seed.propensities[at].mean() > 3 * truth[at].mean()
+
+
+def test_the_command_prints_models_side_by_side(world, tmp_path):
+    """With the original's weights and a gradient boosting, by hours since the last event and by segment."""
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps(json.loads(SEED.read_text()) | {"id": "other"}))
+    run = jobs("evaluate", DEFAULT, other, world[0], "--report", tmp_path / "report.html")
+    assert run.returncode == 0, run.stderr
+    for expected in ("default", "other", "original", "gradient boosting", "0 to 1 h", "168 h and more", "Younger"):
+        assert expected in run.stdout
+    verdicts = [line for line in run.stdout.splitlines() if " at events: " in line or " at clock times: " in line]
+    assert len(verdicts) == 8
+    assert verdicts[0].startswith("default at events: better than the base rate")
+    assert "original at events: no better than the base rate" in verdicts
+    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+
+
+def test_the_ceiling_ranks_better_than_chance(split):
+    rows = split.parts[TEST]
+    assert roc_auc_score(rows.labels, boosted(split)) > 0.65
+
+
+def rows_with(seed, users=300, per_user=10):
+    rng = np.random.default_rng(seed)
+    chances = np.repeat(rng.beta(1, 6, users), per_user)
+    return Scored(np.repeat(np.arange(users), per_user), rng.random(len(chances)) < chances, chances)
+
+
+def test_grades_are_scikit_learns_measures():
+    scored = rows_with(1)
+    grades = grade(scored)
+    assert (grades.rows, grades.positive) == (3_000, scored.labels.sum())
+    assert grades.auc.value == pytest.approx(roc_auc_score(scored.labels, scored.propensities))
+    assert grades.log_loss.value == pytest.approx(log_loss(scored.labels, scored.propensities))
+    base = log_loss(scored.labels, np.full(3_000, scored.labels.mean()))
+    assert grades.base_log_loss == pytest.approx(base)
+    assert grades.information.value == pytest.approx(1 - grades.log_loss.value / base)
+    assert verdict(grades) == "better than the base rate, and calibrated within the error"
+
+
+def test_intervals_are_over_users_not_rows():
+    """A row that is there a hundred times, of one user, tells no more: the interval stays as wide."""
+    scored = rows_with(2, per_user=2)
+    again = Scored(*(np.repeat(each, 100) for each in (scored.users, scored.labels, scored.propensities)))
+    one, many = grade(scored, 100).auc, grade(again, 100).auc
+    assert many.high - many.low == pytest.approx(one.high - one.low, rel=0.01)
+
+
+def test_intervals_hold_the_truth_mostly():
+    """Of 95% intervals of observed over expected, which is 1, nearly all have it."""
+    inside = 0
+    for seed in range(40):
+        ratio = grade(rows_with(100 + seed)).observed_over_expected
+        inside += ratio.low <= 1 <= ratio.high
+    assert inside >= 33
+
+
+def test_too_much_and_too_little_are_told_apart():
+    scored = rows_with(3)
+    twice = Scored(scored.users, scored.labels, np.minimum(scored.propensities * 2, 0.999))
+    half = Scored(scored.users, scored.labels, scored.propensities / 1.5)
+    assert verdict(grade(half)) == "better than the base rate, but says too little"
+    assert grade(twice).observed_over_expected.value < 0.7
+    noise = Scored(scored.users, np.random.default_rng(1).permutation(scored.labels), scored.propensities)
+    assert verdict(grade(noise)) == "no better than the base rate"
+    assert grade(Scored(scored.users, scored.labels & False, scored.propensities)) is None
+
+
+def test_observed_over_expected_by_part():
+    scored = Scored(np.arange(8), np.array([1, 1, 0, 0, 0, 0, 0, 0], bool), np.full(8, 0.25))
+    found = ratios(scored, np.array([0, 0, 0, 0, 2, 2, 2, 2]), ("a", "b", "c"))
+    assert [(each.part, each.rows, each.positive) for each in found] == [("a", 4, 2), ("c", 4, 0)]
+    assert found[0].observed_over_expected.value == 2.0
+    assert found[1].observed_over_expected is None
+
+
+def test_hours_fall_into_their_bins():
+    hours = np.array([0, 0.99, 1, 5.9, 6, 23, 24, 71, 72, 167, 168, 9_999.0])
+    assert bin_of_hours(hours).tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert len(names_of_hours()) == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("log.csv",), "evaluate: give at least one model file, and then the log"),
+        (("none.json", "log.csv"), "none.json: No such file or directory"),
+        (("bad.json", "log.csv"), "bad.json: intercept: Field required"),
+        ((SEED, "day.json", "log.csv"), "day.json: a horizon of 1d, "),
+        ((SEED, "log.csv"), "log.csv: No such file or directory"),
+    ],
+)
+def test_what_cannot_be_graded_is_told_in_one_line(tmp_path, monkeypatch, arguments, expected):
+    monkeypatch.chdir(tmp_path)
+    document = json.loads(SEED.read_text())
+    (tmp_path / "day.json").write_text(json.dumps(document | {"horizon": "1d"}))
+    (tmp_path / "bad.json").write_text(json.dumps({name: document[name] for name in document if name != "intercept"}))
+    assert expected in complaint("evaluate", *arguments)

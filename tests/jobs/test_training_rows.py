@@ -1,0 +1,129 @@
+"""Training rows: which moments are drawn, what follows them, and who is in which part."""
+
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from jobs.problems import JobError
+from jobs.training.logs import log_of
+from jobs.training.rows import (
+    CALIBRATE,
+    DAY,
+    FIT,
+    NONE,
+    TEST,
+    VALIDATE,
+    Span,
+    draw,
+    label,
+    look_back_for,
+    parts_of,
+    rows_of,
+)
+from model.replay import Moments
+from tests.jobs.worlds import START, world_log
+from tests.model.driving import HOUR, TIME, batch_of, event
+
+MINUTE = 60_000
+WEEK = timedelta(days=7)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return world_log(300, 70, 5)[0]
+
+
+def log_with(world):
+    return log_of(iter([batch_of(world)]), "log")
+
+
+def test_of_each_user_and_day_one_event_and_one_clock_time_are_drawn(world):
+    """From the user's first event on: an event on each day that has some, a clock time on each day."""
+    replay, first, last = world.replay, START, START + 30 * DAY - 1
+    moments, at_event = draw(world, first, last)
+    assert (np.diff(moments.users) >= 0).all()
+    assert ((moments.times >= first) & (moments.times <= last)).all()
+    for user in range(len(replay.hashes)):
+        own = replay.timestamps[replay.bounds[user] : replay.bounds[user + 1]]
+        inside = own[(own >= first) & (own <= last)]
+        mine = moments.users == user
+        events, clock = moments.times[mine & at_event], moments.times[mine & ~at_event]
+        assert set(events.tolist()) <= set(inside.tolist())
+        assert (events // DAY).tolist() == np.unique(inside // DAY).tolist()
+        assert (clock >= own[0]).all()
+        whole_days = np.arange(max(first // DAY, own[0] // DAY + 1), last // DAY + 1)
+        assert set(whole_days.tolist()) <= set((clock // DAY).tolist())
+        assert len(clock) <= len(whole_days) + 1
+
+
+def test_clock_times_are_spread_over_the_day(world):
+    moments, at_event = draw(world, START + 20 * DAY, START + 50 * DAY)
+    hours = np.bincount(moments.times[~at_event] % DAY // HOUR, minlength=24)
+    assert hours.min() > 0.7 * hours.mean()
+
+
+def test_the_same_log_in_another_order_gives_the_same_rows(world):
+    """What is drawn depends on users, days and events alone."""
+    events = [event(f"{n}", n * 7 * HOUR, "IM", user=f"u{n % 3}") for n in range(60)]
+    drawn = []
+    for order in (events, events[::-1]):
+        log = log_with(order)
+        moments, at_event = draw(log, TIME, TIME + 30 * DAY)
+        names = log.replay.hashes[moments.users].tolist()
+        drawn.append(set(zip(names, moments.times.tolist(), at_event.tolist(), strict=True)))
+    assert drawn[0] == drawn[1]
+
+
+def test_with_a_limit_whole_users_are_left_out(world):
+    all_moments, _ = draw(world, START + 20 * DAY, START + 50 * DAY)
+    some, _ = draw(world, START + 20 * DAY, START + 50 * DAY, len(all_moments) // 3)
+    assert 0.2 * len(all_moments) < len(some) < 0.5 * len(all_moments)
+    for user in np.unique(some.users)[:20]:
+        assert some.times[some.users == user].tolist() == all_moments.times[all_moments.users == user].tolist()
+
+
+@given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 20))
+def test_a_label_is_an_order_after_the_moment_and_within_the_horizon(minutes, horizon):
+    """Conversions closer than a minute to the one before are its order's, which happens once, at its first."""
+    seconds = [minute * 30 for minute in minutes]  # half minutes: some are closer than a minute
+    log = log_with([event("a", 0, "IM"), *(event(f"c{n}", s * 1000, "CN") for n, s in enumerate(seconds))])
+    times = sorted({s * 1000 for s in seconds})
+    orders = [time for at, time in enumerate(times) if at == 0 or time - times[at - 1] >= MINUTE]
+    asked = np.arange(0, 21 * MINUTE, 10_000)
+    found = label(log, Moments(np.zeros(len(asked), np.int64), TIME + asked), horizon * MINUTE)
+    expected = [any(t < order <= t + horizon * MINUTE for order in orders) for t in asked.tolist()]
+    assert found.tolist() == expected
+
+
+def test_another_users_orders_are_no_label():
+    log = log_with([event("a", 0, "IM", user="u"), event("b", 0, "IM", user="v"), event("c", HOUR, "CN", user="v")])
+    assert label(log, Moments(np.array([0, 1]), np.array([TIME, TIME])), DAY).tolist() == [False, True]
+
+
+def test_the_split_is_by_users_and_by_time(world):
+    """Training labels are known by T1; calibration is after it, and test a horizon later; no user is in two parts."""
+    look_back = look_back_for(world, WEEK)
+    span = Span.of(world, WEEK, look_back)
+    rows = rows_of(world, span)
+    parts = parts_of(world, rows, span)
+    times, users = rows.moments.times, rows.moments.users
+    start, end = world.replay.timestamps.min(), world.replay.timestamps.max()
+    assert times.min() >= start + look_back / timedelta(milliseconds=1)
+    assert times.max() <= end - 7 * DAY
+    for part in (FIT, VALIDATE):
+        assert times[parts == part].max() + 7 * DAY <= span.known
+    assert times[parts == CALIBRATE].min() > span.known
+    assert times[parts == TEST].min() > span.known + 7 * DAY
+    people = [set(users[parts == part].tolist()) for part in (FIT, VALIDATE, CALIBRATE, TEST)]
+    assert all(people)
+    assert sum(map(len, people)) == len(set.union(*people))
+    assert (parts == NONE).any()
+
+
+def test_a_log_that_is_too_short_is_told_in_one_line():
+    log = log_with([event("a", 0, "IM"), event("b", 10 * DAY, "CN")])
+    with pytest.raises(JobError, match="2 events, 1 orders, 1 users within 10d; a horizon of 7d and a look-back of"):
+        Span.of(log, WEEK, timedelta(days=3))
