@@ -25,7 +25,11 @@ def erase(settings: Settings, user_id: str) -> None:
         JobError: nobody can have this id.
         TopicError, RegistryError, StoreError, SettingsError: what is worked with cannot be used.
     """
-    if not 0 < len(user_id.encode(errors="surrogatepass")) <= LONGEST_ID:
+    try:
+        size = len(user_id.encode())
+    except UnicodeEncodeError:
+        raise JobError("USER_ID: is not UTF-8") from None
+    if not 0 < size <= LONGEST_ID:
         raise JobError(f"USER_ID: must have 1 to {LONGEST_ID:,} bytes")
     kafka = cluster_of(settings) if settings.source is Source.KAFKA else None
     with closing(writer_of(settings)()) as writer, closing(reader_of(settings)()) as reader:

@@ -11,6 +11,7 @@ from jobs.bars import progress
 from jobs.clusters import cluster_of, registry_of
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import hash_of
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
@@ -41,6 +42,8 @@ def rebuild_latest(settings: Settings) -> None:
             bad += _follow(newest, topic, messages, codec)
             count += len(messages)
         with closing(writer_of(settings)()) as writer:
+            until = {each.user_hash: each.until for each in writer.erasures()}
+            newest = {key: row for key, row in newest.items() if until.get(hash_of(row.user_id), -1) < row.timestamp}
             writer.write_latest(list(newest.values()))
             writer.flush()
     print(f"{len(newest):,} users from {count:,} messages of the topic {topic}")

@@ -37,6 +37,9 @@ from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
 SNAPSHOT_VERSION = 2
+RAISED = 1 << 20
+"""What is added to the versions of a user who was erased before: rows that a lost epoch had computed with what is
+erased by now are older than those that are computed without it."""
 DEFAULT_LENGTH = 1_000
 """L, the number of newest events that count."""
 
@@ -165,6 +168,8 @@ class Bucket:
         slots, campaigns = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
         intern_rows(rows, data, self._users, self._campaigns, slots, campaigns)
         order, groups = group_rows(rows, slots)
+        if len(self._erased.records):
+            self._records["raised"][slots[self._erased.has(rows["user_hash"])]] = RAISED
         self._make_room_for_entries(groups)
         fates = np.empty(len(rows), np.uint8)
         self._used, changed, late = merge(
@@ -248,7 +253,8 @@ class Bucket:
             user_id, until = self._users.text(slot), request.until
             if user["size"]:
                 newest = int(self._entries[user["first"] + user["size"] - 1]["timestamp"])
-                until = max(until, until_after(newest * 1000 + int(user["evicted"]) + int(user["size"])))
+                counted = int(user["raised"]) + int(user["evicted"]) + int(user["size"])
+                until = max(until, until_after(newest * 1000 + counted))
             asked[hash_] = replace(request, until=until, user_id=user_id)
         self._erased = self._erased.joined(asked.values())
         if slots:

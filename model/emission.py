@@ -87,7 +87,7 @@ def emit(
             )  # fmt: skip
             outcome = outcomes[out]
             outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
-            outcome.version = entry.timestamp * 1000 + user.evicted + last_of_instant + 1
+            outcome.version = entry.timestamp * 1000 + user.raised + user.evicted + last_of_instant + 1
             outcome.type = type_of(entry.tag)
             outcome.user_row = order[group.start]
             outcome.newest = False

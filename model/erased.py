@@ -38,6 +38,10 @@ class Erased(NamedTuple):
             return int(self.records[place]["until"])
         return _NEVER
 
+    def has(self, user_hashes: NDArray[np.uint64]) -> NDArray[np.bool_]:
+        """Which events (n) are of users who were erased at some time."""
+        return np.isin(user_hashes.astype(np.int64), self.records["user_hash"])
+
     def covers(self, user_hashes: NDArray[np.uint64], times: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which events (n) are of users who were erased at a time that is not before them."""
         if not len(self.records):

@@ -22,6 +22,7 @@ USER = np.dtype(
         ("ghosts", np.int32),  # entries held that are ghosts
         ("evicted", np.int32),  # entries dropped at the front
         ("evicted_live", np.int32),  # those of them that were live
+        ("raised", np.int32),  # what is added to the versions of the user's rows
     ],
     align=True,
 )

@@ -33,6 +33,7 @@ FOLDER = Path(__file__).parent
 VERSIONS = ("event", "event_v1")
 """The versions of the event's schema by file name, the current one first."""
 _INT = np.iinfo(np.int32)
+_IDENTITY = frozenset({"user_id", "timestamp"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +130,10 @@ class Codec:
             return fields, problem
         return fields, None
 
+    def identity(self, message: bytes) -> dict[str, Any]:
+        """Whose a message is and when, as far as that can be read of it: the first fields, up to `_IDENTITY`."""
+        return self._writers.prefix(self._writers.frame(message), 0, message, _IDENTITY)
+
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""
         if requests := _requests(messages):
@@ -177,7 +182,7 @@ def _requests(messages: MessageBatch) -> dict[int, Erasure]:
     found = {}
     for number, key in messages.erasing:
         time = 0 if messages.times is None else max(int(messages.times[number]), 0)
-        if 0 < len(key) <= LONGEST_ID:
+        if 0 < len(key) <= LONGEST_ID and time <= LAST_TIME:
             with contextlib.suppress(UnicodeDecodeError):
                 found[number] = Erasure.of(key.decode(), time)
     return found

@@ -10,7 +10,6 @@ from typing import Any, Protocol
 import xxhash
 
 from schemas.dead_letters import DeadLetter
-from schemas.writers import Undecodable
 
 _SIGN, _ALL = 1 << 63, 1 << 64
 _NO_AVRO = {"unframed", "unknown_schema", "undecodable"}
@@ -55,10 +54,10 @@ def until_after(version: int) -> int:
 
 
 class Readable(Protocol):
-    """What reads messages for people."""
+    """What reads the heads of messages."""
 
-    def readable(self, message: bytes) -> tuple[dict[str, Any], Undecodable | None]:
-        """The first fields of a message as far as they can be read, and what is wrong with it."""
+    def identity(self, message: bytes) -> dict[str, Any]:
+        """Whose a message is and when, as far as that can be read of it."""
 
 
 def row_of(letter: DeadLetter) -> dict[str, Any] | None:
@@ -79,10 +78,7 @@ def owner_of(letter: DeadLetter, codec: Readable) -> tuple[str, int | None] | No
     """
     fields = row_of(letter)
     if fields is None:
-        try:
-            fields, _ = codec.readable(letter.payload)
-        except Undecodable:
-            return None
+        fields = codec.identity(letter.payload)
     user_id, time = fields.get("user_id"), fields.get("timestamp")
     if not isinstance(user_id, str) or not user_id:
         return None

@@ -190,8 +190,13 @@ class Writers:
                 raise Undecodable("wrong_type", f"{name} is {value!r}"[:_LONGEST_DETAIL])
         return fields
 
-    def prefix(self, frames: Frames, message: int, payload: bytes) -> dict[str, Any]:
-        """The first fields of one message as its writer's, as many as fastavro can read; none without a writer."""
+    def prefix(
+        self, frames: Frames, message: int, payload: bytes, wanted: frozenset[str] | None = None
+    ) -> dict[str, Any]:
+        """The first fields of one message as its writer's, as many as fastavro can read; none without a writer.
+
+        With `wanted` no more than up to the last of these.
+        """
         place, header = int(frames.places[message]), int(frames.headers[message])
         found: dict[str, Any] = {}
         fields = self.schemas[place]["fields"] if place >= 0 else []
@@ -203,6 +208,8 @@ class Writers:
             except Exception:  # fastavro raises whatever the bytes provoke
                 break
             found = {name: _milliseconds(value) for name, value in cast("dict[str, Any]", datum).items()}
+            if wanted is not None and wanted <= found.keys():
+                break
         return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
@@ -45,9 +46,10 @@ def bucket_splitter(buckets: int) -> Callable[[Decoded], list[tuple[str, EventBa
 
     def split(decoded: Decoded) -> list[tuple[str, EventBatch | list[Erasure]]]:
         batch = decoded.events
-        out: list[tuple[str, EventBatch | list[Erasure]]] = [
-            (keys[bucket_of(each.user_hash, buckets)], [each]) for each in decoded.requests
-        ]
+        requests = defaultdict[str, list[Erasure]](list)
+        for each in decoded.requests:
+            requests[keys[bucket_of(each.user_hash, buckets)]].append(each)
+        out: list[tuple[str, EventBatch | list[Erasure]]] = list(requests.items())
         if not len(batch):
             return out
         rows, edges = np.empty(len(batch), ROW), np.empty(buckets + 1, np.int64)

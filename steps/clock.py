@@ -1,4 +1,4 @@
-"""A clock that is set back: Bytewax wakes sources by it, and one that waits a few ms would wait as long as that.
+"""A clock that is set back: Bytewax looks at it to wake the sources, which would then stand still for as long.
 
 No score depends on it: event times, and the times of messages, are all that counts (see `docs/guarantees.md`).
 """

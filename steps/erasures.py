@@ -7,19 +7,21 @@ goes to the store and the topics in the order of the rows.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 import time
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.operators import StatefulBatchLogic
 
-from model.erased import Erased
+from model.sealed import sealed
 from schemas.codec import Codec, Decoded
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of, letters_of, owner_of
@@ -34,6 +36,8 @@ from topics.publisher import Publisher
 
 INTERVAL = 2.0
 """Seconds between two looks at the table."""
+A_WHILE = 10.0
+"""Seconds after which every process has heard of an erasure."""
 PAUSE = timedelta(milliseconds=50)
 """Between two looks at whether this process was asked to end."""
 
@@ -49,18 +53,17 @@ class Erasures:
 
     def __init__(self, buckets: int, known: Iterable[Erasure] = (), codec: Codec | None = None) -> None:
         self._buckets, self._codec = buckets, codec or Codec()
-        self._erased, self._lock = Erased.none(), threading.Lock()
+        self._until, self._lock = dict[int, int](), threading.Lock()
         self._of_bucket = defaultdict[int, list[Erasure]](list)
         self.learn(known)
 
     def learn(self, erasures: Iterable[Erasure]) -> list[Erasure]:
         """Take what is new, and return that."""
         with self._lock:
-            new = [each for each in erasures if each.until > self._erased.until(each.user_hash)]
-            if new:
-                self._erased = self._erased.joined(new)
-                for each in new:
-                    self._of_bucket[self.bucket(each)].append(each)
+            new = [each for each in erasures if each.until > self._until.get(each.user_hash, -1)]
+            for each in new:
+                self._until[each.user_hash] = each.until
+                self._of_bucket[self.bucket(each)].append(each)
         return new
 
     def bucket(self, erasure: Erasure) -> int:
@@ -73,7 +76,7 @@ class Erasures:
 
     def without_erased(self, decoded: Decoded) -> Decoded:
         """The same, but for dead letters of users who were erased after them; they are only counted."""
-        if not decoded.letters or not len(self._erased.records):
+        if not decoded.letters or not self._until:
             return decoded
         kept = [letter for letter in decoded.letters if not self._covers(letter)]
         return replace(decoded, letters=kept, erased=len(decoded.letters) - len(kept))
@@ -83,8 +86,7 @@ class Erasures:
         if owner is None:
             return False
         user_id, event_time = owner
-        until = self._erased.until(hash_of(user_id))
-        return until >= (0 if event_time is None else event_time)
+        return self._until.get(hash_of(user_id), -1) >= (0 if event_time is None else event_time)
 
 
 class ErasureSource(DynamicSource[tuple[str, list[Erasure]]]):
@@ -101,28 +103,35 @@ class ErasureSource(DynamicSource[tuple[str, list[Erasure]]]):
 class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
     def __init__(self, read: Callable[[], list[Erasure]], erasures: Erasures, tells: bool) -> None:
         self._read, self._erasures, self._tells = read, erasures, tells
-        self._told, self._due = Erased.none(), 0.0
+        self._told, self._found = dict[int, int](), deque[list[Erasure]]()
         self._awake: datetime | None = None
+        threading.Thread(target=self._follow, name="erasures", daemon=True).start()
+
+    def _follow(self) -> None:
+        """Look at the table, in a thread: a store that is slow to answer holds nothing up."""
+        pause, took = threading.Event(), 0.0
+        while not ending.is_near():
+            began = time.monotonic()
+            with contextlib.suppress(StoreError):  # the writer says what is wrong with the store
+                self._take(self._read())
+            took = time.monotonic() - began
+            pause.wait(max(INTERVAL, 10 * took))
+
+    def _take(self, found: list[Erasure]) -> None:
+        self._erasures.learn(found)
+        new = [each for each in found if each.until > self._told.get(each.user_hash, -1)]
+        self._told |= {each.user_hash: each.until for each in new}
+        if self._tells and new:
+            self._found.append(new)
 
     def next_batch(self) -> list[tuple[str, list[Erasure]]]:
         if ending.is_near():
             raise StopIteration
         self._awake = datetime.now(UTC) + PAUSE
-        if time.monotonic() < self._due:
-            return []
-        self._due = time.monotonic() + INTERVAL
-        try:
-            found = self._read()
-        except StoreError:
-            return []  # the writer says what is wrong with the store
-        self._erasures.learn(found)
-        if not self._tells:
-            return []
         by_bucket = defaultdict[str, list[Erasure]](list)
-        for each in found:
-            if each.until > self._told.until(each.user_hash):
+        while self._found:
+            for each in self._found.popleft():
                 by_bucket[str(self._erasures.bucket(each))].append(each)
-        self._told = self._told.joined(found)
         return list(by_bucket.items())
 
     def next_awake(self) -> datetime | None:
@@ -130,15 +139,24 @@ class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
 
 
 def keyed_erasures(keyed: tuple[str, Sequenced]) -> list[tuple[str, Erasure]]:
-    """What a bucket forgot, where it is known who that was."""
-    key, item = keyed
-    return [(key, erasure) for erasure in item.forgotten if erasure.user_id is not None]
+    """What a bucket forgot, where it is known who that was; under one key, so that all are looked for at once."""
+    return [("erased", erasure) for erasure in keyed[1].forgotten if erasure.user_id is not None]
 
 
-class LetterErasing(StatefulBatchLogic[Erasure, None, None]):
-    """Deletes the dead letters of users who were erased: at the end of the epoch, and once more at that of the next.
+@dataclass(slots=True)
+class _Due:
+    """Erasures whose dead letters are to go, from when on (monotonic, s) a look is the last one, and what went."""
 
-    Those that were on their way meanwhile are there by then.
+    erasures: list[Erasure]
+    last_from: float
+    gone: list[DeadLetter] = field(default_factory=list)
+
+
+class LetterErasing(StatefulBatchLogic[Erasure, None, list[Erasure]]):
+    """Deletes the dead letters of users who were erased: at the end of the epoch, and once more a while later.
+
+    Those that were on their way meanwhile, in processes that had not heard of it, are there by then. The state is what
+    is to be looked for again.
     """
 
     def __init__(
@@ -147,37 +165,57 @@ class LetterErasing(StatefulBatchLogic[Erasure, None, None]):
         writer: SharedWriter,
         topic: SharedPublisher[Publisher] | None,
         codec: Codec,
+        resumed: list[Erasure] | None = None,
     ) -> None:
         self._open_reader, self._writer, self._topic, self._codec = open_reader, writer, topic, codec
-        self._asked, self._before = list[Erasure](), list[Erasure]()
+        self._asked, self._due = list(resumed or ()), list[_Due]()
+        self._is_awake = False
 
     def on_batch(self, values: list[Erasure]) -> tuple[list[None], bool]:
         """Note who was erased."""
         self._asked += values
         return [], StatefulBatchLogic.RETAIN
 
-    def on_eof(self) -> tuple[list[None], bool]:
-        """Delete what is there."""
-        self._delete()
+    def on_notify(self) -> tuple[list[None], bool]:
+        """It is time for a last look, at the end of this epoch."""
+        self._is_awake = True
         return [], StatefulBatchLogic.RETAIN
 
-    def snapshot(self) -> None:
+    def notify_at(self) -> datetime | None:
+        """When a last look is due: a key that nothing comes for has no snapshot otherwise."""
+        if not self._due or self._is_awake:
+            return None
+        return datetime.now(UTC) + timedelta(seconds=max(self._due[0].last_from - time.monotonic(), 0.0))
+
+    def on_eof(self) -> tuple[list[None], bool]:
+        """Delete what is there."""
+        self._look(math.inf)
+        return [], StatefulBatchLogic.RETAIN
+
+    def snapshot(self) -> list[Erasure]:
         """The end of an epoch."""
-        self._delete()
+        self._look(time.monotonic())
+        self._is_awake = False
+        return sealed([each for due in self._due for each in due.erasures])
 
-    def _delete(self) -> None:
-        due = self._before + self._asked
-        self._before, self._asked = self._asked, []
-        if due:
-            self._writer.flush()
-            self._writer.clear(letters := self._letters_of(due))
-            if self._topic is not None and letters:
-                self._topic.do(partial(_clear, letters=letters))
-                self._topic.flush()
-
-    def _letters_of(self, erasures: Iterable[Erasure]) -> list[DeadLetter]:
+    def _look(self, now: float) -> None:
+        last = [due for due in self._due if due.last_from <= now]
+        first = [_Due(self._asked, time.monotonic() + A_WHILE)] if self._asked else []
+        self._due, self._asked = [due for due in self._due if due.last_from > now] + first, []
+        if not last + first:
+            return
+        self._writer.flush()
         with plainly(), closing(self._open_reader()) as reader:
-            return letters_of(erasures, reader.each_dead_letter(), self._codec)
+            found = letters_of(
+                [each for due in last + first for each in due.erasures], reader.each_dead_letter(), self._codec
+            )
+        self._writer.clear(found)
+        again = [letter for due in last for letter in due.gone]  # to the topic one may have come after its tombstone
+        for due in first:
+            due.gone = found
+        if self._topic is not None and found + again:
+            self._topic.do(partial(_clear, letters=found + again))
+            self._topic.flush()
 
 
 def _clear(to: Publisher, letters: Iterable[DeadLetter]) -> None:
@@ -190,6 +228,6 @@ def letter_eraser(
     writer: SharedWriter,
     topic: SharedPublisher[Publisher] | None,
     codec: Codec,
-) -> Callable[[None], LetterErasing]:
+) -> Callable[[list[Erasure] | None], LetterErasing]:
     """The builder of the step that deletes dead letters."""
-    return lambda _: LetterErasing(open_reader, writer, topic, codec)
+    return lambda resumed: LetterErasing(open_reader, writer, topic, codec, resumed)

@@ -6,6 +6,9 @@ read.
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import fcntl
 import os
 import re
 import sys
@@ -26,9 +29,12 @@ class NativeErrors:
     def __init__(self, told: Callable[[str], None]) -> None:
         self._told, self._own = told, os.dup(2)
         reading, writing = os.pipe()
+        with contextlib.suppress(OSError):  # so much can be written while nobody reads, as in a crash
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
         os.dup2(writing, 2)
         os.close(writing)
         sys.stderr = os.fdopen(os.dup(self._own), "w", buffering=1, errors="backslashreplace")
+        faulthandler.enable(self._own)  # what it has to tell of a crash must not wait in the pipe
         self._reader = threading.Thread(target=self._read, args=(reading,), name="native errors", daemon=True)
         self._reader.start()
 

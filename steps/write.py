@@ -71,7 +71,8 @@ class SharedWriter:
             StoreError: it cannot be asked.
         """
         with self._lock:
-            return self._opened().erasures()
+            writer = self._opened()
+        return writer.erasures()
 
     def push(self) -> None:
         """Begin to write what was handed over, so that readers see it soon."""

@@ -97,7 +97,7 @@ class Writer(Protocol):
         """
 
     def erasures(self) -> list[Erasure]:
-        """All that was noted, by the users' hashes alone.
+        """All that was noted, by the users' hashes alone. Any thread may ask.
 
         Raises:
             StoreError: the store does not answer.

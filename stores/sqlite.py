@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.dead_letters import DeadLetter
-from schemas.erasures import Erasure
+from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from stores.base import Latest, Point, StoreError, Summary
@@ -68,6 +68,8 @@ _COMPUTED_AGAIN = """
 UPDATE propensity_by_user SET propensity = ?, seen = ?, version = ?, model_id = ?
 WHERE user_id = ? AND event_time = ? AND event_key = ? AND version <= ?
 """
+_AGAIN_KEY = 4
+"""Where the key begins in the values of that."""
 _UPSERT_LATEST = """
 INSERT INTO latest_propensity (user_id, event_time, event_key, event_type, propensity, seen, version, model_id)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -237,7 +239,8 @@ class SqliteWriter:
     def erasures(self) -> list[Erasure]:
         """All that was noted."""
         try:
-            return [Erasure(*row) for row in self._connection.execute("SELECT user_hash, until FROM erasures")]
+            with contextlib.closing(sqlite3.connect(self._path, timeout=PATIENCE)) as connection:
+                return [Erasure(*row) for row in connection.execute("SELECT user_hash, until FROM erasures")]
         except sqlite3.Error as error:
             raise StoreError(f"SQLite file {self._path}: {error}") from error
 
@@ -247,13 +250,13 @@ class SqliteWriter:
 
     def flush(self) -> None:
         """Write all that is held in one transaction."""
-        held = (self._full, self._rivals, self._again, self._newest, self._letters, self._erased)
-        if not any(held):
+        if not any((self._full, self._rivals, self._again, self._newest, self._letters, self._erased)):
             return
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced while it was written")
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            self._leave_out_erased()
             self._full.sort(key=lambda row: (row[0], -row[1]))  # neighbours in a table are written together
             self._connection.executemany(_UPSERT, self._full)
             self._connection.executemany(_RIVAL, self._rivals)
@@ -267,12 +270,28 @@ class SqliteWriter:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for each in held:
-            each.clear()
+        for held in (self._full, self._rivals, self._again, self._newest, self._letters, self._erased):
+            held.clear()
+
+    def _leave_out_erased(self) -> None:
+        """Drop held rows of users whom another program has erased since."""
+        until: dict[int, int] = dict(self._connection.execute("SELECT user_hash, until FROM erasures"))
+        if not until:
+            return
+
+        def stays(user_id: str, event_time: int) -> bool:
+            return until.get(hash_of(user_id), -1) < event_time
+
+        for held in (self._full, self._rivals):
+            held[:] = [row for row in held if stays(row[0], row[1])]
+        self._again[:] = [row for row in self._again if stays(row[_AGAIN_KEY], row[_AGAIN_KEY + 1])]
+        self._newest = {user: row for user, row in self._newest.items() if stays(user, row[1])}
 
     def _erase(self) -> None:
         if self._erased:
-            self._connection.execute("PRAGMA secure_delete = ON")  # what goes is overwritten
+            self._connection.execute(
+                "PRAGMA secure_delete = ON"
+            )  # what goes is overwritten, once the log is in the file
             named = [(each.user_id, each.until) for each in self._erased if each.user_id is not None]
             for statement in _ERASE:
                 self._connection.executemany(statement, named)

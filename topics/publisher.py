@@ -34,8 +34,8 @@ class _Publishing:
     as long as it takes.
     """
 
-    def __init__(self, topic: str, producer: Producer | Sender) -> None:
-        self._topic, self._client, self._failed = topic, producer, list[str]()
+    def __init__(self, topic: str, producer: Producer | Sender, failed: list[str]) -> None:
+        self._topic, self._client, self._failed = topic, producer, failed
 
     def flush(self) -> None:
         """Return once all was acknowledged.
@@ -76,8 +76,9 @@ class BatchPublisher(_Publishing):
     """Sends many messages at a time, whose keys and values lie one behind the other."""
 
     def __init__(self, kafka: Kafka, topic: str) -> None:
-        self._sender = kafka.sender(topic, _SETTINGS, self._fail)
-        super().__init__(topic, self._sender)
+        failed = list[str]()  # what the sender holds of this, so that it ends with it
+        self._sender = kafka.sender(topic, _SETTINGS, lambda error: failed.append(error.str()))
+        super().__init__(topic, self._sender, failed)
 
     def send(self, keys: Joined, values: Joined | None) -> None:
         """Send messages; without values they delete their keys from a compacted topic.
@@ -97,7 +98,7 @@ class Publisher(_Publishing):
 
     def __init__(self, kafka: Kafka, topic: str) -> None:
         self._producer, self._bytes = kafka.producer(_SETTINGS), 0
-        super().__init__(topic, self._producer)
+        super().__init__(topic, self._producer, [])
 
     def send(self, keys: Sequence[bytes], values: Sequence[bytes], times: Sequence[int] | None = None) -> None:
         """Send messages, with the times (ms since 1970) that they say they were made at.

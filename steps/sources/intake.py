@@ -16,6 +16,7 @@ from functools import lru_cache
 from confluent_kafka import KafkaError, KafkaException
 
 from schemas.messages import MessageBatch
+from schemas.validation import LAST_TIME
 from steps.ending import fail
 from topics.client import TIMEOUT, Kafka, passes
 from topics.fetching import Failure, Fetcher
@@ -230,6 +231,8 @@ class Intake:
     def _time(self, batch: MessageBatch, message: int) -> int | None:
         """The event time of a message, where it is one that a valid event may have: a bad clock holds nobody up."""
         found, made = self._clock(batch.payload(message)), -1 if batch.times is None else int(batch.times[message])
+        if any(number == message for number, _ in batch.erasing):  # a request to erase, which has no time but its own
+            return made if 0 <= made <= LAST_TIME else None
         return None if found is not None and 0 <= made < found - self._skew else found
 
     def _steer(self, partition: _Partition) -> None:

@@ -28,8 +28,6 @@ _LETTER = ("source", "partition", "block", "offset", "reason", "detail", "payloa
 _LONG, _INT, _DOUBLE = struct.Struct(">q").pack, struct.Struct(">i").pack, struct.Struct(">d").pack
 _MOST_SEEN = 2**31
 """Events of a user that its rows' versions can count."""
-_ANSWER = 2.0
-"""Seconds to wait for an answer while rows wait."""
 _OVERHEAD = 200
 """Bytes that the server counts for a row beside its values, at the most."""
 
@@ -162,7 +160,7 @@ class CassandraWriter:
         """All that was noted."""
         statement = self._shared.prepare(f"SELECT user_hash, until FROM {self._address.keyspace}.erasures")
         with plainly(self._address):
-            return [Erasure(*row) for row in self._shared.session.execute(statement, timeout=_ANSWER)]
+            return [Erasure(*row) for row in self._shared.session.execute(statement)]
 
     def _add(self, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
         statement = encoded(head, values)

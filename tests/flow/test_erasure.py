@@ -181,5 +181,27 @@ def test_nothing_is_left_in_cassandra_and_the_topics(
         assert sum(value is not None for value in letters().values()) == 1
 
 
-def test_an_id_that_nobody_can_have_is_refused() -> None:
-    assert "USER_ID" in complaint("erase", "")
+@pytest.mark.parametrize("user_id", ["", "\udcff", "x" * 1_025])
+def test_an_id_that_nobody_can_have_is_refused(user_id: str) -> None:
+    assert "USER_ID" in complaint("erase", user_id)
+
+
+def test_a_crash_before_it_is_saved_leaves_nothing_of_what_was_erased(tmp_path: Path) -> None:
+    """A later event's row, written with the erased one counted, is written again by the replay that knows better."""
+    store, early, later = tmp_path / "store.db", event("a", 0), event("b", 10)
+    run([messages(0, early, later)], store)  # as far as the crash: none of it is saved
+    run([messages(0, early), messages(1, (b"u", TIME + 5)), messages(2, later)], store)
+    assert points(store, "u") == [("b", 1)]
+    once = tmp_path / "once.db"
+    run([messages(0, early), messages(1, (b"u", TIME + 5)), messages(2, later)], once)
+    table = "SELECT event_time, event_key, propensity, seen FROM propensity_by_user"
+    assert query(store, table) == query(once, table)
+    assert query(store, "SELECT * FROM latest_propensity") == query(once, "SELECT * FROM latest_propensity")
+
+
+@pytest.mark.parametrize("time", [10**16, 2**62])
+def test_a_request_of_no_possible_time_is_a_dead_letter(time: int, tmp_path: Path) -> None:
+    store = tmp_path / "store.db"
+    run([messages(0, event("a", 0), (b"u", time), event("b", 1))], store)
+    assert points(store, "u") == [("a", 1), ("b", 2)]
+    assert query(store, "SELECT reason FROM dead_letters") == [("unframed",)]

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from model.propensity import Model
 from schemas.codec import load_schema
+from schemas.erasures import Erasure
 from schemas.events import TYPES, Event
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
@@ -159,3 +160,31 @@ def test_what_is_missing_is_told_in_one_line(
     monkeypatch.setenv("ADSTREAMS_KAFKA_PROPENSITY_TOPIC", f"{topic_prefix}none")
     assert f"topic {topic_prefix}none: there is no such topic" in complaint("rebuild-latest")
     assert not list(tmp_path.iterdir())
+
+
+def test_an_erased_user_does_not_come_back(kafka: Server, topic: str, tmp_path: Path) -> None:
+    """Neither with rows from before the tombstone, nor with what a stale process sent after it; a later event does."""
+    publisher, codec = Publisher(Kafka([kafka.brokers]), topic), PropensityCodec()
+
+    def row(user: str, time: int) -> bytes:
+        return codec.encode_one(Propensity(user, TIME + time, 1, "e", "IM", 0.5, 1, (TIME + time) * 1000 + 1, "m"))
+
+    for user, time in (
+        ("gone", 0),
+        ("gone", None),
+        ("stale", 0),
+        ("stale", None),
+        ("stale", 0),
+        ("back", 0),
+        ("back", 9),
+    ):
+        publisher.send_one(user.encode(), None if time is None else row(user, time))
+    publisher.flush()
+    store = tmp_path / "store.db"
+    writer = SqliteWriter(store)
+    writer.erase([Erasure.of(user, TIME + 5) for user in ("gone", "stale", "back")])
+    writer.flush()
+    writer.close()
+    run = jobs("rebuild-latest", kafka_brokers=kafka.brokers, kafka_propensity_topic=topic, sqlite_path=store)
+    assert (run.returncode, run.stderr) == (0, "")
+    assert query(store, "SELECT user_id, event_time FROM latest_propensity") == [("back", TIME + 9)]

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
+import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
 
@@ -17,6 +18,7 @@ from steps.sources.intake import SLACK, Intake
 from tests.flow.running import wait_for
 from tests.flow.streaming import Stream
 from tests.services.kafka import Kafka
+from topics.client import Kafka as Client
 
 TIME, HOUR = 1_500_000_000_000, 3_600_000
 Place = tuple[str, int]
@@ -134,3 +136,13 @@ def test_messages_that_are_deleted_before_they_are_read_are_told(
     told = f"topic {topic}, partition {number}: messages that were not read yet were deleted"
     with pytest.raises(Ended, match=told):
         wait_for(lambda: bool(found.take(topic, number)))
+
+
+@pytest.mark.parametrize(("time", "expected"), [(TIME, TIME), (-1, None), (10**16, None)])
+def test_a_request_to_erase_has_the_time_of_its_message(time: int, expected: int | None) -> None:
+    """So that it is not read long before or after the events of its time."""
+    empty = MessageBatch.of("events", 0, 0, [b""])
+    batch = MessageBatch(
+        "events", 0, empty.offsets, b"", empty.bounds, np.array([time], np.int64), erasing=((0, b"u"),)
+    )
+    assert Intake(Client(["127.0.0.1:1"]), codec().time_of)._time(batch, 0) == expected
