@@ -11,7 +11,7 @@ from jobs.problems import JobError
 from schemas.codec import Codec
 from schemas.erasures import Erasure, letters_of, until_after
 from schemas.validation import LONGEST_ID
-from settings import Settings, Source
+from settings import Settings, Source, Store
 from stores.choosing import reader_of, writer_of
 from topics.publisher import Publisher
 
@@ -31,6 +31,8 @@ def erase(settings: Settings, user_id: str) -> None:
         raise JobError("USER_ID: is not UTF-8") from None
     if not 0 < size <= LONGEST_ID:
         raise JobError(f"USER_ID: must have 1 to {LONGEST_ID:,} bytes")
+    if settings.store is Store.SQLITE and not settings.sqlite_path.exists():
+        raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
     kafka = cluster_of(settings) if settings.source is Source.KAFKA else None
     with closing(writer_of(settings)()) as writer, closing(reader_of(settings)()) as reader:
         version = reader.version(user_id)

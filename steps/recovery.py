@@ -166,15 +166,28 @@ def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) 
 
 def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
     """What was noted first in the directory, which is this note where there is none."""
+    if not (directory / RECOVERY_NOTE).exists() and _was_used(directory):
+        raise ValueError(f"{RECOVERY_NOTE} is gone, which says what it was made with; remove it to start anew")
     draft = _draft(directory, note)
     try:
         (directory / RECOVERY_NOTE).hardlink_to(draft)
     except FileExistsError:
-        held: dict[str, Any] = json.loads((directory / RECOVERY_NOTE).read_text())
+        held = json.loads((directory / RECOVERY_NOTE).read_text())
+        if not isinstance(held, dict):
+            raise ValueError(f"{RECOVERY_NOTE} is damaged; remove the directory to start anew") from None  # noqa: TRY004
         return held
     finally:
         draft.unlink()
     return note
+
+
+def _was_used(directory: Path) -> bool:
+    """Whether a flow has saved something there."""
+    for part in directory.glob("part-*.sqlite3"):
+        with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(part)) as file:
+            if file.execute("SELECT EXISTS (SELECT 1 FROM snaps)").fetchone()[0]:
+                return True
+    return False
 
 
 def _draft(directory: Path, note: dict[str, Any]) -> Path:

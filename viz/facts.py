@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from model.propensity import Model
@@ -63,14 +63,18 @@ def _notice(title: str, *lines: str) -> Facts:
     return {"title": title, "lines": [{"text": line, "code": ""} for line in lines]}
 
 
-def chips(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Tracer, now: int | None) -> list[Facts]:
-    """The chosen users, with their colour and their propensity now."""
-    return [_chip(user, slot, traces.get(user), tracer, now) for user, slot in slots.items()]
+def chips(
+    traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Tracer, now: int | None, followed: Collection[str]
+) -> list[Facts]:
+    """The chosen users, with their colour and their propensity now; those not `followed` yet were not looked for."""
+    return [_chip(user, slot, traces.get(user), tracer, now, user in followed) for user, slot in slots.items()]
 
 
-def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | None) -> Facts:
+def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | None, is_asked: bool) -> Facts:
     propensity = None if trace is None or now is None else tracer.at(trace, now)
-    if trace is None:
+    if trace is None and not is_asked:
+        hint = "The store is being asked for this user"
+    elif trace is None:
         hint = "The store has no event of this user"
     elif propensity is None:
         hint = "Too many of this user's events are no longer stored to draw the curve"
@@ -79,10 +83,11 @@ def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | 
     others = {} if trace is None else {p.model_id for p in trace.points} - {tracer.model.id}
     if others:
         hint += f"; some were scored by another model ({', '.join(sorted(map(visible, others)))})"
-    value = "not in the store" if trace is None else "–" if propensity is None else percent(propensity)
+    unknown = "not in the store" if is_asked else "…"
+    value = unknown if trace is None else "–" if propensity is None else percent(propensity)
     return {
         "user": user, "name": visible(user), "colour": look.USER_COLOURS[slot], "value": value, "hint": hint,
-        "known": trace is not None,
+        "known": trace is not None or not is_asked,
     }  # fmt: skip
 
 

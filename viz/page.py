@@ -191,7 +191,7 @@ class Page(pn.viewable.Viewer):
         self.notice.put(**notice(snapshot, self._slots))
         traces = {} if now is None else {user: trace.until(now) for user, trace in snapshot.traces.items()}
         query = "" if self._undecided else write_query(self.users, self.window)
-        self.chosen.put(users=chips(traces, self._slots, tracer, now), query=query)
+        self.chosen.put(users=chips(traces, self._slots, tracer, now, snapshot.followed), query=query)
         if now is not None:
             shown = [Shown(user, slot, traces[user]) for user, slot in self._slots.items() if user in traces]
             self.chart.draw(shown, self.window, now, self._hidden)

@@ -24,7 +24,7 @@ def sending(stream: Stream) -> Iterator[None]:
     command = [
         sys.executable, "-m", "jobs", "simulate", "--brokers", stream.brokers, "--topics", ",".join(stream.topics),
         "--partitions", "2", "--users", str(USERS), "--events", "1000000", "--rate", str(RATE),
-        "--repeats", "0.2", "--late", "0.2", "--broken", "0.01",
+        "--repeats", "0.3", "--late", "0.2", "--broken", "0.01",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.DEVNULL) as program:
         try:

@@ -14,7 +14,7 @@ import pytest
 from settings import RECOVERY_NOTE, Settings, SettingsError
 from steps.recovery import PAGE_BYTES, check_recovery, widen_pages
 from tests.faults.privileges import unprivileged
-from tests.flow.running import ROOT, environment, make_recovery
+from tests.flow.running import ROOT, environment, make_recovery, run_flow
 from topics.client import Topic
 
 
@@ -78,3 +78,17 @@ def test_a_note_that_cannot_be_written_again_is_told(tmp_path):
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment())
     assert run.stdout.startswith(f"recovery directory {tmp_path}: [Errno 1] Operation not permitted"), run.stderr
     assert run.stdout.count("\n") == 1
+
+
+def test_a_used_directory_without_its_note_is_refused(tmp_path):
+    """With other buckets its states would be left behind, and nobody would know."""
+    recovery = make_recovery(tmp_path / "recovery")
+    settings = {"sqlite_path": tmp_path / "store.db", "simulator_events": 500, "simulator_rate": 0}
+    assert run_flow(recovery=recovery, **settings).returncode == 0
+    (recovery / RECOVERY_NOTE).unlink()
+    for note in (None, "[]"):
+        if note is not None:
+            (recovery / RECOVERY_NOTE).write_text(note)
+        run = run_flow(recovery=recovery, **settings | {"buckets": 8})
+        assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+        assert run.stderr.startswith(f"ad-streams: recovery directory {recovery}: {RECOVERY_NOTE} is ")
