@@ -116,7 +116,7 @@ def build_flow(
         ]
 
     if open_reader is not None:
-        forgotten = op.flat_map("forgotten", sequenced, keyed_erasures)  # (bucket, Erasure)
+        forgotten = op.flat_map("forgotten", sequenced, keyed_erasures)  # (one key, Erasure)
         ends.append(
             op.stateful_batch("erase_letters", forgotten, letter_eraser(open_reader, writer, letters_to, reading))
         )
@@ -225,7 +225,15 @@ def flow_of_environment() -> Dataflow:
     if read:
         watch(kafka, read)
     return build_flow(
-        source, settings.loaded_model, open_writer, settings, reading, topics, True, reader_of(settings), known
+        source,
+        settings.loaded_model,
+        open_writer,
+        settings,
+        reading,
+        topics,
+        controlled=True,
+        open_reader=reader_of(settings),
+        known=known,
     )
 
 

@@ -18,9 +18,9 @@ import math
 
 import numpy as np
 
-from model.entries import campaign_of, is_ghost, type_of
-from model.plan import CAMPAIGN, COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE, TYPE
-from model.recursion import HOUR
+from model.entries import is_ghost
+from model.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE
+from model.recursion import HOUR, matches
 from schemas.compiling import compiled, inlined
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(32)
@@ -32,17 +32,11 @@ NOBODY = -1
 
 
 @inlined
-def _matches(features, feature, tag):
-    type_, campaign = features[feature, TYPE], features[feature, CAMPAIGN]
-    return (type_ < 0 or type_ == type_of(tag)) and (campaign < 0 or campaign == campaign_of(tag))
-
-
-@inlined
 def _newest(entries, low, high, fading, features, feature, resting):
     """The newest matching live event of `entries[low:high]`, of those that do not fade in where `resting`."""
     for place in range(high - 1, low - 1, -1):
         counts = not is_ghost(entries[place].tag) and not (resting and fading[place - low])
-        if counts and _matches(features, feature, entries[place].tag):
+        if counts and matches(features, feature, entries[place].tag):
             return place
     return NOBODY
 
@@ -89,7 +83,7 @@ def _terms(entries, low, high, time, fading, plan, feature, terms):
     rest, sum_ = 0.0, 0.0
     for place in range(begin, high):
         entry = entries[place]
-        if is_ghost(entry.tag) or (kind != SINCE and not _matches(features, feature, entry.tag)):
+        if is_ghost(entry.tag) or (kind != SINCE and not matches(features, feature, entry.tag)):
             continue
         age = time - entry.timestamp
         if kind == COUNT and age > windows[features[feature, SCALE]]:
@@ -166,8 +160,6 @@ def _at(alpha, rests, sums, is_sum, starts, steps, feature):
 def _fading_setter(entries, low, fading, features, feature, newest):
     """The place behind `low` of the newest event that fades in and has a part in a feature that is no sum."""
     place = newest
-    while (
-        not fading[place - low] or is_ghost(entries[place].tag) or not _matches(features, feature, entries[place].tag)
-    ):
+    while not fading[place - low] or is_ghost(entries[place].tag) or not matches(features, feature, entries[place].tag):
         place -= 1
     return place - low

@@ -38,7 +38,8 @@ _LOG1P = np.array([math.log1p(n) for n in range(2_048)])
 
 
 @inlined
-def _matches(features, feature, tag):
+def matches(features, feature, tag):
+    """Whether a feature is about events of this tag."""
     type_, campaign = features[feature, TYPE], features[feature, CAMPAIGN]
     return (type_ < 0 or type_ == type_of(tag)) and (campaign < 0 or campaign == campaign_of(tag))
 
@@ -130,7 +131,7 @@ def advance(entries, first, end, time, since, marks, decays, plan):
                     if (
                         features[feature, KIND] == COUNT
                         and features[feature, SCALE] == window
-                        and _matches(features, feature, tag)
+                        and matches(features, feature, tag)
                     ):
                         marks[features[feature, PLACE]] -= 1
             tail += 1
@@ -147,7 +148,7 @@ def _drop_oldest(entries, first, time, marks, decays, plan, bits):
     entry = entries[first + head]
     for feature in range(len(features)):
         kind, place, scale = features[feature, KIND], features[feature, PLACE], features[feature, SCALE]
-        if kind > DECAYED or not _matches(features, feature, entry.tag):
+        if kind > DECAYED or not matches(features, feature, entry.tag):
             continue
         if kind == COUNT:
             if head >= marks[FIRST_TAIL + scale]:
@@ -183,7 +184,7 @@ def observe(entries, first, place, seen, length, marks, decays, plan, growths):
     if marks[LIVE] > length:
         _drop_oldest(entries, first, time, marks, decays, plan, bits)
     for feature in range(len(features)):
-        if not _matches(features, feature, entry.tag):
+        if not matches(features, feature, entry.tag):
             continue
         kind, at = features[feature, KIND], features[feature, PLACE]
         if kind == COUNT:

@@ -57,14 +57,13 @@ class Erasures:
         self._of_bucket = defaultdict[int, list[Erasure]](list)
         self.learn(known)
 
-    def learn(self, erasures: Iterable[Erasure]) -> list[Erasure]:
-        """Take what is new, and return that."""
+    def learn(self, erasures: Iterable[Erasure]) -> None:
+        """Take what is new."""
         with self._lock:
-            new = [each for each in erasures if each.until > self._until.get(each.user_hash, -1)]
-            for each in new:
-                self._until[each.user_hash] = each.until
-                self._of_bucket[self.bucket(each)].append(each)
-        return new
+            for each in erasures:
+                if each.until > self._until.get(each.user_hash, -1):
+                    self._until[each.user_hash] = each.until
+                    self._of_bucket[self.bucket(each)].append(each)
 
     def bucket(self, erasure: Erasure) -> int:
         """The bucket of a user."""
@@ -109,19 +108,20 @@ class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
 
     def _follow(self) -> None:
         """Look at the table, in a thread: a store that is slow to answer holds nothing up."""
-        pause, took = threading.Event(), 0.0
+        pause = threading.Event()
         while not ending.is_near():
             began = time.monotonic()
             with contextlib.suppress(StoreError):  # the writer says what is wrong with the store
                 self._take(self._read())
-            took = time.monotonic() - began
-            pause.wait(max(INTERVAL, 10 * took))
+            pause.wait(max(INTERVAL, 10 * (time.monotonic() - began)))
 
     def _take(self, found: list[Erasure]) -> None:
         self._erasures.learn(found)
+        if not self._tells:
+            return
         new = [each for each in found if each.until > self._told.get(each.user_hash, -1)]
         self._told |= {each.user_hash: each.until for each in new}
-        if self._tells and new:
+        if new:
             self._found.append(new)
 
     def next_batch(self) -> list[tuple[str, list[Erasure]]]:

@@ -19,6 +19,7 @@ from bokeh.resources import INLINE
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from jobs.training.grading import Scored, grade, verdict
+from jobs.training.tables import MEASURES, interval
 from model.durations import to_milliseconds, write_duration
 from model.features import Count, DecayedCount
 from model.propensity import Model
@@ -61,29 +62,16 @@ def write_report(
 
 def grades_table(reported: Sequence[Reported]) -> DataTable:
     """The measures of all, with their intervals."""
-    names = (
-        "model",
-        "where",
-        "rows",
-        "positive",
-        "AUC",
-        "log loss",
-        "base rate's",
-        "information",
-        "observed/expected",
-        "verdict",
-    )
+    names = (*MEASURES, "verdict")
     lines = []
     for each in reported:
         grades = grade(each.scored)
         if grades is not None:
-            estimates = (grades.information, grades.observed_over_expected)
             lines.append(
                 (
                     each.name, each.place, f"{grades.rows:,}", f"{grades.positive:,}",
-                    f"{grades.auc.value:.3f} ({grades.auc.low:.3f} to {grades.auc.high:.3f})",
-                    f"{grades.log_loss.value:.5f}", f"{grades.base_log_loss:.5f}",
-                    *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})" for e in estimates), verdict(grades),
+                    interval(grades.auc), f"{grades.log_loss.value:.5f}", f"{grades.base_log_loss:.5f}",
+                    interval(grades.information), interval(grades.observed_over_expected), verdict(grades),
                 )
             )  # fmt: skip
     columns = {name: [line[at] for line in lines] for at, name in enumerate(names)}

@@ -31,20 +31,15 @@ def interval(estimate: Estimate | None, digits: int = 3) -> str:
     return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 
+MEASURES = (
+    "model", "where", "rows", "positive", "AUC", "log loss", "base rate's", "information", "observed/expected",
+)  # fmt: skip
+"""The first columns of grades, wherever they are shown."""
+
+
 def print_grades(graded: Sequence[tuple[str, str, Grades | None]]) -> None:
     """A line for each model and place."""
-    table = Table(
-        "model",
-        "where",
-        "rows",
-        "positive",
-        "AUC",
-        "log loss",
-        "base rate's",
-        "information",
-        "observed/expected",
-        "Brier",
-    )
+    table = Table(*MEASURES, "Brier")
     for name, place, grades in graded:
         if grades is None:
             table.add_row(escape(name), place, "one label only")

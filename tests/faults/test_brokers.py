@@ -10,10 +10,8 @@ import pytest
 
 from tests.faults.conftest import Amount
 from tests.faults.loads import check, drain, sending
-from tests.flow.exactness import MODEL
 from tests.flow.running import make_recovery, processes, run_flow, wait_for
 from tests.flow.streaming import Stream
-from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 
 
@@ -27,14 +25,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 @pytest.fixture
 def stream(broker: Kafka) -> Stream:
     return Stream(broker.brokers)
-
-
-@pytest.fixture
-def settings(stream: Stream, cassandra: Cassandra, keyspace: str) -> dict[str, object]:
-    return stream.settings | {
-        "store": "cassandra", "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,
-        "cassandra_keyspace": keyspace, "model": MODEL,
-    }  # fmt: skip
 
 
 def wait_for_more(stream: Stream, *programs: object) -> None:

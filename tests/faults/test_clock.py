@@ -30,7 +30,7 @@ def false_clock(file: Path) -> dict[str, str]:
 def test_a_clock_that_is_set_by_an_hour(tmp_path: Path) -> None:
     """Guarantee: an hour forth or back on one of two processes, or wrong from the start, changes no row.
 
-    Into the embedded store: librdkafka does not fetch under libfaketime.
+    Into the embedded store: with Kafka and Cassandra the process stood still under libfaketime, why was not found.
     """
     recovery, clock, store = make_recovery(tmp_path / "recovery"), tmp_path / "clock", tmp_path / "store.db"
     last, events = false_clock(clock), 40_000
