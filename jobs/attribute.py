@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
 from pathlib import Path
 
 import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from rich.console import Console
 from rich.table import Table
 
 from jobs.bars import progress
+from jobs.console import output
 from jobs.problems import JobError
 from model.attribution import BASELINE, CONVERSION, RULES, Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.durations import to_milliseconds
-from model.entries import GHOST
+from model.entries import GHOST, unpack_tags
 from model.plan import FeaturePlan
+from model.texts import texts_of
 from schemas.columns import decode_columns
 from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
 
-WIDTH = 140
-"""Columns of output that goes to no terminal."""
 NAMES = ("credit", "last click", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""
 _KEY = ("conversion_time", "conversion_key")
@@ -119,14 +117,13 @@ class _Credits:
         )
 
     def tables(self) -> duckdb.DuckDBPyConnection:
-        """The tables `credits`, `conversions` and `unconverted`."""
+        """The tables `conversions`, `left_over`, and `credits` where there are conversions."""
         connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
-        none = pa.table({name: pa.array([], pa.int64()) for name in ("batch", "touch", *_KEY)})
-        connection.register("credited", pa.concat_tables(self._credits) if self._credits else none)
         connection.register("came", pa.concat_tables(self._conversions) if self._conversions else _NO_CONVERSIONS)
         connection.register("left_over", _open_ended(self._bucket.snapshot(), self._look_back))
         connection.sql(_CONVERSIONS)
         if self._credits:
+            connection.register("credited", pa.concat_tables(self._credits))
             connection.sql(_CREDITS)
         return connection
 
@@ -174,7 +171,7 @@ def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
     """The touches of each user after the last conversion, no older than a look-back at the log's end."""
     entries, sizes = snapshot.entries, snapshot.sizes["size"]
     users, places = np.repeat(np.arange(len(sizes)), sizes), np.arange(len(entries))
-    live, types = entries["tag"] & GHOST == 0, entries["tag"] >> 29 & 3
+    live, (types, numbers) = entries["tag"] & GHOST == 0, unpack_tags(entries["tag"])
     last = np.full(len(sizes), -1)
     bought = np.flatnonzero(live & (types == CONVERSION))
     last[users[bought]] = bought
@@ -182,21 +179,16 @@ def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
     chosen = np.flatnonzero(
         live & (types != CONVERSION) & (places > last[users]) & (entries["timestamp"] >= end - look_back)
     )
-    names = _texts(*snapshot.campaigns)
-    campaigns = [names[number] for number in (entries["tag"][chosen] & (2**29 - 1)).tolist()]
+    names = texts_of(*snapshot.campaigns)
+    campaigns = [names[number].decode() for number in numbers[chosen].tolist()]
     return pa.table(
         {
             "user": users[chosen],
             "touch": places[chosen],
-            "type": _named(types[chosen].astype(np.int64)),
+            "type": _named(types[chosen]),
             "campaign": pa.array(campaigns, pa.string()),
         }
     )
-
-
-def _texts(stops: NDArray[np.int32], data: NDArray[np.uint8]) -> list[str]:
-    raw, edges = data.tobytes(), [0, *stops.tolist()]
-    return [raw[start:stop].decode() for start, stop in pairwise(edges)]
 
 
 def _show(tables: duckdb.DuckDBPyConnection) -> None:
@@ -209,8 +201,7 @@ def _show(tables: duckdb.DuckDBPyConnection) -> None:
         f"SELECT campaign, type, sum(revenue * credit), {sums} FROM credits GROUP BY 1, 2 ORDER BY type = '', 4 DESC"
     ).fetchall():
         table.add_row(campaign if kind else "no touch", kind, *(f"{number:,.1f}" for number in numbers))
-    console = Console() if Console().is_terminal else Console(width=WIDTH)
-    console.print(table)
+    output().print(table)
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

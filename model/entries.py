@@ -58,3 +58,12 @@ def first_not_before(entries, low, high, timestamp, type_, key):
         else:
             high = middle
     return low
+
+
+@compiled
+def unpack_tags(tags):
+    """The types (n) and the campaigns' numbers (n) of tags (n)."""
+    types, campaigns = np.empty(len(tags), np.int64), np.empty(len(tags), np.int64)
+    for at in range(len(tags)):
+        types[at], campaigns[at] = type_of(tags[at]), campaign_of(tags[at])
+    return types, campaigns

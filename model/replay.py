@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from itertools import pairwise
 
 import numpy as np
 import xxhash
@@ -13,9 +12,10 @@ from numpy.typing import NDArray
 
 from model.bucket import DEFAULT_LENGTH, Bucket
 from model.curve import walk
-from model.entries import GHOST, campaign_of, type_of
+from model.entries import GHOST, unpack_tags
 from model.features import Count, Feature
 from model.plan import CAMPAIGN, FeaturePlan
+from model.texts import texts_of
 from schemas.compiling import compiled
 from schemas.events import EventBatch
 
@@ -68,16 +68,16 @@ class Replay:
         live = (kept.entries["tag"] & GHOST) == 0
         owners = np.repeat(np.arange(len(kept.sizes)), kept.sizes["size"])[live]
         entries = kept.entries[live]
-        types, campaigns = _unpack_tags(entries["tag"])
+        types, campaigns = unpack_tags(entries["tag"])
         return cls(
-            hashes=np.array([xxhash.xxh3_64_intdigest(text) for text in _texts(*kept.users)], np.uint64),
+            hashes=np.array([xxhash.xxh3_64_intdigest(text) for text in texts_of(*kept.users)], np.uint64),
             bounds=np.searchsorted(owners, np.arange(len(kept.sizes) + 1)).astype(np.int64),
             users=owners,
             timestamps=entries["timestamp"].copy(),
             types=types,
             campaigns=campaigns,
             keys=entries["key"].copy(),
-            names=tuple(text.decode() for text in _texts(*kept.campaigns)),
+            names=tuple(text.decode() for text in texts_of(*kept.campaigns)),
             entries=entries,
         )
 
@@ -124,20 +124,6 @@ def _places(users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments
     keys, asked = users * stride + times - earliest, moments.users * stride + moments.times - earliest
     places: NDArray[np.int64] = np.searchsorted(keys, asked, side="right")
     return places
-
-
-def _texts(stops: NDArray[np.int32], data: NDArray[np.uint8]) -> list[bytes]:
-    """The texts of a table as it is kept."""
-    raw, edges = data.tobytes(), [0, *stops.tolist()]
-    return [raw[start:stop] for start, stop in pairwise(edges)]
-
-
-@compiled
-def _unpack_tags(tags):
-    types, campaigns = np.empty(len(tags), np.int64), np.empty(len(tags), np.int64)
-    for at in range(len(tags)):
-        types[at], campaigns[at] = type_of(tags[at]), campaign_of(tags[at])
-    return types, campaigns
 
 
 @compiled

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from model.arrays import grown
 from schemas.compiling import compiled
 from schemas.hashing import xxh3
+from schemas.messages import pieces
 
 _HALF = np.uint64(32)
 _LOW = np.uint64(0xFFFFFFFF)
@@ -82,6 +83,11 @@ class Texts(NamedTuple):
         """The text of a number."""
         start = self.stops[number - 1] if number else 0
         return self.data[start : self.stops[number]].tobytes().decode()
+
+
+def texts_of(stops: NDArray[np.int32], data: NDArray[np.uint8]) -> list[bytes]:
+    """The texts of a table as `kept` gives it."""
+    return pieces(data.tobytes(), np.concatenate(([0], stops)))
 
 
 def _cells_for(texts: int) -> int:

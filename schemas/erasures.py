@@ -34,7 +34,7 @@ class Erasure:
         """The erasure of a user up to a time.
 
         >>> Erasure.of("user-17", 0).user_hash
-        -6363391352622454017
+        9048858901848095873
         """
         return cls(hash_of(user_id), until, user_id)
 

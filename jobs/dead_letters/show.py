@@ -11,15 +11,13 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.clusters import registry_of
+from jobs.console import output
 from jobs.dead_letters.keeping import keeper_of, parse_place, place_of
 from jobs.problems import JobError
 from schemas.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.erasures import row_of
 from settings import Settings
-
-WIDTH = 160
-"""Columns of output that goes to no terminal."""
 
 
 def list_letters(settings: Settings, reason: str | None, count: int) -> None:
@@ -34,7 +32,7 @@ def list_letters(settings: Settings, reason: str | None, count: int) -> None:
     for each in letters[:count]:
         cells = [place_of(each.letter), each.letter.reason, each.letter.detail]
         table.add_row(*map(_text, [*cells, *([_moment(each.time)] if timed else [])]))
-    console = _console()
+    console = output()
     console.print(table)
     totals = Counter(each.letter.reason for each in letters)
     if len(letters) > count:
@@ -53,7 +51,7 @@ def show_letter(settings: Settings, place: str) -> None:
     found = keeper_of(settings).letter(*parse_place(place))
     if found is None:
         raise JobError(f"{place}: no such dead letter")
-    letter, console = found.letter, _console()
+    letter, console = found.letter, output()
     with registry_of(settings) as registry:
         decoded = _decoded(letter, Codec(lookup=registry))
     known = {
@@ -98,11 +96,6 @@ def _print_pairs(console: Console, pairs: dict[str, Any]) -> None:
     for name, value in pairs.items():
         table.add_row(_text(name), _text(str(value)))
     console.print(table)
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def _text(text: str) -> Text:

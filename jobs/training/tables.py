@@ -4,20 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from jobs.console import output
 from jobs.training.grading import Ratio
 from model.training_record import Estimate, Grades
-
-WIDTH = 160
-"""Columns where the output is no terminal."""
-
-
-def _console() -> Console:
-    console = Console()
-    return console if console.is_terminal else Console(width=WIDTH)
 
 
 def interval(estimate: Estimate | None, digits: int = 3) -> str:
@@ -56,7 +48,7 @@ def print_grades(graded: Sequence[tuple[str, str, Grades | None]]) -> None:
             interval(grades.observed_over_expected, 2),
             f"{grades.brier.value:.5f}",
         )
-    _console().print(table)
+    output().print(table)
 
 
 def print_ratios(title: str, names: Sequence[str], columns: Sequence[Sequence[Ratio]]) -> None:
@@ -66,4 +58,4 @@ def print_ratios(title: str, names: Sequence[str], columns: Sequence[Sequence[Ra
         first = ratios[0]
         cells = [interval(ratio.observed_over_expected, 2) for ratio in ratios]
         table.add_row(escape(first.part), f"{first.rows:,}", f"{first.positive:,}", *cells)
-    _console().print(table)
+    output().print(table)

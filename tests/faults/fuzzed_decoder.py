@@ -33,7 +33,7 @@ def main() -> None:
         os.write(pipe, pickle.dumps(payload))
         try:
             check(codec, [payload])
-        except Exception:
+        except Exception:  # any of them is what is looked for; it is told with its input
             print(f"plain, of {payload.hex()}:", file=sys.stderr)
             raise
 

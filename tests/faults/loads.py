@@ -48,3 +48,9 @@ def check(stream: Stream, settings: Mapping[str, object], monkeypatch: pytest.Mo
     truth = truth_of(stream)
     assert len(truth.rows) > least
     check_topics(truth, stream, check_store(truth, settings, monkeypatch))
+
+
+def wait_for_more(stream: Stream, program: subprocess.Popen[str]) -> None:
+    """Wait until more was read and saved, by a program that goes on."""
+    before = sum(stream.committed().values())
+    wait_for(lambda: sum(stream.committed().values()) > before, program)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Amount
-from tests.faults.loads import check, drain, sending
+from tests.faults.loads import check, drain, sending, wait_for_more
 from tests.flow.running import make_recovery, processes, run_flow, wait_for
 from tests.flow.streaming import Stream
 from tests.services.kafka import Kafka
@@ -25,11 +25,6 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 @pytest.fixture
 def stream(broker: Kafka) -> Stream:
     return Stream(broker.brokers)
-
-
-def wait_for_more(stream: Stream, *programs: object) -> None:
-    before = sum(stream.committed().values())
-    wait_for(lambda: sum(stream.committed().values()) > before, *programs)
 
 
 @pytest.mark.needs("java")

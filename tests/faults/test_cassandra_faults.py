@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Amount
-from tests.faults.loads import check, drain, sending
+from tests.faults.loads import check, drain, sending, wait_for_more
 from tests.faults.proxy import Proxy
 from tests.flow.exactness import MODEL
 from tests.flow.running import make_recovery, processes, wait_for
@@ -31,15 +31,13 @@ def test_acknowledgements_that_are_lost_after_the_write_landed(
         away = settings | {"cassandra_port": proxy.port}
         with processes(1, recovery, **away) as (program,):
             for _ in range(3):
-                before = sum(stream.committed().values())
-                wait_for(lambda before=before: sum(stream.committed().values()) > before, program)
+                wait_for_more(stream, program)
                 lost, proxy.deaf = proxy.lost, True
                 time.sleep(chance.uniform(0.2, 2.0))  # the moment of the cut
                 wait_for(lambda lost=lost: proxy.lost > lost, program)
                 proxy.cut()
                 proxy.deaf = False
-            before = sum(stream.committed().values())
-            wait_for(lambda: sum(stream.committed().values()) > before, program)
+            wait_for_more(stream, program)
     drain(stream, recovery, 1, settings)
     check(stream, settings, monkeypatch, least=500)
 
@@ -55,8 +53,7 @@ def test_a_cassandra_that_takes_two_seconds_to_answer(
             wait_for(lambda: sum(stream.committed().values()) > 0, program)
             proxy.delay = 2.0
             for _ in range(3):
-                before = sum(stream.committed().values())
-                wait_for(lambda before=before: sum(stream.committed().values()) > before, program)
+                wait_for_more(stream, program)
         drain(stream, recovery, 1, away)
     check(stream, settings, monkeypatch, least=500)
 
@@ -77,7 +74,6 @@ def test_a_cassandra_that_is_killed_in_mid_load_and_away_for_a_while(
             time.sleep(amount.away)  # how long it is away
             assert program.poll() is None
             server.start()
-            before = sum(stream.committed().values())
-            wait_for(lambda: sum(stream.committed().values()) > before, program)
+            wait_for_more(stream, program)
         drain(stream, recovery, 1, settings)
         check(stream, settings, monkeypatch, least=500)
