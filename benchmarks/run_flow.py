@@ -23,6 +23,7 @@ from benchmarks.logs import write_log
 from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.grades import Grade
 from schemas.scored import Propensity, ScoredRows
 from settings import Settings
 from steps.recovery import widen_pages
@@ -40,6 +41,9 @@ class NoStore:
 
     def write(self, rows: ScoredRows) -> None:
         """Drop the rows."""
+
+    def write_grades(self, grades: Sequence[Grade]) -> None:
+        """Forget them."""
 
     def write_latest(self, rows: Sequence[Propensity]) -> None:
         """Drop the rows."""

@@ -55,3 +55,29 @@ CREATE TABLE IF NOT EXISTS erasures (
   user_hash INTEGER NOT NULL PRIMARY KEY, -- xxh3-64 of the user id, signed
   until     INTEGER NOT NULL              -- event time, ms since 1970
 ) WITHOUT ROWID;
+
+-- How scores did once their labels were known; of one key the newer grade stays.
+CREATE TABLE IF NOT EXISTS grades (
+  model_id      TEXT    NOT NULL,
+  kind          TEXT    NOT NULL, -- event: right after one; clock: at a clock time
+  day           TEXT    NOT NULL, -- UTC, as 2017-06-22, or all
+  role          TEXT    NOT NULL, -- model, or challenger
+  rows          INTEGER NOT NULL,
+  users         INTEGER NOT NULL,
+  positives     INTEGER NOT NULL, -- rows with an order within the model's horizon
+  graded_until  INTEGER NOT NULL, -- event time, ms since 1970: the last moment whose label was known
+  version       INTEGER NOT NULL, -- the greater is the newer
+  auc           REAL,             -- these are empty where all rows have one label; _low and _high: 95% over users
+  auc_low       REAL,
+  auc_high      REAL,
+  log_loss      REAL,
+  base_log_loss REAL,
+  information   REAL,             -- 1 - log_loss / base_log_loss
+  information_low  REAL,
+  information_high REAL,
+  observed_over_expected      REAL,
+  observed_over_expected_low  REAL,
+  observed_over_expected_high REAL,
+  brier         REAL,
+  PRIMARY KEY (model_id, kind, day)
+) WITHOUT ROWID;

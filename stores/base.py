@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.events import TYPES
+from schemas.grades import Grade
 from schemas.scored import Propensity, ScoredRows
 
 
@@ -56,6 +58,23 @@ class Summary:
     dead_letters: int
 
 
+class Score(NamedTuple):
+    """What is stored of an event that grades are made of. `event_time` is in ms since 1970."""
+
+    event_time: int
+    event_key: int
+    event_type: str
+    campaign: str
+    propensity: float
+    seen: int
+    model_id: str
+
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What orders the events of a sequence."""
+        return self.event_time, TYPES.index(self.event_type), self.event_key
+
+
 class Writer(Protocol):
     """What the dataflow writes with. Every write is an upsert: again, or late, it changes nothing that is newer.
 
@@ -89,6 +108,9 @@ class Writer(Protocol):
 
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters that are to go; those taken after this stay."""
+
+    def write_grades(self, grades: Sequence[Grade]) -> None:
+        """Take grades; of one key the greatest version stays."""
 
     def erase(self, erasures: Sequence[Erasure]) -> None:
         """Take erasures: they are noted, and where the user's id is given all rows up to their times go.
@@ -153,6 +175,15 @@ class Reader(Protocol):
 
     def each_dead_letter(self) -> Iterator[DeadLetter]:
         """All dead letters as they are now, in no order."""
+
+    def user_ids(self) -> list[str]:
+        """The ids of all users, in no order."""
+
+    def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
+        """All that is stored of each of the given users, in their order; a user's in sequence order."""
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models, ordered by model_id, kind and day."""
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands, None where the user is not known."""

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,12 @@ from numpy.typing import NDArray
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.grades import COLUMNS, Grade
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
-from stores.base import Latest, Point, StoreError, Summary
+from stores.base import Latest, Point, Score, StoreError, Summary
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
-VERSION = 2
+VERSION = 3
 """Version of the tables."""
 PATIENCE = 60
 """Seconds to wait for another process's write."""
@@ -34,6 +35,8 @@ _POINT = (
     " propensity, seen, model_id"
 )
 _LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
+_SCORE = ", ".join(Score._fields)
+_BY_PLACE = attrgetter("place")
 _LETTER = 'source, "partition", "offset", reason, detail, payload'
 
 _NUMBERS = {"quantity": "{row}.{name}", "revenue": "abs({row}.{name})"}
@@ -82,6 +85,12 @@ _UPSERT_LETTER = f"""
 INSERT INTO dead_letters ({_LETTER}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail, payload = excluded.payload
 """
+_GRADE_COLUMNS = ", ".join(COLUMNS)
+_UPSERT_GRADE = (
+    f"INSERT INTO grades ({_GRADE_COLUMNS}) VALUES ({', '.join('?' * len(COLUMNS))}) ON CONFLICT DO UPDATE SET "
+    + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
+    + " WHERE excluded.version >= version"
+)
 _ERASE = [
     f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
     for table in ("propensity_by_user", "latest_propensity")
@@ -164,6 +173,7 @@ class SqliteWriter:
         self._again: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, ...]] = {}
         self._letters: list[tuple[str, tuple[Any, ...]]] = []
+        self._grades: list[tuple[Any, ...]] = []
         self._erased: list[Erasure] = []
 
     @property
@@ -232,6 +242,10 @@ class SqliteWriter:
         """Take dead letters that are to go."""
         self._letters += [(_CLEAR_LETTER, (x.source, x.partition, x.offset)) for x in letters]
 
+    def write_grades(self, grades: Sequence[Grade]) -> None:
+        """Take grades."""
+        self._grades += [grade.values for grade in grades]
+
     def erase(self, erasures: Sequence[Erasure]) -> None:
         """Take erasures."""
         self._erased += erasures
@@ -250,7 +264,7 @@ class SqliteWriter:
 
     def flush(self) -> None:
         """Write all that is held in one transaction."""
-        if not any((self._full, self._rivals, self._again, self._newest, self._letters, self._erased)):
+        if not any(self._held):
             return
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced while it was written")
@@ -264,14 +278,19 @@ class SqliteWriter:
             self._connection.executemany(_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)])
             for statement, letters in groupby(self._letters, key=itemgetter(0)):
                 self._connection.executemany(statement, (values for _, values in letters))
+            self._connection.executemany(_UPSERT_GRADE, self._grades)
             self._erase()
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
-        for held in (self._full, self._rivals, self._again, self._newest, self._letters, self._erased):
+        for held in self._held:
             held.clear()
+
+    @property
+    def _held(self) -> Sequence[list[Any] | dict[str, Any]]:
+        return self._full, self._rivals, self._again, self._newest, self._letters, self._grades, self._erased
 
     def _leave_out_erased(self) -> None:
         """Drop held rows of users whom another program has erased since."""
@@ -388,6 +407,20 @@ class SqliteReader:
     def each_dead_letter(self) -> Iterator[DeadLetter]:
         """All dead letters."""
         return (DeadLetter(*row) for row in self._ask(f"SELECT {_LETTER} FROM dead_letters"))
+
+    def user_ids(self) -> list[str]:
+        """The ids of all users."""
+        return [user_id for (user_id,) in self._ask("SELECT user_id FROM latest_propensity")]
+
+    def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
+        """All that is stored of each of the given users."""
+        for user_id in user_ids:
+            rows = self._ask(f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?", (user_id,))
+            yield sorted(map(Score._make, rows), key=_BY_PLACE)
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models."""
+        return [Grade(*row) for row in self._ask(f"SELECT {_GRADE_COLUMNS} FROM grades ORDER BY model_id, kind, day")]
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

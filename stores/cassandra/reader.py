@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import groupby
+from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
-from stores.base import Latest, Point, Summary
+from schemas.grades import COLUMNS, Grade
+from stores.base import Latest, Point, Score, Summary
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
@@ -35,6 +37,8 @@ _POINT = (
     " quantity, revenue, propensity, seen, model_id"
 )
 _EVENT_ID, _PROPENSITY = 2, 11
+_SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, propensity, seen, model_id"
+_BY_PLACE = attrgetter("place")
 _LETTER = "source, partition, offset, reason, detail, payload"
 _PLACE = {kind: place for place, kind in enumerate(TYPES)}
 
@@ -94,6 +98,8 @@ class CassandraReader:
         self._block = self._select(_LETTER, "dead_letters", f"WHERE {place}")
         self._letter = self._select(_LETTER, "dead_letters", f"WHERE {place} AND offset = ?")
         self._whole_letters = self._select(_LETTER, "dead_letters")
+        self._scores = self._select(_SCORE, "propensity_by_user", "WHERE user_id = ?")
+        self._grades = self._select(", ".join(COLUMNS), "grades")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
     def _select(self, columns: str, table: str, rest: str = "") -> PreparedStatement:
@@ -106,10 +112,15 @@ class CassandraReader:
             yield from self._shared.session.execute(bound)
 
     def _ask_all(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[Any]:
+        for rows in self._answers(statement, values):
+            yield from rows
+
+    def _answers(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[Iterable[Any]]:
+        """The answer to each of the questions, in their order."""
         with plainly(self._address):
             answers = execute_concurrent_with_args(self._shared.session, statement, values, concurrency=_CONCURRENT)
             for _, rows in answers:
-                yield from rows
+                yield rows
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""
@@ -173,6 +184,23 @@ class CassandraReader:
     def each_dead_letter(self) -> Iterator[DeadLetter]:
         """All dead letters as they are now."""
         return (DeadLetter(*row) for row in self._ask(self._whole_letters))
+
+    def user_ids(self) -> list[str]:
+        """The ids of all users."""
+        found: list[str] = self._users.view().ids.tolist()
+        return found
+
+    def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
+        """All that is stored of each of the given users."""
+        questions = [(user_id,) for user_id in user_ids]
+        for rows in self._answers(self._scores, questions):
+            whole = (score for score in map(Score._make, rows) if None not in score)
+            yield sorted(whole, key=_BY_PLACE)
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models."""
+        found = [Grade(*row) for row in self._ask(self._grades)]
+        return sorted(found, key=lambda grade: (grade.model_id, grade.kind, grade.day))
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

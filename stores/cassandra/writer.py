@@ -7,10 +7,12 @@ import time
 from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
+from cassandra.concurrent import execute_concurrent_with_args
 
 from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Lifetime, Piece, encode
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.grades import COLUMNS, Grade
 from schemas.scored import Propensity, ScoredRows
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
@@ -138,6 +140,19 @@ class CassandraWriter:
         for letter in letters:
             key, values = _place(letter)
             self._add(key, self._clear, [self._tick(), *values])
+
+    def write_grades(self, grades: Sequence[Grade]) -> None:
+        """Take grades: they are few, and written at once.
+
+        Raises:
+            StoreError: they cannot be.
+        """
+        table, marks = f"{self._address.keyspace}.grades", ", ".join("?" * len(COLUMNS))
+        insert = self._shared.prepare(f"INSERT INTO {table} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?")
+        with plainly(self._address):
+            execute_concurrent_with_args(
+                self._shared.session, insert, [(*grade.values, grade.version) for grade in grades]
+            )
 
     def erase(self, erasures: Sequence[Erasure]) -> None:
         """Take erasures. What is deleted is so at a write timestamp above those of all rows of events up to then.

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
+from schemas.grades import Grade
 from schemas.scored import Propensity
-from stores.base import Summary
+from stores.base import Score, Summary
 from tests.model.driving import Run, Table, chunks
 from tests.model.worlds import MODELS, cuts, events, within
 from tests.reference import event_key
@@ -449,3 +450,33 @@ def test_a_store_keeps_the_rows_that_its_rules_keep(store, world, cut, other_cut
         (stands,) = reader.latest([user_id])
         last = max(cells.values(), key=lambda cell: cell.seen)
         assert stands == latest(last.event, last.propensity, last.seen, "rich")
+
+
+def test_what_grades_are_made_of_is_read_user_by_user(store):
+    """In the order of the users that were asked for, each in the sequence's order; of nobody there is nothing."""
+    world = [event(f"e{number}", number // 4, TYPES[number % 3], campaign="Spring") for number in range(9)]
+    write(store, scored(*world, seen=3, propensity=0.25, model_id="n"), scored(event("other", 1, user="v")))
+    reader = store.reader()
+    assert sorted(reader.user_ids()) == ["u", "v"]
+    nobody, other, own = reader.scores(["nobody", "v", "u"])
+    assert (nobody, len(other)) == ([], 1)
+    expected = [
+        Score(each.timestamp, event_key(each.event_id), each.type, "Spring", 0.25, 3, "n") for each in in_order(*world)
+    ]
+    assert own == expected
+
+
+def test_the_newer_grade_of_a_key_stays(store):
+    """Whichever was written last; one without measures has none of those before."""
+    older = Grade("m", "event", "all", "model", 9, 3, 2, TIME, 5, *(number / 8 for number in range(1, 13)))
+    newer = Grade("m", "event", "all", "model", 10, 4, 0, TIME + 1, 6)
+    day = replace(older, day="2017-07-14")
+    writer, reader = store.writer(), store.reader()
+    assert reader.grades() == []
+    for grades in ([older, day], [newer], [older]):
+        writer.write_grades(grades)
+        writer.flush()
+    assert reader.grades() == [day, newer]
+    writer.write_grades([replace(newer, positives=1, graded_until=TIME - 1, version=7)])
+    writer.flush()
+    assert [each.positives for each in reader.grades()] == [2, 1]
