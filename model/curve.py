@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from model.bucket import DEFAULT_LENGTH
 from model.entries import ENTRY, make_tag
+from model.features import Feature
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from model.recursion import advance, compute, forget, grow, observe
@@ -60,10 +61,17 @@ def walk(entries, times, before, length, marks, decays, plan, features):
 
 
 class Curve:
-    """Computes a user's propensity over time under one model, exactly as the stream does at events."""
+    """Computes a user's propensity over time under one model, exactly as the stream does at events.
 
-    def __init__(self, model: Model, length: int = DEFAULT_LENGTH) -> None:
-        self._plan, self._scorer, self._length = FeaturePlan.of(model.features), Scorer(model), length
+    Args:
+        model: the model.
+        length: L, the number of newest events that count.
+        features: the model's features, with others behind them; without them just the model's.
+    """
+
+    def __init__(self, model: Model, length: int = DEFAULT_LENGTH, features: tuple[Feature, ...] = ()) -> None:
+        self._plan, self._length = FeaturePlan.of(features or model.features), length
+        self.score = Scorer(model)
 
     def features(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Features (m, number of features) at the ascending `times` (m) in ms; events of that very time count."""
@@ -86,4 +94,4 @@ class Curve:
 
     def propensity(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Propensities (m) at the ascending `times` (m) in ms."""
-        return self._scorer(self.features(sequence, times))
+        return self.score(self.features(sequence, times))

@@ -16,12 +16,20 @@ from numba import types
 from schemas.compiling import inlined
 
 _library = ctypes.CDLL(xxhash._xxhash.__file__)
-binding.add_symbol("XXH3_64bits", ctypes.cast(_library.XXH3_64bits, ctypes.c_void_p).value)
+for _name in ("XXH3_64bits", "XXH3_64bits_withSeed"):
+    binding.add_symbol(_name, ctypes.cast(getattr(_library, _name), ctypes.c_void_p).value)
 
 _xxh3 = types.ExternalFunction("XXH3_64bits", types.uint64(types.uintp, types.uintp))
+_xxh3_seeded = types.ExternalFunction("XXH3_64bits_withSeed", types.uint64(types.uintp, types.uintp, types.uint64))
 
 
 @inlined
 def xxh3(data, start, stop):
     """XXH3-64 of `data[start:stop]` (uint8), as uint64."""
     return _xxh3(nb.uint64(data.ctypes.data) + nb.uint64(start), nb.uint64(stop - start))
+
+
+@inlined
+def xxh3_seeded(data, start, stop, seed):
+    """The same with a seed: another hash, that has nothing to do with it."""
+    return _xxh3_seeded(nb.uint64(data.ctypes.data) + nb.uint64(start), nb.uint64(stop - start), nb.uint64(seed))

@@ -28,6 +28,19 @@ OUTCOME = np.dtype(
 )
 """What the sequences say about one event. Rows of one user are in the sequence's order."""
 
+NO_ACTION = -1
+
+ADVICE = np.dtype(
+    [
+        ("action", np.int64),  # the place of the recommended action, or NO_ACTION
+        ("gain", np.float64),  # by how much it would raise the propensity; 0 without one
+        ("net", np.float64),  # what that is worth, less its cost; 0 without one
+        ("held_out", np.bool_),  # nothing may be tried on the user
+    ],
+    align=True,
+)
+"""What to do next, right after one event."""
+
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:

@@ -124,6 +124,50 @@ def propensity_at(model: dict[str, Any], newest: list[Event], time: int) -> floa
     return 1 / (1 + math.exp(-(model["intercept"] + sum(weighted))))
 
 
+def gain(model: dict[str, Any], newest: list[Event], time: int, action: dict[str, Any]) -> float:
+    """By how much one more event at `time` raises the propensity; the oldest of L events stays for it."""
+    more = {"timestamp": time, "type": action["type"], "campaign": action.get("campaign", "")}
+    return propensity_at(model, [*newest, more], time) - propensity_at(model, newest, time)
+
+
+def interval(model: dict[str, Any], newest: list[Event], time: int, action: dict[str, Any]) -> tuple[float, float]:
+    """The gains of the bootstrap's vectors, without the smallest tenth and the greatest."""
+    gains = []
+    for vector in model["bootstrap"]:
+        weighted = zip(model["features"], vector["weights"], strict=True)
+        features = [{**feature, "weight": weight} for feature, weight in weighted]
+        gains.append(gain({"intercept": vector["intercept"], "features": features}, newest, time, action))
+    gains.sort()
+    return gains[len(gains) // 10], gains[-1 - len(gains) // 10]
+
+
+def is_capped(newest: list[Event], time: int, action: dict[str, Any]) -> bool:
+    """Whether the user had as many of an action in the last 24 h as its cap says."""
+    shown = [event for event in newest if is_matching(event, action) and time - event["timestamp"] <= 24 * HOUR]
+    return "cap" in action and len(shown) >= action["cap"]
+
+
+def best_action(
+    model: dict[str, Any], actions: dict[str, Any], newest: list[Event], time: int
+) -> tuple[str, float, float] | None:
+    """The name, the gain and the net of what is worth its cost most, None where nothing is."""
+    best: tuple[str, float, float] | None = None
+    for action in actions["actions"]:
+        if action["type"] != "IM" or is_capped(newest, time, action):
+            continue
+        more = gain(model, newest, time, action)
+        net = more * actions["value"] - action["cost"]
+        certain = not model.get("bootstrap") or interval(model, newest, time, action)[0] > 0
+        if certain and net > (best[2] if best else 0.0):
+            best = action["name"], more, net
+    return best
+
+
+def is_held_out(user: str) -> bool:
+    """Whether nothing may be tried on a user."""
+    return xxhash.xxh3_64_intdigest(user.encode(), 20_170_615) % 10 == 0
+
+
 def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
     """Each user's distinct events in order; each as the list of its versions of the greatest type, greatest first."""
     versions: dict[Key, list[Event]] = defaultdict(list)

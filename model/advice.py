@@ -1,0 +1,276 @@
+"""What to do next: by how much each action would raise a propensity, and which is worth its cost.
+
+The gain of an action is p(history + one more event) - p(history), both at one time and within the model's horizon. It
+follows from the features alone:
+
+| feature                  | with one more matching event at that time                                    |
+|--------------------------|------------------------------------------------------------------------------|
+| `count`, `decayed_count` | ln(1 + n) becomes ln(2 + n)                                                  |
+| `recency`                | 0                                                                            |
+| `events_since`           | 0; without a match ln(1 + n) becomes ln(2 + n)                               |
+| `time_between`           | what `recency` is now, which is computed beside the model's features for it  |
+
+A sequence that has its L events already is taken to keep the oldest. Of a trained model the vectors of its bootstrap
+give an interval: without the smallest tenth of their gains and the greatest. It is an association that the model has
+learnt, and no proven effect: the users who are held out show that.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.actions import HOLD_OUT, HOLD_OUT_SEED, Actions, Impression, Response
+from model.curve import Curve, Sequence
+from model.features import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
+from model.propensity import Model
+from schemas.compiling import compiled
+from schemas.events import USER_ID, EventBatch
+from schemas.hashing import xxh3_seeded
+from schemas.scored import ADVICE, NO_ACTION
+
+CAP_WINDOW = timedelta(hours=24)
+OUTSIDE = 10
+"""One of so many vectors is left out at either end of an interval."""
+_MORE, _ZERO, _OTHER = range(3)
+_UNLIMITED = -1
+_LARGEST = 700.0
+"""Of a change of a logit: e to it is a number."""
+_LN2 = math.log(2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One action for one user at one time.
+
+    `gain` lies between `low` and `high`, which are None where the model has no vectors. `worth` is gain x value: for
+    what cannot be bought the bid at which it breaks even. `net` is worth - cost, None for what cannot be bought.
+    `capped` are those that the user had too many of in the last 24 h. At most one of a user's options is `best`.
+    """
+
+    action: Impression | Response
+    gain: float
+    low: float | None
+    high: float | None
+    worth: float
+    net: float | None
+    capped: bool
+    best: bool
+
+
+class Advisor:
+    """Says of rows of features what to do next.
+
+    Args:
+        model: the model.
+        actions: what can be done; the model may not tell all of them apart (`Actions.known_to`).
+
+    Attributes:
+        features: what must be computed: the model's features, and behind them those that only this needs.
+        actions: the actions as the model knows them; `ADVICE` has their places.
+    """
+
+    def __init__(self, model: Model, actions: Actions) -> None:
+        self.actions, self._value = actions.known_to(model.features), actions.value
+        vectors = [(feature.weight for feature in model.features), *(vector.weights for vector in model.bootstrap)]
+        self._weights = np.array([list(each) for each in vectors])
+        self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
+        hidden: list[Feature] = []
+
+        def beside(feature: Feature) -> int:
+            """The column of a feature that only this needs."""
+            if feature not in hidden:
+                hidden.append(feature)
+            return len(model.features) + hidden.index(feature)
+
+        steps, edges, caps = list[tuple[int, int, int]](), [0], list[tuple[int, float]]()
+        for action in self.actions:
+            for column, feature in enumerate(model.features):
+                kind = _change(feature, action)
+                if kind is None or not self._weights[:, column].any():
+                    continue
+                if isinstance(feature, TimeBetween):
+                    kept = {"type": feature.type, "campaign": feature.campaign, "never": feature.never}
+                    steps.append((column, kind, beside(Recency(aggregation="recency", weight=0.0, **kept))))
+                else:
+                    steps.append((column, kind, column))
+            edges.append(len(steps))
+            if isinstance(action, Impression) and action.cap is not None:
+                shown = Count(
+                    aggregation="count", weight=0.0, type="IM", campaign=action.campaign, look_back=CAP_WINDOW
+                )
+                caps.append((beside(shown), math.log1p(action.cap - 0.5)))
+            else:
+                caps.append((_UNLIMITED, 0.0))
+        self.features: tuple[Feature, ...] = (*model.features, *hidden)
+        self._steps, self._edges = np.array(steps, np.int64).reshape(-1, 3), np.array(edges, np.int64)
+        self._cap_columns = np.array([column for column, _ in caps], np.int64)
+        self._caps = np.array([most for _, most in caps], np.float64)
+        self._costs = np.array([a.cost if isinstance(a, Impression) else np.nan for a in self.actions], np.float64)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the actions."""
+        return tuple(action.name for action in self.actions)
+
+    def __call__(
+        self,
+        features: NDArray[np.float64],
+        propensities: NDArray[np.float64],
+        events: EventBatch,
+        users: NDArray[np.int32],
+    ) -> NDArray[np.void]:
+        """Advice (n) for features (n, number of features) and their propensities (n).
+
+        `users` (n) are rows of the batch that have the users' ids.
+
+        Recommended is the action of the greatest net above 0, of those that can be bought, whose interval is above 0,
+        and whose cap is not reached; of equal ones the first. A model without vectors has no interval to ask for.
+        """
+        advice = np.empty(len(features), ADVICE)
+        self._recommend(features, propensities, advice)
+        _hold_out(events.rows, events.data, users, HOLD_OUT, HOLD_OUT_SEED, advice)
+        return advice
+
+    def _recommend(
+        self, features: NDArray[np.float64], propensities: NDArray[np.float64], advice: NDArray[np.void]
+    ) -> None:
+        _recommend(
+            features, propensities, self._weights, self._steps, self._edges, self._cap_columns, self._caps,
+            self._costs, self._value, advice,
+        )  # fmt: skip
+
+    def options(self, features: NDArray[np.float64], propensity: float) -> list[Option]:
+        """All actions for one user's features (number of features) and propensity, in the order of `actions`."""
+        advice, changes = np.empty(1, ADVICE), np.empty((len(self.actions), len(self._weights)))
+        self._recommend(features[np.newaxis], np.array([propensity]), advice)
+        _change_logits(features, self._weights, self._steps, self._edges, changes)
+        with np.errstate(over="ignore"):
+            logits = self._intercepts + self._weights @ features[: self._weights.shape[1]]
+            own = 1.0 / (1.0 + np.exp(-logits))
+        own[0] = propensity
+        options, left_out = [], (len(own) - 1) // OUTSIDE
+        for place, action in enumerate(self.actions):
+            gains = [_gain(p, change) for p, change in zip(own.tolist(), changes[place].tolist(), strict=True)]
+            spread, column = sorted(gains[1:]), self._cap_columns[place]
+            worth = gains[0] * self._value
+            options.append(
+                Option(
+                    action=action,
+                    gain=gains[0],
+                    low=spread[left_out] if spread else None,
+                    high=spread[-1 - left_out] if spread else None,
+                    worth=worth,
+                    net=worth - action.cost if isinstance(action, Impression) else None,
+                    capped=bool(column != _UNLIMITED and features[column] > self._caps[place]),
+                    best=bool(advice["action"][0] == place),
+                )
+            )
+        return options
+
+
+class NextAction:
+    """Says what to do next with one user, at any time of the user's sequence.
+
+    Args:
+        model: the model.
+        actions: what can be done.
+        length: L, the number of newest events that count.
+    """
+
+    def __init__(self, model: Model, actions: Actions, length: int) -> None:
+        self._advisor = Advisor(model, actions)
+        self._curve = Curve(model, length, self._advisor.features)
+
+    def options(self, sequence: Sequence, time: int) -> list[Option]:
+        """All actions at a time (ms) that is not before the sequence's last event."""
+        features = self._curve.features(sequence, np.array([time]))
+        return self._advisor.options(features[0], float(self._curve.score(features)[0]))
+
+
+def _change(feature: Feature, action: Impression | Response) -> int | None:
+    """How an action changes a feature, None where it does not."""
+    matches = feature.type in (None, action.type) and feature.campaign in (None, action.campaign)
+    match feature:
+        case Count() | DecayedCount():
+            return _MORE if matches else None
+        case EventsSince():
+            return _ZERO if matches else _MORE
+        case Recency():
+            return _ZERO if matches else None
+    return _OTHER if matches else None
+
+
+@compiled
+def _moved(features, step):
+    """By how much a step moves its feature."""
+    before = features[step[0]]
+    if step[1] == _MORE:
+        return _LN2 if before == 0.0 else math.log1p(math.exp(-before))
+    return (features[step[2]] if step[1] == _OTHER else 0.0) - before
+
+
+@compiled
+def _gain(propensity, change):
+    """By how much a propensity rises when its logit changes."""
+    odds = math.expm1(min(max(change, -_LARGEST), _LARGEST))
+    return propensity * (1.0 - propensity) * odds / (1.0 + propensity * odds)
+
+
+@compiled
+def _change_logits(features, weights, steps, edges, changes):
+    """By how much each action (n) changes the logit of each vector (m), into `changes` (n, m)."""
+    for action in range(len(edges) - 1):
+        changes[action] = 0.0
+        for at in range(edges[action], edges[action + 1]):
+            moved = _moved(features, steps[at])
+            for vector in range(len(weights)):
+                changes[action, vector] += weights[vector, steps[at, 0]] * moved
+
+
+@compiled
+def _is_above_zero(weights, steps, moves, begin, end):
+    """Whether an action's interval is: it leaves out so many vectors, and a gain has the sign of its logit's change."""
+    spare = (len(weights) - 1) // OUTSIDE
+    for vector in range(1, len(weights)):
+        change = 0.0
+        for at in range(begin, end):
+            change += weights[vector, steps[at, 0]] * moves[at]
+        spare -= change <= 0.0
+        if spare < 0:
+            return False
+    return True
+
+
+@compiled
+def _recommend(features, propensities, weights, steps, edges, cap_columns, caps, costs, value, advice):
+    """Fill all of `advice` but who is held out."""
+    moves = np.empty(len(steps))
+    for row in range(len(features)):
+        given = advice[row]
+        given.action, given.gain, given.net = NO_ACTION, 0.0, 0.0
+        for action in range(len(costs)):
+            column = cap_columns[action]
+            if np.isnan(costs[action]) or (column != _UNLIMITED and features[row, column] > caps[action]):
+                continue
+            begin, end, change = edges[action], edges[action + 1], 0.0
+            for at in range(begin, end):
+                moves[at] = _moved(features[row], steps[at])
+                change += weights[0, steps[at, 0]] * moves[at]
+            gain = _gain(propensities[row], change)
+            net = gain * value - costs[action]
+            if net > given.net and _is_above_zero(weights, steps, moves, begin, end):
+                given.action, given.gain, given.net = action, gain, net
+
+
+@compiled
+def _hold_out(rows, data, users, one_in, seed, advice):
+    """Mark who is held out."""
+    for row in range(len(users)):
+        user = rows[users[row]]
+        hashed = xxh3_seeded(data, user.start[USER_ID], user.stop[USER_ID], seed)
+        advice[row].held_out = hashed % np.uint64(one_in) == 0
