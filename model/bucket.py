@@ -126,9 +126,20 @@ class Bucket:
         self._records = np.empty(0, USER)
         self._entries, self._used = np.empty(0, ENTRY), 0
         self._erased = Erased.none()
-        self._follow(plan)
+        self._begin(plan)
 
-    def _follow(self, plan: FeaturePlan) -> None:
+    @property
+    def plan(self) -> FeaturePlan:
+        """The features that are computed."""
+        return self._followed
+
+    def follow(self, plan: FeaturePlan) -> None:
+        """Compute these features from now on."""
+        self._begin(plan)
+        self._derive()
+
+    def _begin(self, plan: FeaturePlan) -> None:
+        self._followed = plan
         features = plan.features.copy()
         for feature in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
             features[feature, CAMPAIGN] = self._campaign(plan.campaigns[features[feature, CAMPAIGN]])
@@ -295,8 +306,7 @@ class Bucket:
         bucket._users, bucket._campaigns = Texts.of(*snapshot.users), Texts.of(*snapshot.campaigns)
         bucket._records, bucket._entries = snapshot.sizes.copy(), snapshot.entries.copy()
         bucket._used, bucket._erased = len(bucket._entries), Erased(snapshot.erased)
-        bucket._follow(plan)
-        bucket._derive()
+        bucket.follow(plan)
         return bucket
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.durations import Duration
 from model.features import Feature
@@ -15,6 +15,7 @@ from model.training_record import Metrics, TrainedOn
 from schemas.compiling import compiled
 
 Horizon = Annotated[Duration, Field(ge=timedelta(minutes=1))]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class ModelFileError(ValueError):
@@ -42,7 +43,7 @@ class Model(BaseModel):
     propensity = 1 / (1 + exp(-(intercept + sum of weight x feature))): the probability that the user converts within
     `horizon`. A trained model also has `bootstrap`, vectors of as many trainings on users drawn again, for intervals;
     `attribution`, the vector of a short horizon; and what it was trained on and how it did. The propensity needs none
-    of them.
+    of them. A model that follows another one is `valid_from` a time on (see `model.models`).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -50,6 +51,7 @@ class Model(BaseModel):
     id: Annotated[str, Field(min_length=1, max_length=100)]
     intercept: float
     horizon: Horizon
+    valid_from: Annotated[AwareDatetime | None, Field(exclude_if=lambda time: time is None)] = None
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=256)]
     attribution: ShortTerm | None = None
     bootstrap: Annotated[tuple[Vector, ...], Field(max_length=1_000, exclude_if=lambda vectors: not vectors)] = ()
@@ -78,18 +80,24 @@ class Model(BaseModel):
             raise ModelFileError(f"{place}: {first['msg']}") from None
 
     @property
+    def start(self) -> int:
+        """The first ms since 1970 (UTC) at which a model that follows another one is valid."""
+        assert self.valid_from is not None, "only a first model goes without"
+        return -((_EPOCH - self.valid_from) // timedelta(milliseconds=1))
+
+    @property
     def weights(self) -> NDArray[np.float64]:
         """The features' weights, in their order."""
         return np.array([feature.weight for feature in self.features], np.float64)
 
 
 @compiled
-def _logistic(features, weights, intercept):
+def _logistic(features, columns, weights, intercept):
     propensity = np.empty(len(features), np.float64)
     for row in range(len(features)):
         logit = intercept
         for feature in range(len(weights)):
-            logit += weights[feature] * features[row, feature]
+            logit += weights[feature] * features[row, columns[feature]]
         propensity[row] = 1.0 / (1.0 + np.exp(-logit))
     return propensity
 
@@ -99,13 +107,18 @@ class Scorer:
 
     Each row is summed in the features' order, so that a row's score does not depend on the rows beside it (a matrix
     product's does, in the last bit).
+
+    Args:
+        model: the model.
+        columns: where its features are in the rows, in their order; they are the rows where nothing is said.
     """
 
-    def __init__(self, model: Model) -> None:
+    def __init__(self, model: Model, columns: NDArray[np.int64] | None = None) -> None:
         self.model_id = model.id
         self._weights, self._intercept = model.weights, model.intercept
+        self._columns = np.arange(len(model.features)) if columns is None else columns
 
     def __call__(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Propensities (n) of features (n, number of features)."""
-        scores: NDArray[np.float64] = _logistic(features, self._weights, self._intercept)
+        """Propensities (n) of features (n, number of columns)."""
+        scores: NDArray[np.float64] = _logistic(features, self._columns, self._weights, self._intercept)
         return scores

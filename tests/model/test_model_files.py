@@ -47,6 +47,8 @@ BROKEN = {
     "no horizon": (changed(horizon=DROP), "horizon"),
     "horizon without a unit": (changed(horizon="7"), "horizon"),
     "horizon below a minute": (changed(horizon="59s"), "horizon"),
+    "valid_from without a zone": (changed(valid_from="2026-12-01T00:00:00"), "valid_from"),
+    "valid_from is no time": (changed(valid_from="soon"), "valid_from"),
     "unknown field": (changed(author="me"), "author"),
     "no features": (changed(features=DROP), "features"),
     "empty features": (changed(features=[]), "features"),
@@ -119,6 +121,14 @@ def test_a_model_is_written_as_it_was_read():
         if "half_life" in each or "look_back" in each:
             assert isinstance(each.get("half_life", each.get("look_back")), str)
     assert again == expected
+
+
+def test_a_model_is_valid_from_a_millisecond_on():
+    """The first one that is not before its time."""
+    texts = ["1970-01-01T00:00:01Z", "1970-01-01T01:00:01.5+01:00", "1970-01-01T00:00:00.000001Z"]
+    models = [Model.from_json(json.dumps(changed(valid_from=text))) for text in texts]
+    assert [model.start for model in models] == [1_000, 1_500, 1]
+    assert [Model.from_json(model.model_dump_json()) for model in models] == models
 
 
 def test_a_feature_has_a_name_for_people():

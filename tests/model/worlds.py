@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import strategies as st
@@ -37,6 +38,12 @@ RICH = {
 DOCUMENTS = {"seed": load(FOLDER / "seed.json"), "decay": load(FOLDER / "decay.json"), "rich": RICH}
 MODELS = {name: Model.from_json(json.dumps(document)) for name, document in DOCUMENTS.items()}
 NAMES = tuple(DOCUMENTS)
+
+
+def later(model: Model, start: int) -> Model:
+    """The model, valid from a time (ms) on."""
+    return model.model_copy(update={"valid_from": datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=start)})
+
 
 TIMES = (0, 1, 2, HOUR, 2 * DAY, 2 * DAY + 1, 7 * DAY, 7 * DAY + 1, 30 * DAY)
 
