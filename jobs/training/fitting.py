@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 EXACT, ROUGH = 1e-8, 1e-4
 """Greatest gradient of the mean loss at which a fit ends: of what is kept, and while features are dropped."""
+WORTH = 0.01
+"""Log-likelihood that a feature must add to be taken back."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,33 +47,70 @@ def fit(
     weight: Floats | None = None,
     start: Weights | None = None,
 ) -> Weights:
-    """Fit, drop the most negative feature, and fit again, until none is negative that must not be.
+    """The best fit in which no feature is negative that must not be.
 
-    `groups` (n) numbers sets of features that go together, such as the half-lives of one type and campaign: one is
-    dropped of each set at a time, because what a feature loses there another one gains. Features of the set -1 may have
-    any sign. The result is scikit-learn's on the features that are left. `weight` is by row; features without a part in
-    `start` are left out from the beginning.
+    Fit, drop the most negative feature, and fit again, until none is left to drop; then take back the one that would
+    help most, as long as one would (Lawson and Hanson, "Solving Least Squares Problems", 1974: the conditions of Kuhn
+    and Tucker hold in the end). `groups` (n) numbers sets of features that go together, such as the half-lives of one
+    type and campaign: one is dropped of each set at a time, because what a feature loses there another one gains.
+    Features of the set -1 may have any sign. The result is scikit-learn's on the features that are left. `weight` is by
+    row; features without a part in `start` are left out for good.
     """
-    kept = np.arange(features.shape[1]) if start is None else np.flatnonzero(start.weights)
-    model, x = regression(strength, ROUGH), features if len(kept) == features.shape[1] else features[:, kept]
-    if start is not None:
-        model.coef_, model.intercept_ = start.weights[None, kept].copy(), np.array([start.intercept])
-    while len(kept):
-        model.fit(x, labels, weight)
-        gone = _most_negative(model.coef_[0], groups[kept])
-        if not len(gone) and model.tol == EXACT:
-            break
-        if not len(gone):
+    allowed = np.arange(features.shape[1]) if start is None else np.flatnonzero(start.weights)
+    found = start or Weights(0.0, np.zeros(features.shape[1]))
+    kept, tried, model = allowed, set[bytes](), regression(strength, ROUGH)
+    while True:
+        found = _refit(model, features, labels, weight, kept, found)
+        gone = _most_negative(found.weights, groups)
+        if len(gone):
+            kept = np.setdiff1d(kept, gone)
+        elif model.tol != EXACT:
             model.tol = EXACT
-            continue
-        kept, x = np.delete(kept, gone), np.delete(x, gone, axis=1)
-        model.coef_ = np.delete(model.coef_, gone, axis=1)
+        else:
+            wanted = _most_wanted(found, features, labels, weight, np.setdiff1d(allowed, kept), strength)
+            if wanted is None or kept.tobytes() in tried:
+                return found
+            tried.add(kept.tobytes())
+            kept = np.union1d(kept, wanted)
+
+
+def _refit(
+    model: LogisticRegression,
+    features: Floats,
+    labels: Flags,
+    weight: Floats | None,
+    kept: NDArray[np.int64],
+    before: Weights,
+) -> Weights:
+    """The fit of the features that are kept, begun where the one before ended."""
     weights = np.zeros(features.shape[1])
     if not len(kept):
         share = float(np.average(labels, weights=weight))
         return Weights(float(np.log(share / (1 - share))), weights)
+    model.coef_, model.intercept_ = before.weights[None, kept].copy(), np.array([before.intercept])
+    model.fit(features if len(kept) == features.shape[1] else features[:, kept], labels, weight)
     weights[kept] = model.coef_[0]
     return Weights(float(model.intercept_[0]), weights)
+
+
+def _most_wanted(
+    found: Weights,
+    features: Floats,
+    labels: Flags,
+    weight: Floats | None,
+    others: NDArray[np.int64],
+    strength: float,
+) -> np.int64 | None:
+    """Of the features that have no part the one that would add most, with a positive weight, by a step of Newton's."""
+    if not len(others):
+        return None
+    said, x = found.propensities(features), features[:, others]
+    by_row = np.ones(len(labels)) if weight is None else weight
+    slopes = x.T @ (by_row * (labels - said))
+    curves = (x * x).T @ (by_row * said * (1 - said)) + 1 / strength
+    gains = np.where(slopes > 0, slopes**2 / curves / 2, 0.0)
+    best = int(gains.argmax())
+    return others[best] if gains[best] > WORTH else None
 
 
 def _most_negative(found: Floats, groups: NDArray[np.int64]) -> NDArray[np.int64]:

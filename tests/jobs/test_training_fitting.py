@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression
 
 from jobs.training.fitting import Platt, Weights, fit
@@ -41,6 +42,27 @@ def test_no_weight_of_marketing_is_negative():
         bounded = fit(x, y, GROUPS, 10.0)
         assert bounded.weights[:5].min() >= 0
         assert bounded.weights[5] < 0
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_nothing_that_was_dropped_would_help(seed):
+    """The weights are those of a solver that knows bounds, also where the order of dropping misleads."""
+    rng = np.random.default_rng(seed)
+    base = rng.exponential(1.0, (3_000, 1)) * rng.random((3_000, 3))
+    x = base @ rng.random((3, 8)) + 0.05 * rng.random((3_000, 8))
+    y = rng.random(3_000) < 1 / (1 + np.exp(2.0 - x @ rng.normal(0.1, 1.0, 8)))
+    groups = np.array([0, 0, 0, 1, 1, 2, 2, -1])
+
+    def loss(point):
+        logits = x @ point[1:] + point[0]
+        said = 1 / (1 + np.exp(-logits))
+        value = (np.logaddexp(0, logits) - y * logits).sum() + (point[1:] ** 2).sum() / 20
+        return value, np.append((said - y).sum(), x.T @ (said - y) + point[1:] / 10)
+
+    bounds = [(None, None), *([(0, None)] * 7), (None, None)]
+    best = minimize(loss, np.zeros(9), jac=True, bounds=bounds, tol=1e-14, options={"maxiter": 10_000})
+    found = fit(x, y, groups, 10.0)
+    assert loss(np.append(found.intercept, found.weights))[0] == pytest.approx(best.fun, abs=0.02)
 
 
 def test_what_is_dropped_first_is_the_most_negative():
