@@ -61,6 +61,7 @@ def _mapped(log: Path, sql: str) -> duckdb.DuckDBPyConnection:
     if not log.is_file():
         raise JobError(f"{log}: no such file")
     connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
+    connection.sql("SET TimeZone = 'UTC'")  # of times that name none
     try:
         if log.suffix.lower() == ".parquet":
             connection.read_parquet(str(log)).create_view("log")
@@ -78,7 +79,8 @@ def _mapped(log: Path, sql: str) -> duckdb.DuckDBPyConnection:
         except ColumnsError as error:
             raise JobError(f"--sql: {error}") from None
         made = "" if "event_id" in query.columns else _MADE_ID
-        connection.sql(f"CREATE TABLE mapped AS SELECT *{made} FROM chosen")
+        times = _TIMES if query.types[query.columns.index("timestamp")] == "VARCHAR" else ""
+        connection.sql(f"CREATE TABLE mapped AS SELECT *{times}{made} FROM chosen")
     except duckdb.Error as error:
         raise JobError(f"--sql: {_first_line(error)}") from None
     return connection
@@ -97,6 +99,8 @@ def _unread(connection: duckdb.DuckDBPyConnection, log: Path) -> list[DeadLetter
     ]
 
 
+_TIMES = " REPLACE (coalesce(CAST(epoch_ms(TRY_CAST(timestamp AS TIMESTAMPTZ)) AS VARCHAR), timestamp) AS timestamp)"
+"""One value that is no time makes texts of a CSV's whole column: those that are times are read none the less."""
 _MADE_ID = """, left(md5(CAST(to_json(chosen) AS VARCHAR)), 16) || '-' ||
   row_number() OVER (PARTITION BY CAST(to_json(chosen) AS VARCHAR)) AS event_id"""
 

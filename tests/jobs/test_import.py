@@ -74,6 +74,20 @@ def test_rejected_rows_are_told_and_kept(tmp_path: Path) -> None:
         assert reason in run.stdout
 
 
+def test_a_value_that_is_no_time_costs_its_own_row_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DuckDB takes the whole column for texts then; a time that names no zone is UTC, wherever the import runs."""
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    source, to = tmp_path / "log.csv", tmp_path / "log.parquet"
+    times = ["2020-01-01 00:00:01", "yesterday", "2020-01-01T02:00:02.5+02:00", "1577836803000"]
+    source.write_text("".join(["user_id,timestamp,type\n", *(f"u,{time},IM\n" for time in times)]))
+    run = jobs("import", source, "--sql", "SELECT * FROM log", "--to", to)
+    assert "4 rows: 3 events" in run.stdout, run.stderr
+    assert "1 wrong_type" in run.stdout
+    assert "timestamp is 'yesterday'" in run.stdout
+    found = [time for batch in LogFile(to).batches() for time in batch.columns.column("timestamp").to_pylist()]
+    assert found == [1577836801000, 1577836802500, 1577836803000]
+
+
 def test_a_line_that_is_no_row_does_not_stop_an_import(tmp_path: Path) -> None:
     """It is rejected with its text; ids that turn from numbers to words late in the file are fine."""
     source, rejected = tmp_path / "log.csv", tmp_path / "rejected.jsonl"
