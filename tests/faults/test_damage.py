@@ -29,7 +29,8 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a recovery directory and the store that belongs to it."""
     folder = tmp_path_factory.mktemp("saved")
     recovery = make_recovery(folder / "recovery")
-    run = run_flow(recovery=recovery, sqlite_path=folder / "store.db", simulator_events=EVENTS, **SETTINGS)
+    slowly = SETTINGS | {"simulator_rate": EVENTS / 3}  # so that several epochs of a second are saved
+    run = run_flow(recovery=recovery, sqlite_path=folder / "store.db", simulator_events=EVENTS, **slowly)
     assert run.returncode == 0, run.stderr
     return folder
 
