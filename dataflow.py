@@ -17,6 +17,8 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source as BytewaxSource
 
+from model.attribution import Attribution
+from model.durations import to_milliseconds
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from schemas.codec import Codec, codec, load_schema
@@ -84,7 +86,8 @@ def build_flow(
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)
-    sequence = sequencer(plan, settings.sequence_length, retention, known=erasures.known_in)
+    attribution = Attribution(model, to_milliseconds(settings.look_back))
+    sequence = sequencer(plan, settings.sequence_length, attribution, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import sys
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
@@ -151,6 +151,11 @@ class Settings(BaseSettings):
         0, description="Days after its event at which a row of Cassandra goes; 0 = kept."
     )
     model: Path = Field(Path(__file__).parent / "model" / "default.json", description="Model file.")
+    look_back: Annotated[Duration, Field(ge=timedelta(minutes=1))] = Field(
+        "30d",
+        validate_default=True,
+        description="How long before a conversion a touch may be that is credited with it.",
+    )
     buckets: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Buckets of users; fixed for the life of a recovery directory."
     )

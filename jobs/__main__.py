@@ -56,7 +56,10 @@ def import_command(
 @app.command(name="attribute")
 def attribute_command(
     events: Annotated[Path, typer.Argument(help="CSV, Parquet or Avro container in the event's columns.")],
-    look_back: Annotated[str, typer.Option(help="How long before a conversion a touch counts.")] = "30d",
+    look_back: Annotated[
+        str | None,
+        typer.Option(help="How long before a conversion a touch counts.", show_default="ADSTREAMS_LOOK_BACK"),
+    ] = None,
     to: Annotated[Path | None, typer.Option(help="File for all credits: .csv or .parquet.")] = None,
     paths: Annotated[Path | None, typer.Option(help="File for the paths to conversions and to none, counted.")] = None,
 ) -> None:
@@ -68,7 +71,9 @@ def attribute_command(
     the last touch, the first, all alike, half as much for every 7 days before, and 40/20/40 by position.
     """
     with plainly():
-        attribute(load_settings(), events, _duration("--look-back", look_back), to, paths)
+        settings = load_settings()
+        span = settings.look_back if look_back is None else _duration("--look-back", look_back)
+        attribute(settings, events, span, to, paths)
 
 
 @app.command(name="rebuild-latest")

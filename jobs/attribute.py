@@ -14,20 +14,20 @@ from rich.table import Table
 from jobs.bars import progress
 from jobs.console import output
 from jobs.problems import JobError
-from model.attribution import BASELINE, CONVERSION, RULES, Attribution
+from model.attribution import CONVERSION, Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.durations import to_milliseconds
 from model.entries import GHOST, unpack_tags
 from model.plan import FeaturePlan
 from model.texts import texts_of
 from schemas.columns import decode_columns
+from schemas.credits import BASELINE, RULES
 from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
 
 NAMES = ("credit", "last click", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""
-_KEY = ("conversion_time", "conversion_key")
 _TOUCH = ("touch_time", *RULES)
 
 
@@ -101,18 +101,18 @@ class _Credits:
             )
 
     def _credited(self, events: EventBatch, update: Update) -> pa.Table:
-        credits = update.credits
-        numbers, places = np.unique(credits["campaign"], return_inverse=True)
-        campaigns = np.array([self._bucket.campaign(number) for number in numbers.tolist()], object)
-        columns = {name: np.ascontiguousarray(credits[name]) for name in (*_KEY, *_TOUCH)}
+        credits, campaigns = update.credits.rows, np.array(update.credits.campaigns, object)
+        conversions = update.outcomes[credits["outcome"]]
         return pa.table(
             {
-                "user_id": events.texts(USER_ID, credits["user_row"]),
+                "user_id": events.texts(USER_ID, conversions["user_row"]),
+                "conversion_time": conversions["timestamp"],
+                "conversion_key": conversions["event_key"],
                 "batch": np.full(len(credits), len(self._credits)),
                 "touch": np.arange(len(credits)),
                 "type": _named(credits["type"]),
-                "campaign": pa.array(np.where(credits["type"] == BASELINE, "", campaigns[places]), pa.string()),
-                **columns,
+                "campaign": pa.array(campaigns[credits["campaign"]], pa.string()),
+                **{name: np.ascontiguousarray(credits[name]) for name in _TOUCH},
             }
         )
 
@@ -132,16 +132,18 @@ _NO_CONVERSIONS = pa.table(
     {
         "user_id": pa.array([], pa.string()),
         "conversion_id": pa.array([], pa.string()),
-        **{name: pa.array([], pa.int64()) for name in _KEY},
+        "conversion_time": pa.array([], pa.int64()),
+        "conversion_key": pa.array([], pa.int64()),
         "revenue": pa.array([], pa.float64()),
     }
 )
 _CONVERSIONS = """
 CREATE TABLE conversions AS
-SELECT user_id, conversion_time, conversion_key, min(conversion_id) AS conversion_id, max(revenue) AS revenue
+SELECT user_id, conversion_time, conversion_key, min(conversion_id) AS conversion_id,
+  arg_max(revenue, (revenue < 0, abs(revenue))) AS revenue
 FROM came GROUP BY ALL
 """
-"""Repeats are one conversion; where they disagree, the greatest revenue is kept, as in the tables."""
+"""Repeats are one conversion; where they disagree, the greatest revenue is kept, in the order of the tables."""
 _CREDITS = f"""
 CREATE TABLE credits AS
 SELECT user_id, conversion_id, make_timestamp_ms(conversion_time) AS conversion_time, revenue,

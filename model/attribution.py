@@ -17,32 +17,16 @@ from model.credit import shares
 from model.entries import campaign_of, is_ghost, type_of
 from model.propensity import Model
 from schemas.compiling import compiled
+from schemas.credits import BASELINE
 from schemas.events import TYPES
 
 CONVERSION = TYPES.index("CN")
-RULES = ("credit", "last", "first", "linear", "time_decay", "position")
-BASELINE = -1
-"""The `type` of the row that has what is nobody's; its other columns about the touch are 0."""
 HALF_LIFE = 7 * 24 * 3_600_000.0
 """Of `time_decay`, in ms."""
 LOOK_BACK = 30 * 24 * 3_600_000
 """In ms, where nobody says another."""
 FIRST, LAST = 0.4, 0.4
 """Shares of the first and the last touch in `position`."""
-
-CREDIT = np.dtype(
-    [
-        ("conversion_time", np.int64),  # ms since 1970
-        ("conversion_key", np.int64),
-        ("touch_time", np.int64),
-        ("touch_key", np.int64),
-        ("user_row", np.int32),  # a row of the batch that has the user's id
-        ("campaign", np.int32),  # the bucket's number of it
-        ("type", np.int8),  # index into TYPES, or BASELINE
-        *((rule, np.float64) for rule in RULES),  # of one conversion they sum up to 1 each
-    ],
-    align=True,
-)
 
 
 class Attribution:
@@ -96,13 +80,14 @@ def _is_touch(entry, time, look_back):
 
 
 @compiled
-def fill_credits(order, groups, users, entries, plan, length, look_back, weights, intercept, alphas, counts, credits):
-    """Write the credits of every conversion that a batch brought or changed."""
-    at, of_feature = 0, np.empty(len(weights))
+def fill_credits(groups, users, entries, plan, length, look_back, weights, intercept, alphas, counts, credits):
+    """Write the credits of every conversion that a batch brought or changed, in the order in which `emit` has them."""
+    at, outcome, of_feature = 0, -1, np.empty(len(weights))
     for group in groups:
         user = users[group.slot]
         for place in range(user.first + group.dirty, user.first + user.size):
             entry = entries[place]
+            outcome += not is_ghost(entry.tag)
             if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
                 continue
             low = _oldest(entries, user.first, place, length)
@@ -130,8 +115,7 @@ def fill_credits(order, groups, users, entries, plan, length, look_back, weights
             rest.last = rest.first = rest.linear = rest.time_decay = rest.position = 0.0 if at > begin else 1.0
             at += 1
             for row in range(begin, at):
-                credits[row].conversion_time, credits[row].conversion_key = entry.timestamp, entry.key
-                credits[row].user_row = order[group.start]
+                credits[row].outcome = outcome
 
 
 @compiled

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.arrays import allocate, grown
-from model.attribution import CREDIT, Attribution, count_credits, fill_credits
+from model.attribution import Attribution, count_credits, fill_credits
 from model.credit import ALPHAS, WEIGHTS
 from model.emission import derive_all, emit, let_go
 from model.entries import ENTRY
@@ -32,6 +32,7 @@ from model.sequences import (
 )
 from model.texts import Texts, intern_name
 from schemas.compiling import compiled
+from schemas.credits import CREDIT, NO_CREDITS, Credits
 from schemas.erasures import Erasure, until_after
 from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
@@ -77,7 +78,7 @@ class Update:
     features: NDArray[np.float64]
     fates: NDArray[np.uint8]
     late: int
-    credits: NDArray[np.void]
+    credits: Credits
 
     @property
     def counts(self) -> list[int]:
@@ -107,9 +108,6 @@ def _unshown(outcomes, fates):
             rows[at] = row
             at += 1
     return rows
-
-
-_NO_CREDITS = np.empty(0, CREDIT)
 
 
 class Bucket:
@@ -192,26 +190,20 @@ class Bucket:
             rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
             self._length, fates, outcomes, features,
         )  # fmt: skip
-        credits: NDArray[np.void] = _NO_CREDITS
-        if attribution is not None:
-            credits = self._credits(order, groups, attribution)
+        credits = NO_CREDITS if attribution is None else self._credits(groups, attribution)
         let_go(groups, self._records, self._entries, self._marks, self._plan, self._length)
         return Update(outcomes, features, fates, int(late), credits)
 
-    def _credits(
-        self, order: NDArray[np.int64], groups: NDArray[np.void], attribution: Attribution
-    ) -> NDArray[np.void]:
+    def _credits(self, groups: NDArray[np.void], attribution: Attribution) -> Credits:
         count = count_credits(groups, self._records, self._entries, self._length, attribution.look_back)
-        credits: NDArray[np.void] = np.empty(count, CREDIT)
+        if not count:
+            return NO_CREDITS
+        credits = np.empty(count, CREDIT)
         fill_credits(
-            order, groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
+            groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
             attribution.weights, attribution.intercept, ALPHAS, WEIGHTS, credits,
         )  # fmt: skip
-        return credits
-
-    def campaign(self, number: int) -> str:
-        """The name of a campaign by the bucket's number."""
-        return self._campaigns.text(number)
+        return Credits.of(credits, self._campaigns.text)
 
     def _make_room(self, rows: NDArray[np.void]) -> None:
         """Room for as many new users and campaigns as the batch could bring."""

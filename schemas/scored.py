@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.credits import NO_CREDITS, Credits
 from schemas.erasures import Erasure
 from schemas.events import EventBatch
 
@@ -48,8 +49,8 @@ class ScoredRows:
 
     An outcome whose `body_row` is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and
     `version` are new. `rivals` are the rows of the batch that no outcome names although their bodies are new: they lost
-    against another body of their identity, and are written for the fields in which they are the greater. All rows up to
-    the erasures in `forgotten` go before these come.
+    against another body of their identity, and are written for the fields in which they are the greater. `credits` are
+    those of all conversions among the outcomes. All rows up to the erasures in `forgotten` go before these come.
     """
 
     events: EventBatch
@@ -57,6 +58,7 @@ class ScoredRows:
     propensities: NDArray[np.float64]
     model_id: str
     rivals: NDArray[np.int64]
+    credits: Credits = NO_CREDITS
     forgotten: tuple[Erasure, ...] = ()
 
     def __len__(self) -> int:
@@ -64,7 +66,7 @@ class ScoredRows:
 
     def __reduce__(self) -> tuple[Any, ...]:
         packed = (self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id, self.rivals.tobytes())
-        return _unpack, (self.events, *packed, self.forgotten)
+        return _unpack, (self.events, *packed, self.credits, self.forgotten)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def _unpack(
     propensities: bytes,
     model_id: str,
     rivals: bytes,
+    credits: Credits,
     forgotten: tuple[Erasure, ...],
 ) -> ScoredRows:
     return ScoredRows(
@@ -100,5 +103,6 @@ def _unpack(
         np.frombuffer(propensities),
         model_id,
         np.frombuffer(rivals, np.int64),
+        credits,
         forgotten,
     )

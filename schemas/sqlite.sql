@@ -40,6 +40,47 @@ CREATE TABLE IF NOT EXISTS latest_propensity (
 CREATE INDEX IF NOT EXISTS latest_by_propensity ON latest_propensity (propensity);
 CREATE INDEX IF NOT EXISTS latest_by_time ON latest_propensity (event_time);
 
+-- One row a conversion that was credited; its touches are in touch_credit, and are replaced all together with it.
+CREATE TABLE IF NOT EXISTS conversion_credit (
+  user_id    TEXT    NOT NULL,
+  event_time INTEGER NOT NULL, -- the conversion's
+  event_key  INTEGER NOT NULL,
+  version    INTEGER NOT NULL, -- the greater is the truer
+  model_id   TEXT    NOT NULL,
+  PRIMARY KEY (user_id, event_time DESC, event_key)
+) WITHOUT ROWID;
+
+-- What each touch before a conversion has of it by each rule, and last what no touch has, the baseline's. Of one
+-- conversion each rule's shares sum up to 1.
+CREATE TABLE IF NOT EXISTS touch_credit (
+  user_id    TEXT    NOT NULL,
+  event_time INTEGER NOT NULL, -- the conversion's
+  event_key  INTEGER NOT NULL,
+  place      INTEGER NOT NULL, -- 0 is the oldest touch
+  touch_time INTEGER NOT NULL, -- 0 for the baseline
+  touch_key  INTEGER NOT NULL,
+  type       TEXT    NOT NULL, -- IM, CL or PS; empty for the baseline
+  campaign   TEXT    NOT NULL,
+  credit     REAL    NOT NULL, -- by the model
+  last       REAL    NOT NULL,
+  first      REAL    NOT NULL,
+  linear     REAL    NOT NULL,
+  time_decay REAL    NOT NULL,
+  position   REAL    NOT NULL,
+  PRIMARY KEY (user_id, event_time DESC, event_key, place)
+) WITHOUT ROWID;
+
+-- The sums: conversions and revenue by UTC day of the conversion, campaign and type of the touch, and rule.
+CREATE VIEW IF NOT EXISTS credit_by_day AS
+SELECT date(event_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
+  sum(credit) AS credit, sum(last) AS last, sum(first) AS first, sum(linear) AS linear,
+  sum(time_decay) AS time_decay, sum(position) AS position,
+  sum(revenue * credit) AS credit_revenue, sum(revenue * last) AS last_revenue, sum(revenue * first) AS first_revenue,
+  sum(revenue * linear) AS linear_revenue, sum(revenue * time_decay) AS time_decay_revenue,
+  sum(revenue * position) AS position_revenue
+FROM touch_credit AS touch JOIN propensity_by_user USING (user_id, event_time, event_key)
+GROUP BY day, touch.campaign, touch.type;
+
 CREATE TABLE IF NOT EXISTS dead_letters (
   source      TEXT    NOT NULL,
   "partition" INTEGER NOT NULL,

@@ -15,6 +15,7 @@ def score_with(scorer: Scorer) -> Callable[[Sequenced], ScoredRows]:
     def score(item: Sequenced) -> ScoredRows:
         update = item.update
         scores = scorer(update.features)
-        return ScoredRows(item.events, update.outcomes, scores, scorer.model_id, update.rivals, item.forgotten)
+        found = update.outcomes, scores, scorer.model_id, update.rivals, update.credits
+        return ScoredRows(item.events, *found, item.forgotten)
 
     return score

@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import numpy as np
 
+from model.attribution import Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.plan import FeaturePlan
 from model.sequences import DISPUTED, NEW, TOO_LATE
@@ -43,6 +44,7 @@ def _nobody(_: int) -> Sequence[Erasure]:
 def sequencer(
     plan: FeaturePlan,
     length: int,
+    attribution: Attribution,
     retention: timedelta = timedelta(0),
     now: Callable[[], float] = time.time,
     known: Callable[[int], Sequence[Erasure]] = _nobody,
@@ -62,7 +64,7 @@ def sequencer(
             requests = [*known(_some_hash(item)), *requests]
         forgotten = bucket.erase(requests)
         events, erased = bucket.without_erased(_NO_EVENTS if isinstance(item, list) else item)
-        update, expired = bucket.update(events), 0
+        update, expired = bucket.update(events, attribution), 0
         if retention:
             oldest = (now() - retention.total_seconds()) * 1000
             update, expired = _kept(events, update, oldest)
@@ -85,10 +87,13 @@ def _kept(events: EventBatch, update: Update, oldest: float) -> tuple[Update, in
     if outcomes.all():
         return update, 0
     expired = (update.fates == NEW) & (events.rows["timestamp"] < oldest)
-    return (
-        replace(update, outcomes=update.outcomes[outcomes], features=update.features[outcomes]),
-        int(np.count_nonzero(expired)),
+    kept = replace(
+        update,
+        outcomes=update.outcomes[outcomes],
+        features=update.features[outcomes],
+        credits=update.credits.of_kept(outcomes),
     )
+    return kept, int(np.count_nonzero(expired))
 
 
 def keyed_letters(letters: list[DeadLetter]) -> list[tuple[str, DeadLetter]]:

@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from operator import attrgetter, itemgetter
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
@@ -29,6 +30,8 @@ PATIENCE = 60
 HELD_ROWS = 100_000
 """Rows held before they are written without being asked to."""
 
+_KINDS = (*TYPES, "")
+"""Types of touches by number; the last, BASELINE, is none."""
 _TEXTS = ("event_id", "state", "segment", "campaign", "publisher", "product")
 _POINT = (
     "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
@@ -81,6 +84,17 @@ ON CONFLICT DO UPDATE SET event_time = excluded.event_time, event_key = excluded
   version = excluded.version, model_id = excluded.model_id
 WHERE excluded.version >= version
 """
+_CREDIT_KEY = "user_id = ? AND event_time = ? AND event_key = ?"
+_UPSERT_CREDIT = """
+INSERT INTO conversion_credit (user_id, event_time, event_key, version, model_id) VALUES (?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET version = excluded.version, model_id = excluded.model_id WHERE excluded.version >= version
+"""
+_TOUCH = f"touch_time, touch_key, type, campaign, {', '.join(RULES)}"
+_DROP_TOUCHES = f"DELETE FROM touch_credit WHERE {_CREDIT_KEY}"
+_INSERT_TOUCH = (
+    f"INSERT INTO touch_credit (user_id, event_time, event_key, place, {_TOUCH})"
+    f" VALUES ({', '.join('?' * (8 + len(RULES)))})"
+)
 _UPSERT_LETTER = f"""
 INSERT INTO dead_letters ({_LETTER}) VALUES (?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET reason = excluded.reason, detail = excluded.detail, payload = excluded.payload
@@ -93,7 +107,7 @@ _UPSERT_GRADE = (
 )
 _ERASE = [
     f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
-    for table in ("propensity_by_user", "latest_propensity")
+    for table in ("propensity_by_user", "latest_propensity", "conversion_credit", "touch_credit")
 ]
 _NOTE_ERASURE = "INSERT INTO erasures VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)"
 _IS_LETTER = 'source = ? AND "partition" = ? AND "offset" = ?'
@@ -156,6 +170,14 @@ def _bodies(events: EventBatch, rows: NDArray[np.integer]) -> Iterator[tuple[Any
     return zip(*texts, quantities.tolist(), revenues.tolist(), strict=True)
 
 
+class _Credited(NamedTuple):
+    """What a conversion is credited to: its touches, and the baseline."""
+
+    version: int
+    model_id: str
+    touches: list[tuple[Any, ...]]
+
+
 class SqliteWriter:
     """Writes rows in transactions of at most `HELD_ROWS`; several processes take turns."""
 
@@ -172,6 +194,8 @@ class SqliteWriter:
         self._rivals: list[tuple[Any, ...]] = []
         self._again: list[tuple[Any, ...]] = []
         self._newest: dict[str, tuple[Any, ...]] = {}
+        self._credited: dict[tuple[str, int, int], _Credited] = {}
+        self._touches = 0
         self._letters: list[tuple[str, tuple[Any, ...]]] = []
         self._grades: list[tuple[Any, ...]] = []
         self._erased: list[Erasure] = []
@@ -207,7 +231,9 @@ class SqliteWriter:
         self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
         for row in np.flatnonzero(outcomes["newest"]).tolist():
             self._stand(*keys[row], kinds[row], *scores[row], model_id)
-        if len(self._full) + len(self._again) >= HELD_ROWS:
+        if len(rows.credits):
+            self._take_credits(rows, keys)
+        if len(self._full) + len(self._again) + self._touches >= HELD_ROWS:
             self.flush()
 
     def _take_rivals(self, events: EventBatch, rivals: NDArray[np.int64]) -> None:
@@ -218,6 +244,25 @@ class SqliteWriter:
         self._rivals += [
             (*key, kind, *body) for key, kind, body in zip(keys, kinds, _bodies(events, rivals), strict=True)
         ]
+
+    def _take_credits(self, rows: ScoredRows, keys: list[tuple[str, int, int]]) -> None:
+        """Note what conversions are credited to, unless more is known of them already."""
+        credits, versions = rows.credits.rows, rows.outcomes["version"].tolist()
+        touches = list(
+            zip(
+                credits["touch_time"].tolist(),
+                credits["touch_key"].tolist(),
+                [_KINDS[kind] for kind in credits["type"].tolist()],
+                [rows.credits.campaigns[campaign] for campaign in credits["campaign"].tolist()],
+                *(credits[rule].tolist() for rule in RULES),
+                strict=True,
+            )
+        )
+        self._touches += len(touches)
+        for outcome, start, stop in rows.credits.conversions():
+            held = self._credited.get(keys[outcome])
+            if held is None or versions[outcome] >= held.version:
+                self._credited[keys[outcome]] = _Credited(versions[outcome], rows.model_id, touches[start:stop])
 
     def _stand(self, *row: Any) -> None:
         """Note where a user stands, unless more is known already."""
@@ -276,6 +321,7 @@ class SqliteWriter:
             self._connection.executemany(_RIVAL, self._rivals)
             self._connection.executemany(_COMPUTED_AGAIN, self._again)
             self._connection.executemany(_UPSERT_LATEST, [self._newest[user] for user in sorted(self._newest)])
+            self._credit()
             for statement, letters in groupby(self._letters, key=itemgetter(0)):
                 self._connection.executemany(statement, (values for _, values in letters))
             self._connection.executemany(_UPSERT_GRADE, self._grades)
@@ -287,10 +333,12 @@ class SqliteWriter:
             raise StoreError(f"SQLite file {self._path}: {error}") from error
         for held in self._held:
             held.clear()
+        self._touches = 0
 
     @property
-    def _held(self) -> Sequence[list[Any] | dict[str, Any]]:
-        return self._full, self._rivals, self._again, self._newest, self._letters, self._grades, self._erased
+    def _held(self) -> Sequence[list[Any] | dict[Any, Any]]:
+        rows = self._full, self._rivals, self._again, self._newest, self._credited
+        return *rows, self._letters, self._grades, self._erased
 
     def _leave_out_erased(self) -> None:
         """Drop held rows of users whom another program has erased since."""
@@ -305,6 +353,15 @@ class SqliteWriter:
             held[:] = [row for row in held if stays(row[0], row[1])]
         self._again[:] = [row for row in self._again if stays(row[_AGAIN_KEY], row[_AGAIN_KEY + 1])]
         self._newest = {user: row for user, row in self._newest.items() if stays(user, row[1])}
+        self._credited = {key: credited for key, credited in self._credited.items() if stays(*key[:2])}
+
+    def _credit(self) -> None:
+        """Replace what conversions are credited to, of those that no greater version is known of."""
+        for key, (version, model_id, touches) in sorted(self._credited.items(), key=itemgetter(0)):
+            if self._connection.execute(_UPSERT_CREDIT, (*key, version, model_id)).rowcount:
+                self._connection.execute(_DROP_TOUCHES, key)
+                rows = ((*key, place, *touch) for place, touch in enumerate(touches))
+                self._connection.executemany(_INSERT_TOUCH, rows)
 
     def _erase(self) -> None:
         if self._erased:

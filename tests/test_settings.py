@@ -42,7 +42,7 @@ def test_everything_has_a_default(load):
     assert settings.simulator_start_time == 1_497_484_800_000
     assert settings.sqlite_path == Path("adstreams.db")
     assert (settings.buckets, settings.sequence_length) == (64, 1_000)
-    assert settings.max_skew == timedelta(hours=1)
+    assert (settings.max_skew, settings.look_back) == (timedelta(hours=1), timedelta(days=30))
     assert isinstance(settings.loaded_model, Model)
     assert settings.loaded_model.id == "default"
 
@@ -61,6 +61,7 @@ def test_everything_has_a_default(load):
         ("BUCKETS", "4096", 4_096),
         ("SEQUENCE_LENGTH", "100000", 100_000),
         ("MAX_SKEW", "90s", timedelta(seconds=90)),
+        ("LOOK_BACK", "1min", timedelta(minutes=1)),
         ("MAX_SKEW", "0s", timedelta(0)),
         ("STORE", "sqlite", Store.SQLITE),
         ("SOURCE", "simulator", Source.SIMULATOR),
@@ -105,6 +106,8 @@ BAD = [
     ("SEQUENCE_LENGTH", "0"),
     ("SEQUENCE_LENGTH", "100001"),
     ("MAX_SKEW", "-1h"),
+    ("LOOK_BACK", "59s"),
+    ("LOOK_BACK", "a month"),
     ("MAX_SKEW", "1 hour"),
     ("MAX_SKEW", "3600"),
     ("MAX_SKEW", ""),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model.attribution import Attribution
 from model.bucket import Bucket
 from model.plan import FeaturePlan
 from model.propensity import Model
@@ -23,6 +24,7 @@ from tests.services.cassandra import Cassandra
 
 DAY = 86_400_000
 NOW = 1_500_000_000_000
+MODEL = Model.from_json((ROOT / "model" / "seed.json").read_bytes())
 
 
 def batch(*events: Event) -> EventBatch:
@@ -30,8 +32,9 @@ def batch(*events: Event) -> EventBatch:
 
 
 def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
-    plan = FeaturePlan.of(Model.from_json((ROOT / "model" / "seed.json").read_bytes()).features)
-    step = sequencer(plan, 1_000, timedelta(days=10), now=lambda: NOW / 1_000)
+    step = sequencer(
+        FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL), timedelta(days=10), now=lambda: NOW / 1_000
+    )
     old, new = Event("old", "u", NOW - 11 * DAY, "CL"), Event("new", "u", NOW - 9 * DAY, "IM")
     bucket, item = step(None, batch(old, new, old))
     assert isinstance(bucket, Bucket)
@@ -41,9 +44,22 @@ def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
     assert (counts.scored, counts.repeats, counts.expired, counts.dead) == (1, 1, 1, 0)
 
 
+def test_credits_are_those_of_the_conversions_that_have_rows() -> None:
+    """An expired touch is credited; an expired conversion has nobody to credit."""
+    step = sequencer(
+        FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL), timedelta(days=10), now=lambda: NOW / 1_000
+    )
+    click, gone = Event("click", "u", NOW - 12 * DAY, "CL", campaign="Spring"), Event("gone", "u", NOW - 11 * DAY, "CN")
+    shown, kept = Event("shown", "u", NOW - 9 * DAY, "IM"), Event("kept", "u", NOW - 8 * DAY, "CN")
+    _, item = step(None, batch(click, gone, shown, kept))
+    credits = item.update.credits
+    assert item.update.outcomes["timestamp"][credits.rows["outcome"]].tolist() == [kept.timestamp] * 3
+    assert [credits.campaigns[number] for number in credits.rows["campaign"]] == ["Spring", "NA", ""]
+
+
 def test_without_a_retention_nothing_expires() -> None:
-    plan = FeaturePlan.of(Model.from_json((ROOT / "model" / "seed.json").read_bytes()).features)
-    _, item = sequencer(plan, 1_000)(None, batch(Event("old", "u", 0, "CL")))
+    step = sequencer(FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL))
+    _, item = step(None, batch(Event("old", "u", 0, "CL")))
     assert (len(item.update.outcomes), item.expired) == (1, 0)
 
 

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.attribution import BASELINE, RULES, Attribution
+from model.attribution import Attribution
 from model.bucket import Bucket
 from model.plan import FeaturePlan
 from model.propensity import Model
+from schemas.credits import BASELINE, RULES
 from schemas.events import TYPES, USER_ID
 from tests.flow.running import ROOT
 from tests.jobs.worlds import DAY, START, batches_of
@@ -26,12 +27,14 @@ def credited(model: Path) -> dict[tuple[str, int], dict[str, Shares]]:
     bucket, found = Bucket(FeaturePlan.of(model_.features)), {}
     batches, _ = batches_of(USERS, DAYS, SEED)
     for batch in batches:
-        credits = bucket.update(batch, Attribution(model_, 60 * DAY)).credits
+        update = bucket.update(batch, Attribution(model_, 60 * DAY))
+        conversions = update.outcomes[update.credits.rows["outcome"]]
+        users, times = batch.texts(USER_ID, conversions["user_row"]), conversions["timestamp"].tolist()
         fresh: dict = defaultdict(lambda: {rule: defaultdict(float) for rule in RULES})
-        for user, row in zip(batch.texts(USER_ID, credits["user_row"]), credits, strict=True):
+        for user, time, row in zip(users, times, update.credits.rows, strict=True):
             touch = "baseline" if row["type"] == BASELINE else (int(row["touch_time"]), int(row["type"]))
             for rule in RULES:
-                fresh[user, int(row["conversion_time"])][rule][touch] += float(row[rule])
+                fresh[user, time][rule][touch] += float(row[rule])
         found |= fresh
     return found
 

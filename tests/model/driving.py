@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from model.attribution import Attribution
 from model.bucket import Bucket, Update
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
@@ -136,6 +137,7 @@ class Run:
 
     def __init__(self, model: Model, length: int, bucket: Bucket | None = None) -> None:
         self.plan, self.scorer, self.length = FeaturePlan.of(model.features), Scorer(model), length
+        self.attribution = Attribution(model)
         self.bucket = Bucket(self.plan, length) if bucket is None else bucket
         self.writes: list[Write] = []
         self.scored: list[ScoredRows] = []
@@ -146,9 +148,10 @@ class Run:
         """Give it batches."""
         for events in batches:
             batch = batch_of(events)
-            update = self.bucket.update(batch)
+            update = self.bucket.update(batch, self.attribution)
             propensities = self.scorer(update.features)
-            self.scored.append(ScoredRows(batch, update.outcomes, propensities, self.scorer.model_id, update.rivals))
+            found = update.outcomes, propensities, self.scorer.model_id, update.rivals, update.credits
+            self.scored.append(ScoredRows(batch, *found))
             self.writes += writes_of(batch, update, propensities)
             self.fates += update.fates.tolist()
             self.given += events

@@ -12,12 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from model.attribution import BASELINE, RULES, Attribution
+from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Curve, Sequence
 from model.plan import FeaturePlan
 from model.propensity import Model
-from schemas.events import TYPES, Event
+from schemas.credits import BASELINE, RULES
+from schemas.events import TYPES, USER_ID, Event
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event
 from tests.model.worlds import MODELS, cuts, events, within
 from tests.reference import event_key
@@ -46,8 +47,10 @@ def credited(model: Model, sent: list[Event], places: list[int] = [], length: in
         batch = batch_of(piece)
         update = bucket.update(batch, Attribution(model, LOOK_BACK))
         fresh: dict = {}
-        for row in update.credits:
-            conversion = (batch.text(int(row["user_row"]), 1), int(row["conversion_time"]), int(row["conversion_key"]))
+        for row in update.credits.rows:
+            outcome = update.outcomes[row["outcome"]]
+            user_id = batch.text(int(outcome["user_row"]), USER_ID)
+            conversion = (user_id, int(outcome["timestamp"]), int(outcome["event_key"]))
             touch = (int(row["touch_time"]), int(row["touch_key"]), int(row["type"]))
             fresh.setdefault(conversion, {})[touch] = tuple(float(row[rule]) for rule in RULES)
         found |= fresh

@@ -1,5 +1,6 @@
 """What only the embedded store promises: one file, many processes, plain errors."""
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +10,9 @@ import pytest
 
 from stores.base import StoreError
 from stores.sqlite import SqliteReader, SqliteWriter
+from tests.flow.running import query
+from tests.model.driving import Run
+from tests.model.worlds import MODELS
 from tests.stores.rows import TIME, event, point, scored
 
 ROOT = Path(__file__).parent.parent.parent
@@ -140,3 +144,24 @@ def test_the_file_is_in_wal_mode(tmp_path):
     connection = sqlite3.connect(tmp_path / "rows.db")
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     connection.close()
+
+
+def test_a_view_sums_credit_by_day_campaign_and_type(tmp_path):
+    """Whatever was written before: a conversion's touches are replaced by those of a version that is not smaller."""
+    path = tmp_path / "rows.db"
+    with contextlib.closing(SqliteWriter(path)) as writer:
+        click = event("click", 0, "CL", campaign="Spring")
+        bought = event("bought", 10, "CN", revenue=8.0)
+        run = Run(MODELS["seed"], 5).feed([click, bought], [event("late", 5, campaign="Autumn")])
+        for rows in (*run.scored, run.scored[0]):
+            writer.write(rows)
+            writer.flush()
+    sums = "SELECT day, campaign, type, first, first_revenue, linear_revenue FROM credit_by_day ORDER BY type"
+    assert query(path, sums) == [
+        ("2017-07-14", "", "", 0.0, 0.0, 0.0),
+        ("2017-07-14", "Spring", "CL", 1.0, 8.0, 4.0),
+        ("2017-07-14", "Autumn", "IM", 0.0, 0.0, 4.0),
+    ]
+    assert query(path, "SELECT sum(credit), sum(credit_revenue) FROM credit_by_day") == [
+        (pytest.approx(1), pytest.approx(8))
+    ]

@@ -3,10 +3,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.attribution import BASELINE, Attribution
+from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Curve
 from model.plan import FeaturePlan
+from schemas.credits import BASELINE
 from schemas.events import TYPES, Event
 from stores.base import Point
 from stores.sqlite import SqliteReader
@@ -161,9 +162,10 @@ def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
         sent = [Event(p.event_id, "u", p.event_time, p.event_type, campaign=p.campaign) for p in points]
         if not any(each.type == "CN" for each in sent):
             continue
-        rows = bucket.update(batch_of(sent), Attribution(simulated.model)).credits
+        update = bucket.update(batch_of(sent), Attribution(simulated.model))
+        rows, conversions = update.credits.rows, update.outcomes["event_key"][update.credits.rows["outcome"]]
         for place, credit in tracer.credits(trace).items():
-            mine = rows[(rows["conversion_key"] == points[place].event_key) & (rows["type"] != BASELINE)]
+            mine = rows[(conversions == points[place].event_key) & (rows["type"] != BASELINE)]
             assert [points[touch].event_key for touch in credit.touches] == mine["touch_key"].tolist()
             np.testing.assert_allclose(credit.shares, mine["credit"], rtol=0, atol=1e-12)
             compared += 1

@@ -1,0 +1,78 @@
+"""Credit on its way to the stores: what each touch before a conversion has of it, by six rules."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RULES = ("credit", "last", "first", "linear", "time_decay", "position")
+BASELINE = -1
+"""The `type` of the row that has what is nobody's; its other columns about the touch are 0."""
+LONGEST_CAMPAIGN = 256
+"""Bytes of a campaign's name that are kept with a credit: a conversion may have a thousand of them in one row."""
+
+CREDIT = np.dtype(
+    [
+        ("touch_time", np.int64),  # ms since 1970
+        ("touch_key", np.int64),
+        ("outcome", np.int32),  # the conversion, a row of the outcomes
+        ("campaign", np.int32),  # index into the names
+        ("type", np.int8),  # index into TYPES, or BASELINE
+        *((rule, np.float64) for rule in RULES),  # of one conversion they sum up to 1 each
+    ],
+    align=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Credits:
+    """The credits of conversions: `rows` (n records of `CREDIT`), and the names of campaigns.
+
+    Those of one conversion are together, in the order of the outcomes: the touches, oldest first, then the baseline.
+    The first name is the baseline's, empty. They take the place of all that the conversion had before.
+    """
+
+    rows: NDArray[np.void]
+    campaigns: tuple[str, ...] = ("",)
+
+    @classmethod
+    def of(cls, rows: NDArray[np.void], name: Callable[[int], str]) -> Credits:
+        """Credits whose campaigns are numbers, by what names a number."""
+        touches = rows["type"] != BASELINE
+        numbers, places = np.unique(rows["campaign"][touches], return_inverse=True)
+        rows["campaign"] = 0
+        rows["campaign"][touches] = places + 1
+        return cls(rows, ("", *(_cut(name(number)) for number in numbers.tolist())))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self.rows.tobytes(), self.campaigns)
+
+    def conversions(self) -> Iterator[tuple[int, int, int]]:
+        """Each conversion's outcome, and where its rows start and stop."""
+        outcomes = self.rows["outcome"]
+        edges = np.flatnonzero(np.diff(outcomes, prepend=-1, append=-1)).tolist()
+        return zip(outcomes[edges[:-1]].tolist(), edges[:-1], edges[1:], strict=True)
+
+    def of_kept(self, kept: NDArray[np.bool_]) -> Credits:
+        """Those of the outcomes that are kept, once the others are gone."""
+        rows = self.rows[kept[self.rows["outcome"]]]
+        rows["outcome"] = (np.cumsum(kept) - 1)[rows["outcome"]]
+        return Credits(rows, self.campaigns)
+
+
+NO_CREDITS = Credits(np.empty(0, CREDIT))
+
+
+def _cut(name: str) -> str:
+    return name.encode()[:LONGEST_CAMPAIGN].decode(errors="ignore")
+
+
+def _unpack(rows: bytes, campaigns: tuple[str, ...]) -> Credits:
+    return Credits(np.frombuffer(rows, CREDIT), campaigns)
