@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from model.actions import HOLD_OUT, HOLD_OUT_SEED, Actions, Impression, Response
 from model.curve import Curve, Sequence
 from model.features import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
-from model.propensity import Model
+from model.propensity import Model, Scorer
 from schemas.compiling import compiled
 from schemas.events import USER_ID, EventBatch
 from schemas.hashing import xxh3_seeded
@@ -68,95 +68,70 @@ class Advisor:
     Args:
         model: the model.
         actions: what can be done; the model may not tell all of them apart (`Actions.known_to`).
+        columns: the places of features (of no weight) in the rows; what is needed and not yet there is added.
 
     Attributes:
-        features: what must be computed: the model's features, and behind them those that only this needs.
         actions: the actions as the model knows them; `ADVICE` has their places.
+        columns: the places of the model's features, in their order.
     """
 
-    def __init__(self, model: Model, actions: Actions) -> None:
+    def __init__(self, model: Model, actions: Actions, columns: dict[Feature, int]) -> None:
+        def column(feature: Feature) -> int:
+            return columns.setdefault(feature.model_copy(update={"weight": 0.0}), len(columns))
+
         self.actions, self._value = actions.known_to(model.features), actions.value
-        vectors = [(feature.weight for feature in model.features), *(vector.weights for vector in model.bootstrap)]
-        self._weights = np.array([list(each) for each in vectors])
+        self.columns = np.array([column(feature) for feature in model.features])
+        self._vectors = np.array([model.weights, *(vector.weights for vector in model.bootstrap)])
         self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
-        hidden: list[Feature] = []
-
-        def beside(feature: Feature) -> int:
-            """The column of a feature that only this needs."""
-            if feature not in hidden:
-                hidden.append(feature)
-            return len(model.features) + hidden.index(feature)
-
-        steps, edges, caps = list[tuple[int, int, int]](), [0], list[tuple[int, float]]()
+        steps, moving, edges = list[tuple[int, int, int]](), list[int](), [0]
         for action in self.actions:
-            for column, feature in enumerate(model.features):
+            for place, feature in enumerate(model.features):
                 kind = _change(feature, action)
-                if kind is None or not self._weights[:, column].any():
-                    continue
-                if isinstance(feature, TimeBetween):
-                    kept = {"type": feature.type, "campaign": feature.campaign, "never": feature.never}
-                    steps.append((column, kind, beside(Recency(aggregation="recency", weight=0.0, **kept))))
-                else:
-                    steps.append((column, kind, column))
+                if kind is not None and self._vectors[:, place].any():
+                    other = column(_recency(feature)) if isinstance(feature, TimeBetween) else -1
+                    steps.append((column(feature), kind, other))
+                    moving.append(place)
             edges.append(len(steps))
-            if isinstance(action, Impression) and action.cap is not None:
-                shown = Count(
-                    aggregation="count", weight=0.0, type="IM", campaign=action.campaign, look_back=CAP_WINDOW
-                )
-                caps.append((beside(shown), math.log1p(action.cap - 0.5)))
-            else:
-                caps.append((_UNLIMITED, 0.0))
-        self.features: tuple[Feature, ...] = (*model.features, *hidden)
+        self._weights = np.ascontiguousarray(self._vectors[:, moving])
         self._steps, self._edges = np.array(steps, np.int64).reshape(-1, 3), np.array(edges, np.int64)
-        self._cap_columns = np.array([column for column, _ in caps], np.int64)
-        self._caps = np.array([most for _, most in caps], np.float64)
-        self._costs = np.array([a.cost if isinstance(a, Impression) else np.nan for a in self.actions], np.float64)
+        bought = [action if isinstance(action, Impression) else None for action in self.actions]
+        self._costs = np.array([np.nan if each is None else each.cost for each in bought], np.float64)
+        capped = [None if each is None or each.cap is None else column(_shown(each)) for each in bought]
+        self._shown = np.array([_UNLIMITED if each is None else each for each in capped], np.int64)
+        caps = [math.inf if each is None or each.cap is None else each.cap for each in bought]
+        self._caps = np.log1p(np.array(caps) - 0.5)
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names of the actions."""
         return tuple(action.name for action in self.actions)
 
-    def __call__(
-        self,
-        features: NDArray[np.float64],
-        propensities: NDArray[np.float64],
-        events: EventBatch,
-        users: NDArray[np.int32],
-    ) -> NDArray[np.void]:
-        """Advice (n) for features (n, number of features) and their propensities (n).
-
-        `users` (n) are rows of the batch that have the users' ids.
+    def recommend(self, features: NDArray[np.float64], propensities: NDArray[np.float64]) -> NDArray[np.void]:
+        """Advice (n) for features (n, columns) and their propensities (n); it says of nobody that they are held out.
 
         Recommended is the action of the greatest net above 0, of those that can be bought, whose interval is above 0,
         and whose cap is not reached; of equal ones the first. A model without vectors has no interval to ask for.
         """
-        advice = np.empty(len(features), ADVICE)
-        self._recommend(features, propensities, advice)
-        _hold_out(events.rows, events.data, users, HOLD_OUT, HOLD_OUT_SEED, advice)
+        advice = np.zeros(len(features), ADVICE)
+        _recommend(
+            features, propensities, self._weights, self._steps, self._edges, self._shown, self._caps, self._costs,
+            self._value, advice,
+        )  # fmt: skip
         return advice
 
-    def _recommend(
-        self, features: NDArray[np.float64], propensities: NDArray[np.float64], advice: NDArray[np.void]
-    ) -> None:
-        _recommend(
-            features, propensities, self._weights, self._steps, self._edges, self._cap_columns, self._caps,
-            self._costs, self._value, advice,
-        )  # fmt: skip
-
     def options(self, features: NDArray[np.float64], propensity: float) -> list[Option]:
-        """All actions for one user's features (number of features) and propensity, in the order of `actions`."""
-        advice, changes = np.empty(1, ADVICE), np.empty((len(self.actions), len(self._weights)))
-        self._recommend(features[np.newaxis], np.array([propensity]), advice)
+        """All actions for one user's features (columns) and propensity, in the order of `actions`."""
+        (advice,) = self.recommend(features[np.newaxis], np.array([propensity]))
+        changes = np.empty((len(self.actions), len(self._weights)))
         _change_logits(features, self._weights, self._steps, self._edges, changes)
         with np.errstate(over="ignore"):
-            logits = self._intercepts + self._weights @ features[: self._weights.shape[1]]
+            logits = self._intercepts + self._vectors @ features[self.columns]
             own = 1.0 / (1.0 + np.exp(-logits))
         own[0] = propensity
         options, left_out = [], (len(own) - 1) // OUTSIDE
         for place, action in enumerate(self.actions):
             gains = [_gain(p, change) for p, change in zip(own.tolist(), changes[place].tolist(), strict=True)]
-            spread, column = sorted(gains[1:]), self._cap_columns[place]
+            spread, shown = sorted(gains[1:]), self._shown[place]
             worth = gains[0] * self._value
             options.append(
                 Option(
@@ -166,8 +141,8 @@ class Advisor:
                     high=spread[-1 - left_out] if spread else None,
                     worth=worth,
                     net=worth - action.cost if isinstance(action, Impression) else None,
-                    capped=bool(column != _UNLIMITED and features[column] > self._caps[place]),
-                    best=bool(advice["action"][0] == place),
+                    capped=bool(shown != _UNLIMITED and features[shown] > self._caps[place]),
+                    best=bool(advice["action"] == place),
                 )
             )
         return options
@@ -183,13 +158,25 @@ class NextAction:
     """
 
     def __init__(self, model: Model, actions: Actions, length: int) -> None:
-        self._advisor = Advisor(model, actions)
-        self._curve = Curve(model, length, self._advisor.features)
+        columns = dict[Feature, int]()
+        self._advisor = Advisor(model, actions, columns)
+        self._score = Scorer(model, self._advisor.columns)
+        self._curve = Curve(model, length, tuple(columns))
 
     def options(self, sequence: Sequence, time: int) -> list[Option]:
         """All actions at a time (ms) that is not before the sequence's last event."""
         features = self._curve.features(sequence, np.array([time]))
-        return self._advisor.options(features[0], float(self._curve.score(features)[0]))
+        return self._advisor.options(features[0], float(self._score(features)[0]))
+
+
+def _recency(feature: TimeBetween) -> Recency:
+    """What the time between the two newest events will be after one more."""
+    return Recency(aggregation="recency", weight=0.0, type=feature.type, campaign=feature.campaign, never=feature.never)
+
+
+def _shown(action: Impression) -> Count:
+    """How many a user had that count for an action's cap."""
+    return Count(aggregation="count", weight=0.0, type="IM", campaign=action.campaign, look_back=CAP_WINDOW)
 
 
 def _change(feature: Feature, action: Impression | Response) -> int | None:
@@ -229,17 +216,17 @@ def _change_logits(features, weights, steps, edges, changes):
         for at in range(edges[action], edges[action + 1]):
             moved = _moved(features, steps[at])
             for vector in range(len(weights)):
-                changes[action, vector] += weights[vector, steps[at, 0]] * moved
+                changes[action, vector] += weights[vector, at] * moved
 
 
 @compiled
-def _is_above_zero(weights, steps, moves, begin, end):
+def _is_above_zero(weights, moves, begin, end):
     """Whether an action's interval is: it leaves out so many vectors, and a gain has the sign of its logit's change."""
     spare = (len(weights) - 1) // OUTSIDE
     for vector in range(1, len(weights)):
         change = 0.0
         for at in range(begin, end):
-            change += weights[vector, steps[at, 0]] * moves[at]
+            change += weights[vector, at] * moves[at]
         spare -= change <= 0.0
         if spare < 0:
             return False
@@ -247,29 +234,33 @@ def _is_above_zero(weights, steps, moves, begin, end):
 
 
 @compiled
-def _recommend(features, propensities, weights, steps, edges, cap_columns, caps, costs, value, advice):
+def _recommend(features, propensities, weights, steps, edges, shown, caps, costs, value, advice):
     """Fill all of `advice` but who is held out."""
     moves = np.empty(len(steps))
     for row in range(len(features)):
         given = advice[row]
         given.action, given.gain, given.net = NO_ACTION, 0.0, 0.0
         for action in range(len(costs)):
-            column = cap_columns[action]
-            if np.isnan(costs[action]) or (column != _UNLIMITED and features[row, column] > caps[action]):
+            capped = shown[action] != _UNLIMITED and features[row, shown[action]] > caps[action]
+            if capped or np.isnan(costs[action]):
                 continue
             begin, end, change = edges[action], edges[action + 1], 0.0
             for at in range(begin, end):
                 moves[at] = _moved(features[row], steps[at])
-                change += weights[0, steps[at, 0]] * moves[at]
+                change += weights[0, at] * moves[at]
             gain = _gain(propensities[row], change)
             net = gain * value - costs[action]
-            if net > given.net and _is_above_zero(weights, steps, moves, begin, end):
+            if net > given.net and _is_above_zero(weights, moves, begin, end):
                 given.action, given.gain, given.net = action, gain, net
+
+
+def hold_out(advice: NDArray[np.void], events: EventBatch, users: NDArray[np.int32]) -> None:
+    """Mark in advice (n) who is held out, as `is_held_out` says; `users` (n) are rows that have the users' ids."""
+    _hold_out(events.rows, events.data, users, HOLD_OUT, HOLD_OUT_SEED, advice)
 
 
 @compiled
 def _hold_out(rows, data, users, one_in, seed, advice):
-    """Mark who is held out."""
     for row in range(len(users)):
         user = rows[users[row]]
         hashed = xxh3_seeded(data, user.start[USER_ID], user.stop[USER_ID], seed)

@@ -66,12 +66,12 @@ class Curve:
     Args:
         model: the model.
         length: L, the number of newest events that count.
-        features: the model's features, with others behind them; without them just the model's.
+        features: what `features` computes; without them the model's. The propensity is then to be asked elsewhere.
     """
 
     def __init__(self, model: Model, length: int = DEFAULT_LENGTH, features: tuple[Feature, ...] = ()) -> None:
         self._plan, self._length = FeaturePlan.of(features or model.features), length
-        self.score = Scorer(model)
+        self._scorer = Scorer(model)
 
     def features(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Features (m, number of features) at the ascending `times` (m) in ms; events of that very time count."""
@@ -94,4 +94,4 @@ class Curve:
 
     def propensity(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Propensities (m) at the ascending `times` (m) in ms."""
-        return self.score(self.features(sequence, times))
+        return self._scorer(self.features(sequence, times))

@@ -7,12 +7,17 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from model.actions import Actions
+from model.advice import Advisor, hold_out
 from model.features import Feature
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
+from schemas.events import EventBatch
+from schemas.scored import ADVICE, NO_ACTION
 
 MOST = 256
 """Models that there may be: a row carries the number of its own in a byte."""
+_NO_ACTIONS = Actions.none()
 
 
 class Models:
@@ -22,26 +27,28 @@ class Models:
     until the next one's. A row's model follows from its timestamp alone: a replay scores it the same, and it does not
     matter when a program learns of a model, so long as it does before the first row of it.
 
-    `plan` has the features of all: those that differ in nothing but the weight share a column.
+    `plan` has the features of all, and what advice needs besides: those that differ in nothing but the weight share a
+    column. `action_names` are those of all actions, as the models know them.
 
     Args:
         first: the first model.
         later: others, in any order; each has a `valid_from` of its own.
+        actions: what can be done next.
     """
 
-    def __init__(self, first: Model, later: Iterable[Model] = ()) -> None:
+    def __init__(self, first: Model, later: Iterable[Model] = (), actions: Actions = _NO_ACTIONS) -> None:
         self.models = (first, *sorted(later, key=lambda model: model.start))
         self.ids = tuple(model.id for model in self.models)
         self._starts = np.array([model.start for model in self.models[1:]], np.int64)
-        features = dict[Feature, int]()
-        columns = [
-            np.array(
-                [features.setdefault(each.model_copy(update={"weight": 0.0}), len(features)) for each in model.features]
-            )
-            for model in self.models
+        columns = dict[Feature, int]()
+        self.actions, self._advisors = actions, [Advisor(model, actions, columns) for model in self.models]
+        self._scorers = [Scorer(*pair) for pair in zip(self.models, (a.columns for a in self._advisors), strict=True)]
+        self.plan = FeaturePlan.of(list(columns))
+        self.action_names = tuple(dict.fromkeys(each.name for advisor in self._advisors for each in advisor.actions))
+        self._places = [
+            np.array([*(self.action_names.index(each.name) for each in advisor.actions), NO_ACTION])
+            for advisor in self._advisors
         ]
-        self.plan = FeaturePlan.of(list(features))
-        self._scorers = [Scorer(*pair) for pair in zip(self.models, columns, strict=True)]
 
     @property
     def first(self) -> Model:
@@ -72,3 +79,24 @@ class Models:
             rows = which == number
             scores[rows] = self._scorers[number](features[rows])
         return scores, which
+
+    def advise(
+        self,
+        features: NDArray[np.float64],
+        scores: NDArray[np.float64],
+        which: NDArray[np.uint8],
+        events: EventBatch,
+        users: NDArray[np.int32],
+    ) -> NDArray[np.void]:
+        """What to do next (n, `ADVICE`) after rows that `score` has scored, each by its own model.
+
+        Actions are places in `action_names`; `users` (n) are rows of the batch that have the users' ids.
+        """
+        numbers = np.unique(which).tolist() if len(self._starts) else [0]
+        advice = np.empty(len(features), ADVICE)
+        for number in numbers:
+            rows = slice(None) if len(numbers) == 1 else which == number
+            advice[rows] = self._advisors[number].recommend(features[rows], scores[rows])
+            advice["action"][rows] = self._places[number][advice["action"][rows]]
+        hold_out(advice, events, users)
+        return advice

@@ -9,15 +9,15 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from model.actions import Actions
-from model.advice import Advisor, NextAction
+from model.advice import NextAction
 from model.bucket import Bucket
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
-from schemas.scored import COMPUTED_AGAIN, NO_ACTION
+from model.models import Models
+from model.propensity import Model
+from schemas.scored import NO_ACTION
 from tests import reference
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event
 from tests.model.test_curve import ordered, sequence_of, user_events
-from tests.model.worlds import DOCUMENTS, TIMES, cuts, events, lengths, within
+from tests.model.worlds import DOCUMENTS, MODELS, TIMES, cuts, events, later, lengths, within
 
 ACTIONS = {
     "value": 30.0,
@@ -31,11 +31,12 @@ ACTIONS = {
         {"name": "search", "type": "PS"},
     ],
 }
+starts = st.lists(st.sampled_from(TIMES), min_size=2, max_size=2, unique=True)
 numbers = st.floats(-1, 1).map(lambda number: round(number, 3))
 
 
 @st.composite
-def models(draw):
+def documents(draw):
     """A model of worlds with other weights, and with up to 21 vectors or none."""
     document = DOCUMENTS[draw(st.sampled_from(["decay", "rich"]))]
     count = len(document["features"])
@@ -58,6 +59,19 @@ def as_the_model_knows(document, actions=ACTIONS):
     return {**actions, "actions": known}
 
 
+def advised(models, bucket, sent):
+    """A batch, what it did to a bucket, and the advice about its rows."""
+    batch = batch_of(sent)
+    update = bucket.update(batch)
+    scores, which = models.score(update.features, update.outcomes["timestamp"])
+    return batch, update, models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+
+
+def names_of(models, advice):
+    """The recommended actions' names."""
+    return [None if place == NO_ACTION else models.action_names[place] for place in advice["action"].tolist()]
+
+
 def near(value):
     return pytest.approx(value, abs=1e-12, rel=0)
 
@@ -72,7 +86,7 @@ def clear(document, actions, newest, time):
     )
 
 
-@given(user_events, models(), lengths, st.integers(0, 40 * DAY))
+@given(user_events, documents(), lengths, st.integers(0, 40 * DAY))
 def test_options_are_the_references_with_the_event_appended(world, document, length, later):
     """At any time after a user's last event: gain, interval, cap, and which is best."""
     dicts = ordered(world)
@@ -94,17 +108,14 @@ def test_options_are_the_references_with_the_event_appended(world, document, len
     assert [each.action.name for each in options if each.best] == ([best[0]] if best else [])
 
 
-@given(st.lists(events, min_size=1, max_size=24), models(), lengths, cuts)
+@given(st.lists(events, min_size=1, max_size=24), documents(), lengths, cuts)
 def test_the_streams_advice_is_the_references_whatever_came_first(world, document, length, places):
     """The last that is said of each row, after late events and repeats too; and who is held out."""
     world, (model, read), actions = within(world, length, length), pair(document), as_the_model_knows(document)
-    advisor, said = Advisor(model, read), {}
-    bucket = Bucket(FeaturePlan.of(advisor.features), length)
+    models, said = Models(model, actions=read), {}
+    bucket = Bucket(models.plan, length)
     for piece in chunks(world, places):
-        batch = batch_of(piece)
-        update = bucket.update(batch)
-        users = update.outcomes["user_row"]
-        advice = advisor(update.features, Scorer(model)(update.features), batch, users)
+        batch, update, advice = advised(models, bucket, piece)
         for outcome, each in zip(update.outcomes, advice, strict=True):
             user = batch.event(outcome["user_row"]).user_id
             said[user, int(outcome["timestamp"]), int(outcome["event_key"])] = each
@@ -115,25 +126,27 @@ def test_the_streams_advice_is_the_references_whatever_came_first(world, documen
             assume(clear(document, actions, newest, last["timestamp"]))
             advice = said[user, last["timestamp"], reference.event_key(last["event_id"])]
             best = reference.best_action(document, actions, newest, last["timestamp"])
-            name = None if advice["action"] == NO_ACTION else advisor.names[advice["action"]]
+            (name,) = names_of(models, advice.reshape(1))
             assert (name, advice["gain"], advice["net"]) == (
                 (best[0], near(best[1]), pytest.approx(best[2], abs=1e-10)) if best else (None, 0.0, 0.0)
             )
             assert advice["held_out"] == reference.is_held_out(user)
 
 
-@given(user_events, models(), st.sampled_from(TIMES))
-def test_rows_beside_it_do_not_matter(world, document, later):
-    """Many rows at once are advised as one by one."""
-    model, read = pair(document)
-    advisor = Advisor(model, read)
-    batch = batch_of(world)
-    update = Bucket(FeaturePlan.of(advisor.features)).update(batch)
-    scores, users = Scorer(model)(update.features), update.outcomes["user_row"]
-    together = advisor(update.features, scores, batch, users)
-    for row in range(len(scores)):
-        one = slice(row, row + 1)
-        assert advisor(update.features[one], scores[one], batch, users[one])[0] == together[row]
+@given(st.lists(events, min_size=1, max_size=24), st.tuples(*[documents()] * 3), starts)
+def test_each_row_is_advised_by_its_own_model_as_if_alone(world, drawn, starts):
+    """Of several models, with and without campaigns; rows beside it do not matter."""
+    (first, read), *others = [pair(document) for document in drawn]
+    follow = [later(model, TIME + start) for (model, _), start in zip(others, starts, strict=True)]
+    together = Models(first, follow, read)
+    bucket = Bucket(together.plan)
+    _, update, advice = advised(together, bucket, world)
+    for row, outcome in enumerate(update.outcomes):
+        own = Models(together.at(int(outcome["timestamp"])), actions=read)
+        _, alone, said = advised(own, Bucket(own.plan), world)
+        assert alone.outcomes[row] == outcome
+        assert names_of(together, advice)[row] == names_of(own, said)[row]
+        assert advice[["gain", "net", "held_out"]][row] == said[["gain", "net", "held_out"]][row]
 
 
 def test_what_costs_more_than_it_brings_is_not_recommended():
@@ -174,16 +187,25 @@ def test_gains_far_out_are_numbers():
 
 
 def test_without_actions_only_the_hold_out_is_said():
-    document = DOCUMENTS["rich"]
-    model = Model.from_json(json.dumps(document))
-    advisor = Advisor(model, Actions.none())
-    assert (advisor.features, advisor.names) == (model.features, ())
-    batch = batch_of([event(user=f"user-{number}") for number in range(50)])
-    update = Bucket(FeaturePlan.of(advisor.features)).update(batch)
-    assert (update.outcomes["body_row"] != COMPUTED_AGAIN).all()
-    scores = Scorer(model)(update.features)
-    advice = advisor(update.features, scores, batch, update.outcomes["user_row"])
-    assert set(advice["action"].tolist()) == {NO_ACTION}
+    models = Models(MODELS["rich"])
+    assert (len(models.plan.features), models.action_names) == (len(MODELS["rich"].features), ())
+    users = [f"user-{number}" for number in range(50)]
+    _, _, advice = advised(models, Bucket(models.plan), [event(user=user) for user in users])
+    assert set(names_of(models, advice)) == {None}
     assert not np.any(advice["gain"]) and not np.any(advice["net"])
-    assert advice["held_out"].sum() == sum(reference.is_held_out(f"user-{number}") for number in range(50)) > 0
-    assert NextAction(model, Actions.none(), 10).options(sequence_of([]), TIME) == []
+    assert advice["held_out"].sum() == sum(map(reference.is_held_out, users)) > 0
+    assert NextAction(MODELS["rich"], Actions.none(), 10).options(sequence_of([]), TIME) == []
+
+
+def test_features_that_differ_in_their_weights_only_count_each():
+    """Also one that a cap needs anyway: it has no column of its own."""
+    feature = {"aggregation": "count", "type": "IM", "campaign": "a", "look_back": "1d"}
+    features = [{**feature, "weight": weight} for weight in (0.5, 0.25)]
+    document = {"id": "m", "intercept": -3.0, "horizon": "7d", "features": features}
+    actions = {"value": 10.0, "actions": [{"name": "a", "type": "IM", "campaign": "a", "cost": 0.01, "cap": 2}]}
+    model, read = pair(document, actions)
+    assert len(Models(model, actions=read).plan.features) == 1
+    newest = [asdict(event("e", -HOUR, "IM", campaign="a"))]
+    (option,) = NextAction(model, read, 10).options(sequence_of(newest), TIME)
+    assert option.gain == near(reference.gain(document, newest, TIME, actions["actions"][0]))
+    assert option.best
