@@ -19,8 +19,8 @@ from bytewax.inputs import Source as BytewaxSource
 
 from model.attribution import Attribution
 from model.durations import to_milliseconds
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.models import Models
+from model.propensity import Model
 from schemas.codec import Codec, codec, load_schema
 from schemas.erasures import Erasure
 from schemas.log_files import LogFile, LogFileError
@@ -82,12 +82,12 @@ def build_flow(
     deletes dead letters too; what is `known` of them at the start keeps erased events out from the first one on.
     """
     writer = SharedWriter(open_writer)
-    plan = FeaturePlan.of(model.features)
+    models = Models(model)
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)
     attribution = Attribution(model, to_milliseconds(settings.look_back))
-    sequence = sequencer(plan, settings.sequence_length, attribution, retention, known=erasures.known_in)
+    sequence = sequencer(models.plan, settings.sequence_length, attribution, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
@@ -97,7 +97,7 @@ def build_flow(
         asked = op.input("erasures", flow, ErasureSource(writer.erasures, erasures))  # (bucket, requests)
         events = op.merge("requests", events, asked)
     sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
-    scored = op.map_value("score", sequenced, score_with(Scorer(model)))  # (bucket, ScoredRows)
+    scored = op.map_value("score", sequenced, score_with(models))  # (bucket, ScoredRows)
     written = op.stateful_batch("write", scored, row_writer(writer))  # nothing
 
     broken = op.flat_map("broken", decoded, lambda item: keyed_letters(item.letters))  # (source, DeadLetter)

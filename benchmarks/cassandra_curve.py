@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.models import Models
+from model.propensity import Model
 from schemas.events import USER_ID
 from schemas.scored import ScoredRows
 from stores.cassandra.address import CassandraAddress
@@ -29,13 +29,14 @@ QUESTIONS = 400
 def write(writer: CassandraWriter) -> list[str]:
     """Write the users' curves, events of all of them mixed; returns the users."""
     model = Model.from_json((ROOT / "model" / "decay.json").read_bytes())
-    plan, scorer = FeaturePlan.of(model.features), Scorer(model)
-    bucket, rng, everyone = Bucket(plan), np.random.default_rng(1), np.arange(USERS)
+    models = Models(model)
+    bucket, rng, everyone = Bucket(models.plan), np.random.default_rng(1), np.arange(USERS)
     for first in range(0, USERS * POINTS, 10 * USERS):
         order = np.concatenate([rng.permutation(everyone) for _ in range(10)])
         batch = events(order, first, rng)
         update = bucket.update(batch)
-        writer.write(ScoredRows(batch, update.outcomes, scorer(update.features), model.id, update.rivals))
+        scores, which = models.score(update.features, update.outcomes["timestamp"])
+        writer.write(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals))
         writer.push()
     writer.flush()
     return batch.texts(USER_ID)[:USERS]

@@ -26,8 +26,8 @@ from cassandra.query import BatchStatement, BatchType
 
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.models import Models
+from model.propensity import Model
 from schemas.codec import Decoded
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.scored import ScoredRows
@@ -55,15 +55,16 @@ Row = tuple[Any, ...]
 def scored_batches() -> list[list[ScoredRows]]:
     """For each batch of events that is fetched, the rows of its buckets."""
     model = Model.from_json((ROOT / "model" / "decay.json").read_bytes())
-    plan, scorer, split = FeaturePlan.of(model.features), Scorer(model), bucket_splitter(64)
+    models, split = Models(model), bucket_splitter(64)
     rng, buckets = np.random.default_rng(1), dict[str, Bucket]()
     batches = []
     for first in range(0, ROWS, FETCHED):
         rows = []
         for key, batch in split(Decoded(events(rng.integers(0, USERS, FETCHED), first, rng), [])):
             assert isinstance(batch, EventBatch), "nobody is erased"
-            update = buckets.setdefault(key, Bucket(plan)).update(batch)
-            rows.append(ScoredRows(batch, update.outcomes, scorer(update.features), model.id, update.rivals))
+            update = buckets.setdefault(key, Bucket(models.plan)).update(batch)
+            scores, which = models.score(update.features, update.outcomes["timestamp"])
+            rows.append(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals))
         batches.append(rows)
     return batches
 
@@ -79,7 +80,7 @@ def tuples_of(rows: ScoredRows) -> list[Row]:
         texts[0], rows.outcomes["timestamp"].tolist(), rows.outcomes["event_key"].tolist(), texts[1],
         [TYPES[kind] for kind in rows.outcomes["type"].tolist()], *texts[2:], bodies["quantity"].tolist(),
         bodies["revenue"].tolist(), rows.propensities.tolist(), rows.outcomes["seen"].tolist(),
-        rows.outcomes["version"].tolist(), [rows.model_id] * len(rows),
+        rows.outcomes["version"].tolist(), [rows.models[number] for number in rows.model.tolist()],
     ]  # fmt: skip
     return list(zip(*columns, strict=True))
 

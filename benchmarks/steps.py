@@ -19,8 +19,7 @@ import numpy as np
 import model.bucket
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.plan import FeaturePlan
-from model.propensity import Scorer
+from model.models import Models
 from schemas.cassandra_rows import Heads, Lifetime
 from schemas.cassandra_rows import encode as encode_statements
 from schemas.codec import codec
@@ -65,15 +64,14 @@ def main() -> None:
     """Measure and print."""
     users, count, size = map(int, sys.argv[1:])
     settings, clock, rng = Settings(model=Path("model/decay.json")), Clock(), np.random.default_rng(1)
-    plan, publish, skew = FeaturePlan.of(settings.loaded_model.features), PropensityCodec(), timedelta(hours=1)
+    models, publish, skew = Models(settings.loaded_model), PropensityCodec(), timedelta(hours=1)
     heads, buckets = Heads(*[np.zeros(20, np.uint8)] * 3), dict[str, Bucket]()
-    scorer = Scorer(settings.loaded_model)
     order = ["decode", "buckets", "update", *PARTS.values(), "score", "encode for Kafka", "encode for Cassandra"]
     for name, step in PARTS.items():
         owner = Bucket if name.startswith("_") else model.bucket
         setattr(owner, name, clock.time(step, getattr(owner, name)))
     decode, split = clock.time("decode", codec().decode), clock.time("buckets", bucket_splitter(settings.buckets))
-    update, score = clock.time("update", Bucket.update), clock.time("score", scorer)
+    update, score = clock.time("update", Bucket.update), clock.time("score", models.score)
     to_kafka = clock.time("encode for Kafka", lambda rows: (publish.keys(rows), publish.encode(rows)))
     to_cassandra = clock.time(
         "encode for Cassandra", lambda rows: list(encode_statements(rows, heads, Lifetime(0, 0, 0)))
@@ -84,8 +82,9 @@ def main() -> None:
         made = codec().encode(events(rng.integers(0, users, size), first, rng))
         for bucket, part in split(decode(MessageBatch.of("made", 0, first, pieces(*made)), skew)):
             assert isinstance(part, EventBatch), "nobody is erased"
-            done = update(buckets.setdefault(bucket, Bucket(plan)), part)
-            rows = ScoredRows(part, done.outcomes, score(done.features), scorer.model_id, done.rivals)
+            done = update(buckets.setdefault(bucket, Bucket(models.plan)), part)
+            scores, which = score(done.features, done.outcomes["timestamp"])
+            rows = ScoredRows(part, done.outcomes, scores, models.ids, which, done.rivals)
             to_kafka(rows)
             to_cassandra(rows)
     counted = -(-count // size) * size - count // 2 // size * size

@@ -148,35 +148,36 @@ def _put_body(out, at, head, rows, data, row, revenue, types, shown, lifetime):
 
 
 @compiled
-def _put_score(out, at, outcome, propensity, model, lifetime):
+def _put_score(out, at, outcome, propensity, model, ids, lifetime):
     """The values of `COMPUTED`, and the times: the end of both statements about what is computed."""
     at = _put_number(out, at, propensity, 8)
     at = _put_number(out, at, outcome.seen, 8)
     at = _put_number(out, at, outcome.version, 8)
-    at = _put_text(out, at, model, 0, len(model))
+    texts, edges = ids
+    at = _put_text(out, at, texts, edges[model], edges[model + 1])
     return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
 
 
 @compiled
-def _put_computed(out, at, head, data, user, outcome, propensity, model, lifetime):
+def _put_computed(out, at, head, data, user, outcome, propensity, model, ids, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
-    return _put_score(out, at, outcome, propensity, model, lifetime)
+    return _put_score(out, at, outcome, propensity, model, ids, lifetime)
 
 
 @compiled
-def _put_latest(out, at, head, data, user, outcome, propensity, model, types, lifetime):
+def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, types, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_text(out, at, types[outcome.type], 0, 2)
-    return _put_score(out, at, outcome, propensity, model, lifetime)
+    return _put_score(out, at, outcome, propensity, model, ids, lifetime)
 
 
 @compiled
-def _room(rows, outcomes, rivals, heads, model):
+def _room(rows, outcomes, rivals, heads, ids):
     """Bytes that are enough for all statements."""
     fixed = 0
     for head in heads:
         fixed += len(head) + 160
-    total = (len(outcomes) + len(rivals)) * (fixed + 2 * len(model))
+    total = (len(outcomes) + len(rivals)) * (fixed + 2 * np.diff(ids[1]).max())
     for outcome in outcomes:
         user = rows[outcome.user_row]
         total += 3 * (user.stop[USER_ID] - user.start[USER_ID])
@@ -198,7 +199,7 @@ def _values_size(written, head, user, values):
 
 @compiled
 def _encode(
-    rows, data, outcomes, propensity, revenue, rivals, model, heads, types, shown, lifetime, large, out, pieces
+    rows, data, outcomes, propensity, revenue, rivals, model, ids, heads, types, shown, lifetime, large, out, pieces
 ):
     """Fill `out` with statements and `pieces` with where those of each user are; returns how many pieces."""
     body, computed, latest = heads
@@ -212,12 +213,15 @@ def _encode(
                 statements += 1
                 size += _values_size(end - at, body, user, _BODY) - _KEY_VALUES + _BODY_CELLS * _CELL
                 at = end
-            end = _put_computed(out, at, computed, data, user, outcome, propensity[place], model, lifetime)
+            number = model[place]
+            end = _put_computed(out, at, computed, data, user, outcome, propensity[place], number, ids, lifetime)
             statements += 1
             size += _values_size(end - at, computed, user, _COMPUTED) + _COMPUTED_CELLS * _CELL + _ROW
             at = end
             if outcome.newest:
-                end = _put_latest(out, at, latest, data, user, outcome, propensity[place], model, types, lifetime)
+                end = _put_latest(
+                    out, at, latest, data, user, outcome, propensity[place], number, ids, types, lifetime
+                )  # fmt: skip
                 statements += 1
                 size += _values_size(end - at, latest, user, _LATEST) + _LATEST_CELLS * _CELL + _ROW + _PARTITION
                 at = end
@@ -243,13 +247,12 @@ def _encode(
 def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece]:
     """The statements that write scored rows, user by user; rows that have no time left are not written."""
     batch, rivals = rows.events, np.ascontiguousarray(rows.rivals, np.int64)
-    model = np.frombuffer(rows.model_id.encode(), np.uint8)
-    all_heads = (heads.body, heads.computed, heads.latest)
-    out = np.empty(_room(batch.rows, rows.outcomes, rivals, all_heads, model), np.uint8)
+    ids, all_heads = rows.model_ids, (heads.body, heads.computed, heads.latest)
+    out = np.empty(_room(batch.rows, rows.outcomes, rivals, all_heads, ids), np.uint8)
     pieces = np.empty(len(rows.outcomes) + len(rivals), PIECE)
     count = _encode(
         batch.rows, batch.data, rows.outcomes, np.ascontiguousarray(rows.propensities).view(np.int64),
-        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, model, all_heads, _TYPES, _SHOWN, lifetime,
+        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, rows.model, ids, all_heads, _TYPES, _SHOWN, lifetime,
         LARGE_PIECE, out, pieces,
     )  # fmt: skip
     found = pieces[:count]
@@ -262,7 +265,8 @@ def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece
 
 def compile_now() -> None:
     """Compile what `encode` needs, for batches of this process and for those that came from another."""
-    nothing, model = np.empty(0, OUTCOME), np.frombuffer(b"", np.uint8)
-    for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), model)):
-        scored = ScoredRows(EventBatch((), rows, data), nothing, np.empty(0), "", np.empty(0, np.int64))
-        list(encode(scored, Heads(model, model, model), Lifetime(_FOR_EVER, 0, 0)))
+    head, numbers = np.frombuffer(b"", np.uint8), np.empty(0, np.uint8)
+    for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), head)):
+        batch, nothing = EventBatch((), rows, data), np.empty(0, OUTCOME)
+        scored = ScoredRows(batch, nothing, np.empty(0), ("",), numbers, np.empty(0, np.int64))
+        list(encode(scored, Heads(head, head, head), Lifetime(_FOR_EVER, 0, 0)))

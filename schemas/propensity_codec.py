@@ -36,8 +36,9 @@ def _text_size(rows, outcomes, with_event_ids):
 
 
 @compiled
-def _write(rows, data, outcomes, propensities, header, model_id, out, bounds):
+def _write(rows, data, outcomes, propensities, model, ids, header, out, bounds):
     """Encode each outcome behind `header`, its fields in the order of propensity.avsc; `bounds` gets the edges."""
+    texts, edges = ids
     number = np.empty(1, np.float64)
     number_bytes = number.view(np.uint8)
     at = 0
@@ -60,7 +61,7 @@ def _write(rows, data, outcomes, propensities, header, model_id, out, bounds):
         at = put_bytes(out, at, number_bytes, 0, 8)
         at = put_varint(out, at, outcome.seen)
         at = put_varint(out, at, outcome.version)
-        at = put_text(out, at, model_id, 0, len(model_id))
+        at = put_text(out, at, texts, edges[model[row]], edges[model[row] + 1])
     bounds[len(outcomes)] = at
 
 
@@ -92,11 +93,11 @@ class PropensityCodec:
     def encode(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:
         """All rows as messages, in the order of the outcomes: the joined bytes and the messages' edges (n + 1)."""
         events, outcomes = rows.events, rows.outcomes
-        header, model_id = (np.frombuffer(each, np.uint8) for each in (self._header, rows.model_id.encode()))
-        per_row = len(header) + len(model_id) + _NUMBERS
+        header, ids = np.frombuffer(self._header, np.uint8), rows.model_ids
+        per_row = len(header) + int(np.diff(ids[1]).max()) + _NUMBERS
         out = np.empty(_text_size(events.rows, outcomes, True) + per_row * len(rows), np.uint8)
         bounds = np.empty(len(rows) + 1, np.int64)
-        _write(events.rows, events.data, outcomes, rows.propensities, header, model_id, out, bounds)
+        _write(events.rows, events.data, outcomes, rows.propensities, rows.model, ids, header, out, bounds)
         return out[: bounds[-1]].tobytes(), bounds
 
     def keys(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:

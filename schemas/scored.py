@@ -47,16 +47,18 @@ ADVICE = np.dtype(
 class ScoredRows:
     """Rows to write: the batch they came with, the outcomes (n), and their propensities (n).
 
-    An outcome whose `body_row` is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and
-    `version` are new. `rivals` are the rows of the batch that no outcome names although their bodies are new: they lost
-    against another body of their identity, and are written for the fields in which they are the greater. `credits` are
-    those of all conversions among the outcomes. All rows up to the erasures in `forgotten` go before these come.
+    Each row's `model` (n) is the place among the ids `models` of the model that scored it. An outcome whose `body_row`
+    is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and `version` are new. `rivals`
+    are the rows of the batch that no outcome names although their bodies are new: they lost against another body of
+    their identity, and are written for the fields in which they are the greater. `credits` are those of all conversions
+    among the outcomes. All rows up to the erasures in `forgotten` go before these come.
     """
 
     events: EventBatch
     outcomes: NDArray[np.void]
     propensities: NDArray[np.float64]
-    model_id: str
+    models: tuple[str, ...]
+    model: NDArray[np.uint8]
     rivals: NDArray[np.int64]
     credits: Credits = NO_CREDITS
     forgotten: tuple[Erasure, ...] = ()
@@ -65,8 +67,15 @@ class ScoredRows:
         return len(self.outcomes)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        packed = (self.outcomes.tobytes(), self.propensities.tobytes(), self.model_id, self.rivals.tobytes())
-        return _unpack, (self.events, *packed, self.credits, self.forgotten)
+        arrays = (self.outcomes, self.propensities, self.model, self.rivals)
+        packed = (array.tobytes() for array in arrays)
+        return _unpack, (self.events, self.models, *packed, self.credits, self.forgotten)
+
+    @property
+    def model_ids(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """The UTF-8 bytes of all `models`, and their edges (number of models + 1) in them."""
+        ids = [text.encode() for text in self.models]
+        return np.frombuffer(b"".join(ids), np.uint8), np.cumsum([0, *map(len, ids)], dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +99,10 @@ class Propensity:
 
 def _unpack(
     events: EventBatch,
+    models: tuple[str, ...],
     outcomes: bytes,
     propensities: bytes,
-    model_id: str,
+    model: bytes,
     rivals: bytes,
     credits: Credits,
     forgotten: tuple[Erasure, ...],
@@ -101,7 +111,8 @@ def _unpack(
         events,
         np.frombuffer(outcomes, OUTCOME),
         np.frombuffer(propensities),
-        model_id,
+        models,
+        np.frombuffer(model, np.uint8),
         np.frombuffer(rivals, np.int64),
         credits,
         forgotten,

@@ -207,7 +207,7 @@ class SqliteWriter:
 
     def write(self, rows: ScoredRows) -> None:
         """Take rows."""
-        outcomes, events, model_id = rows.outcomes, rows.events, rows.model_id
+        outcomes, events = rows.outcomes, rows.events
         users = events.texts(TEXTS.index("user_id"), outcomes["user_row"])
         kinds = [TYPES[kind] for kind in outcomes["type"].tolist()]
         keys = list(zip(users, outcomes["timestamp"].tolist(), outcomes["event_key"].tolist(), strict=True))
@@ -216,21 +216,21 @@ class SqliteWriter:
                 rows.propensities.tolist(),
                 outcomes["seen"].tolist(),
                 outcomes["version"].tolist(),
+                (rows.models[number] for number in rows.model.tolist()),
                 strict=True,
             )
         )
         came = np.flatnonzero(outcomes["body_row"] != COMPUTED_AGAIN)
         bodies = _bodies(events, outcomes["body_row"][came])
         self._full += [
-            (*keys[row], kinds[row], *body, *scores[row], model_id)
-            for row, body in zip(came.tolist(), bodies, strict=True)
+            (*keys[row], kinds[row], *body, *scores[row]) for row, body in zip(came.tolist(), bodies, strict=True)
         ]
         if len(rows.rivals):
             self._take_rivals(events, rows.rivals)
         again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
-        self._again += [(*scores[row], model_id, *keys[row], scores[row][2]) for row in again]
+        self._again += [(*scores[row], *keys[row], scores[row][2]) for row in again]
         for row in np.flatnonzero(outcomes["newest"]).tolist():
-            self._stand(*keys[row], kinds[row], *scores[row], model_id)
+            self._stand(*keys[row], kinds[row], *scores[row])
         if len(rows.credits):
             self._take_credits(rows, keys)
         if len(self._full) + len(self._again) + self._touches >= HELD_ROWS:
@@ -262,7 +262,9 @@ class SqliteWriter:
         for outcome, start, stop in rows.credits.conversions():
             held = self._credited.get(keys[outcome])
             if held is None or versions[outcome] >= held.version:
-                self._credited[keys[outcome]] = _Credited(versions[outcome], rows.model_id, touches[start:stop])
+                self._credited[keys[outcome]] = _Credited(
+                    versions[outcome], rows.models[rows.model[outcome]], touches[start:stop]
+                )
 
     def _stand(self, *row: Any) -> None:
         """Note where a user stands, unless more is known already."""

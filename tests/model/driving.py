@@ -11,8 +11,8 @@ import pytest
 
 from model.attribution import Attribution
 from model.bucket import Bucket, Update
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.models import Models
+from model.propensity import Model
 from model.sequences import DISPUTED, TOO_LATE
 from schemas.codec import Codec
 from schemas.events import TYPES, Event, EventBatch
@@ -136,9 +136,9 @@ class Run:
     """A bucket under a model, the rows that it gave and the fates of what it was given."""
 
     def __init__(self, model: Model, length: int, bucket: Bucket | None = None) -> None:
-        self.plan, self.scorer, self.length = FeaturePlan.of(model.features), Scorer(model), length
+        self.models, self.length = Models(model), length
         self.attribution = Attribution(model)
-        self.bucket = Bucket(self.plan, length) if bucket is None else bucket
+        self.bucket = Bucket(self.models.plan, length) if bucket is None else bucket
         self.writes: list[Write] = []
         self.scored: list[ScoredRows] = []
         self.fates: list[int] = []
@@ -149,8 +149,8 @@ class Run:
         for events in batches:
             batch = batch_of(events)
             update = self.bucket.update(batch, self.attribution)
-            propensities = self.scorer(update.features)
-            found = update.outcomes, propensities, self.scorer.model_id, update.rivals, update.credits
+            propensities, which = self.models.score(update.features, update.outcomes["timestamp"])
+            found = update.outcomes, propensities, self.models.ids, which, update.rivals, update.credits
             self.scored.append(ScoredRows(batch, *found))
             self.writes += writes_of(batch, update, propensities)
             self.fates += update.fates.tolist()

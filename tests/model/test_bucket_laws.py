@@ -116,7 +116,7 @@ def test_a_stop_and_a_start_anywhere_change_no_bit(world, name, length, cut, sto
     whole = Run(MODELS[name], length).feed(*chunks(world[:stop], cut)).feed(*chunks(world[stop:], cut))
     first = Run(MODELS[name], length).feed(*chunks(world[:stop], cut))
     snapshot = pickle.loads(pickle.dumps(copy.deepcopy(first.bucket)))
-    second = Run(MODELS[name], length, Bucket.restore(snapshot, first.plan, length))
+    second = Run(MODELS[name], length, Bucket.restore(snapshot, first.models.plan, length))
     second.feed(*chunks(world[stop:], cut))
     assert first.writes + second.writes == whole.writes
     assert first.fates + second.fates == whole.fates
@@ -127,7 +127,7 @@ def test_a_restart_under_another_model_is_that_model_from_the_start(world, lengt
     world = within(world, length, length)
     old = Run(MODELS[name], length).feed(*chunks(world[:stop], cut))
     new = Run(MODELS[other], length)
-    new = Run(MODELS[other], length, Bucket.restore(old.bucket.snapshot(), new.plan, length))
+    new = Run(MODELS[other], length, Bucket.restore(old.bucket.snapshot(), new.models.plan, length))
     new.feed(*chunks(world[stop:], cut))
     whole = Run(MODELS[other], length).feed(*chunks(world[:stop], cut))
     before = len(whole.writes)

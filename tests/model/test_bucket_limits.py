@@ -177,7 +177,7 @@ def test_a_stop_and_a_start_beyond_l_change_nothing_but_the_last_bits(name):
     for stop in (5, 11, 23, 40):
         first = Run(MODELS[name], 5).feed(*chunks(world[:stop], range(0, 60, 4)))
         snapshot = pickle.loads(pickle.dumps(first.bucket.snapshot()))
-        second = Run(MODELS[name], 5, Bucket.restore(snapshot, first.plan, 5))
+        second = Run(MODELS[name], 5, Bucket.restore(snapshot, first.models.plan, 5))
         second.given, second.fates, second.writes = list(first.given), list(first.fates), list(first.writes)
         assert_reference(second.feed(*chunks(world[stop:], range(0, 60, 3))), DOCUMENTS[name])
 
@@ -188,7 +188,7 @@ def test_a_snapshot_is_a_copy():
     snapshot = run.bucket.snapshot()
     held = pickle.dumps(snapshot)
     run.feed(sequence(30, seed=9))
-    Run(MODELS["seed"], 5, Bucket.restore(snapshot, run.plan, 5)).feed(sequence(30, seed=4))
+    Run(MODELS["seed"], 5, Bucket.restore(snapshot, run.models.plan, 5)).feed(sequence(30, seed=4))
     assert pickle.dumps(snapshot) == held
 
 

@@ -39,8 +39,10 @@ def scored_rows(draw):
         )
     )
     propensities = draw(st.lists(st.floats(0, 1), min_size=len(outcomes), max_size=len(outcomes)))
-    scores, model_id = np.array(propensities, np.float64), draw(st.text(max_size=9))
-    return ScoredRows(batch, np.array(outcomes, OUTCOME), scores, model_id, np.empty(0, np.int64))
+    ids = draw(st.lists(st.text(max_size=9), min_size=1, max_size=3))
+    which = draw(st.lists(st.integers(0, len(ids) - 1), min_size=len(outcomes), max_size=len(outcomes)))
+    scores, numbers = np.array(propensities, np.float64), np.array(which, np.uint8)
+    return ScoredRows(batch, np.array(outcomes, OUTCOME), scores, tuple(ids), numbers, np.empty(0, np.int64))
 
 
 def one_by_one(rows):
@@ -51,10 +53,10 @@ def one_by_one(rows):
             event_id=None if outcome["body_row"] < 0 else rows.events.event(outcome["body_row"]).event_id,
             type=TYPES[outcome["type"]],
             propensity=float(propensity),
-            model_id=rows.model_id,
+            model_id=rows.models[number],
             **{name: int(outcome[name]) for name in ("timestamp", "event_key", "seen", "version")},
         )
-        for outcome, propensity in zip(rows.outcomes, rows.propensities, strict=True)
+        for outcome, propensity, number in zip(rows.outcomes, rows.propensities, rows.model, strict=True)
     ]
 
 

@@ -31,7 +31,8 @@ def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m"
     last = {each.user_id: row for row, each in enumerate(events)}
     outcomes["newest"][list(last.values())] = True
     propensities = np.broadcast_to(np.asarray(propensity, np.float64), len(events)).copy()
-    return ScoredRows(batch, outcomes, propensities, model_id, np.empty(0, np.int64))
+    which = np.zeros(len(events), np.uint8)
+    return ScoredRows(batch, outcomes, propensities, (model_id,), which, np.empty(0, np.int64))
 
 
 def point(of: Event, propensity=0.5, seen=1, model_id="m") -> Point:

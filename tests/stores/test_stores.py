@@ -62,6 +62,15 @@ def test_what_is_written_is_read(store):
     assert store.reader().latest(["u"]) == [latest(full, 0.1234567890123456789, 7, "decay")]
 
 
+def test_each_row_has_the_id_of_its_own_model(store):
+    of_ann, of_bob = event("a", user="ann"), event("b", 1, user="bob")
+    rows = replace(scored(of_ann, of_bob), models=("one", "the other"), model=np.array([1, 0], np.uint8))
+    write(store, rows, replace(rows, outcomes=scored(of_ann, of_bob, version=2, again=True).outcomes))
+    reader = store.reader()
+    assert [reader.curve(user)[0].model_id for user in ("ann", "bob")] == ["the other", "one"]
+    assert [each.model_id for each in reader.latest(["ann", "bob"])] == ["the other", "one"]
+
+
 @pytest.mark.parametrize("text", HOSTILE)
 def test_any_text_is_read_as_it_was_written(store, text):
     """NUL, quotes, markup, emoji: in ids and everywhere else."""

@@ -5,8 +5,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from model.bucket import DEFAULT_LENGTH, Bucket
-from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.models import Models
+from model.propensity import Model
 from schemas.codec import Codec
 from schemas.events import Event, EventBatch
 from schemas.messages import MessageBatch
@@ -41,7 +41,8 @@ class Stream:
     def __init__(self, path: Path, model: Model, length: int = DEFAULT_LENGTH) -> None:
         self.path, self.model = path, model
         self._codec, self._writer = Codec(), SqliteWriter(path)
-        self._bucket, self._scorer = Bucket(FeaturePlan.of(model.features), length), Scorer(model)
+        self.models = Models(model)
+        self._bucket = Bucket(self.models.plan, length)
         self._sent, self._reached = 0, START
         self._simulated: SimulatedStream | None = None
 
@@ -69,8 +70,8 @@ class Stream:
 
     def _write(self, batch: EventBatch) -> None:
         update = self._bucket.update(batch)
-        propensities = self._scorer(update.features)
-        self._writer.write(ScoredRows(batch, update.outcomes, propensities, self.model.id, update.rivals))
+        scores, which = self.models.score(update.features, update.outcomes["timestamp"])
+        self._writer.write(ScoredRows(batch, update.outcomes, scores, self.models.ids, which, update.rivals))
         self._writer.flush()
 
     def close(self) -> None:
