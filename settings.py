@@ -151,6 +151,9 @@ class Settings(BaseSettings):
         0, description="Days after its event at which a row of Cassandra goes; 0 = kept."
     )
     model: Path = Field(Path(__file__).parent / "model" / "default.json", description="Model file.")
+    challenger_model: Path | None = Field(
+        None, description="Model file that is graded beside the model, and never acts."
+    )
     look_back: Annotated[Duration, Field(ge=timedelta(minutes=1))] = Field(
         "30d",
         validate_default=True,
@@ -181,12 +184,32 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: there is no such file, or it is not a model.
         """
-        try:
-            return Model.from_json(self.model.read_bytes())
-        except OSError as error:
-            raise SettingsError(f"ADSTREAMS_MODEL: {self.model}: {error.strerror}") from None
-        except ModelFileError as error:
-            raise SettingsError(f"ADSTREAMS_MODEL: {self.model}: {error}") from None
+        return _model_of("ADSTREAMS_MODEL", self.model)
+
+    @cached_property
+    def loaded_challenger(self) -> Model | None:
+        """The model that is graded beside the model, None where there is none.
+
+        Raises:
+            SettingsError: there is no such file, it is not a model, or it has the model's id.
+        """
+        if self.challenger_model is None:
+            return None
+        name = "ADSTREAMS_CHALLENGER_MODEL"
+        challenger = _model_of(name, self.challenger_model)
+        if challenger.id == self.loaded_model.id:
+            raise SettingsError(f"{name}: {self.challenger_model}: has the id of the model itself, {challenger.id!r}")
+        return challenger
+
+
+def _model_of(name: str, file: Path) -> Model:
+    """The model of the file that a setting names."""
+    try:
+        return Model.from_json(file.read_bytes())
+    except OSError as error:
+        raise SettingsError(f"{name}: {file}: {error.strerror}") from None
+    except ModelFileError as error:
+        raise SettingsError(f"{name}: {file}: {error}") from None
 
 
 def setting_names() -> list[str]:
@@ -213,6 +236,7 @@ def load_settings() -> Settings:
         raise SettingsError(f"{unknown[0]}: no such setting{f', did you mean {near[0]}?' if near else ''}")
     _check_services(settings)
     settings.loaded_model  # noqa: B018 read now, so that a wrong file stops the start
+    settings.loaded_challenger  # noqa: B018 likewise
     if settings.source is Source.FILE:
         if settings.file is None:
             raise SettingsError("ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file")

@@ -13,6 +13,7 @@ from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
 from jobs.erase import erase
 from jobs.import_log import import_log
+from jobs.live.commands import grade_command
 from jobs.problems import JobError, plainly
 from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
@@ -33,6 +34,7 @@ def main() -> None:
 app.command(name="simulate")(simulate_command)
 app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
+app.command(name="grade")(grade_command)
 app.add_typer(dead_letters, name="dead-letters")
 
 

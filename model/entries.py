@@ -61,6 +61,15 @@ def first_not_before(entries, low, high, timestamp, type_, key):
 
 
 @compiled
+def pack_tags(types, campaigns):
+    """The tags (n) of live entries of types (n) and campaigns' numbers (n)."""
+    tags = np.empty(len(types), np.uint32)
+    for at in range(len(types)):
+        tags[at] = make_tag(types[at], campaigns[at])
+    return tags
+
+
+@compiled
 def unpack_tags(tags):
     """The types (n) and the campaigns' numbers (n) of tags (n)."""
     types, campaigns = np.empty(len(tags), np.int64), np.empty(len(tags), np.int64)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from model.bucket import DEFAULT_LENGTH, Bucket
 from model.curve import walk
-from model.entries import GHOST, unpack_tags
+from model.entries import ENTRY, GHOST, pack_tags, unpack_tags
 from model.features import Count, Feature
 from model.plan import CAMPAIGN, FeaturePlan
 from model.texts import texts_of
@@ -81,6 +81,24 @@ class Replay:
             entries=entries,
         )
 
+    @classmethod
+    def of_columns(
+        cls,
+        hashes: NDArray[np.uint64],
+        sizes: NDArray[np.int64],
+        timestamps: NDArray[np.int64],
+        types: NDArray[np.int64],
+        campaigns: NDArray[np.int64],
+        keys: NDArray[np.int64],
+        names: tuple[str, ...],
+    ) -> Replay:
+        """The replay of distinct events (n) that are in order already, user by user: `sizes` (users) of each."""
+        entries = np.zeros(len(timestamps), ENTRY)
+        entries["timestamp"], entries["key"], entries["tag"] = timestamps, keys, pack_tags(types, campaigns)
+        bounds = np.concatenate(([0], np.cumsum(sizes)))
+        users = np.repeat(np.arange(len(sizes)), sizes)
+        return cls(hashes, bounds, users, timestamps, types, campaigns, keys, names, entries)
+
     def features(
         self, features: Sequence[Feature], moments: Moments, length: int = DEFAULT_LENGTH
     ) -> NDArray[np.float64]:
@@ -102,7 +120,11 @@ class Replay:
 
     def last_before(self, moments: Moments) -> NDArray[np.int64]:
         """The time of each moment's newest event up to and including it (n) in ms; the user must have one."""
-        return self.timestamps[_places(self.users, self.timestamps, moments) - 1]
+        return self.timestamps[self.events_up_to(moments) - 1]
+
+    def events_up_to(self, moments: Moments) -> NDArray[np.int64]:
+        """How many events lie before each moment (n) or at it, those of the users before included."""
+        return _places(self.users, self.timestamps, moments)
 
     def follows(self, users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
         """The first of `times` after each moment (n), of those of its user, in ms; the greatest int64 where none is.

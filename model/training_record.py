@@ -73,6 +73,21 @@ class Metrics(_Record):
     at_clock_times: Grades
 
 
+def judge(auc_low: float, information_low: float, ratio_low: float, ratio_high: float) -> str:
+    """What the ends of measures' intervals say about a model, in words; the ratio is of observed over expected.
+
+    >>> judge(0.7, 0.04, 0.9, 1.1)
+    'better than the base rate, and calibrated within the error'
+    """
+    if auc_low <= 0.5 or information_low <= 0:
+        return "no better than the base rate"
+    if ratio_low > 1:
+        return "better than the base rate, but says too little"
+    if ratio_high < 1:
+        return "better than the base rate, but says too much"
+    return "better than the base rate, and calibrated within the error"
+
+
 def from_milliseconds(time: int) -> str:
     """A time in ms since 1970 as ISO 8601 (UTC).
 

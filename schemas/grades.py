@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
+from model.training_record import judge
+
 EVENT, CLOCK = "event", "clock"
 """Kinds of moments: right after an event, and at a clock time, one of each drawn of a user and day."""
 ALL = "all"
@@ -44,6 +46,13 @@ class Grade:
     observed_over_expected_low: float | None = None
     observed_over_expected_high: float | None = None
     brier: float | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the measures say about the model, in words."""
+        ends = (self.auc_low, self.information_low, self.observed_over_expected_low, self.observed_over_expected_high)
+        given = [end for end in ends if end is not None]
+        return judge(*given) if len(given) == len(ends) else "all rows have one label so far"
 
     @property
     def values(self) -> tuple[str | int | float | None, ...]:

@@ -8,9 +8,8 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
-from model.training_record import Estimate, Grades
+from model.training_record import Estimate, Grades, judge
 
 RESAMPLES = 40
 HOURS = (0, 1, 6, 24, 72, 168)
@@ -56,12 +55,19 @@ def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
         return None
     base = entropy(positive / len(scored.labels))
     losses, labels, p = _losses(scored), scored.labels.astype(np.float64), scored.propensities
+    distinct, level = np.unique(p, return_inverse=True)
+
+    def auc_of(weight: Floats) -> float:
+        """The share of pairs, one positive and one not, of which the positive one has the greater propensity."""
+        above = np.bincount(level, weight * labels, len(distinct))
+        others = np.bincount(level, weight, len(distinct)) - above
+        return float(above @ (np.cumsum(others) - others / 2) / (above.sum() * others.sum()))
 
     def measure(weight: Floats) -> tuple[float, ...]:
         total, hits = weight.sum(), weight @ labels
         loss = weight @ losses / total
         return (
-            float(roc_auc_score(scored.labels, p, sample_weight=weight)),
+            auc_of(weight),
             float(loss),
             float(1 - loss / entropy(hits / total)),
             float(hits / (weight @ p)),
@@ -157,11 +163,5 @@ def verdict(grades: Grades | None) -> str:
     """What the measures say about the model, in words."""
     if grades is None:
         return "not graded: the test rows have one label only"
-    if grades.auc.low <= 0.5 or grades.information.low <= 0:
-        return "no better than the base rate"
-    low, high = grades.observed_over_expected.low, grades.observed_over_expected.high
-    if low > 1:
-        return "better than the base rate, but says too little"
-    if high < 1:
-        return "better than the base rate, but says too much"
-    return "better than the base rate, and calibrated within the error"
+    ratio = grades.observed_over_expected
+    return judge(grades.auc.low, grades.information.low, ratio.low, ratio.high)

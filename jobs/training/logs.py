@@ -47,6 +47,19 @@ class Log:
     order_times: NDArray[np.int64]
     rejected: int = 0
 
+    @classmethod
+    def of(
+        cls, replay: Replay, name: str, segments: NDArray[np.int64] | None = None, names: tuple[str, ...] = (MISSING,)
+    ) -> Log:
+        """The log of a replay, with its orders; all users are of the first segment where none are given."""
+        converted = replay.types == _CONVERSION
+        users, times = replay.users[converted], replay.timestamps[converted]
+        first = np.ones(len(users), np.bool_)
+        first[1:] = (np.diff(users) > 0) | (np.diff(times) >= ORDER_GAP)
+        if segments is None:
+            segments = np.zeros(len(replay.hashes), np.int64)
+        return cls(name, replay, segments, names, users[first], times[first])
+
     @property
     def counts(self) -> str:
         """How much is in it, for a person."""
@@ -87,14 +100,10 @@ def log_of(batches: Iterator[EventBatch], name: str) -> Log:
     """The log of batches in any order."""
     people = _People()
     replay = Replay.of(map(people.note, batches))
-    converted = replay.types == _CONVERSION
-    users, times = replay.users[converted], replay.timestamps[converted]
-    first = np.ones(len(users), np.bool_)
-    first[1:] = (np.diff(users) > 0) | (np.diff(times) >= ORDER_GAP)
     names = tuple(sorted(set(people.segments.values())))
     places = {segment: place for place, segment in enumerate(names)}
     segments = np.array([places[people.segments[user]] for user in replay.hashes.tolist()], np.int64)
-    return Log(name, replay, segments, names, users[first], times[first])
+    return Log.of(replay, name, segments, names)
 
 
 class _Taken:

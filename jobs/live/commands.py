@@ -1,0 +1,48 @@
+"""The command `grade`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+import typer
+
+from jobs.problems import JobError, plainly
+from model.durations import parse_duration
+from settings import load_settings, start_logging
+
+LEAST = timedelta(seconds=1)
+
+
+def grade_command(
+    every: Annotated[str, typer.Option(metavar="DURATION", help="Time between two passes, at least.")] = "1min",
+    once: Annotated[bool, typer.Option("--once", help="Make one pass, and print the grades.")] = False,
+    days: Annotated[int, typer.Option(min=1, max=3_650, help="Days that are graded, the last known ones.")] = 30,
+    users: Annotated[int, typer.Option(min=100, help="Users at the most; of more, a sample by hash.")] = 20_000,
+) -> None:
+    """Grade the scores that the store holds, once event time has passed their horizon and so their labels are known.
+
+    Of each user and day one event and one clock time count. Grades are kept in the table `grades`, by model, at events
+    and at clock times, of each day and of all; later passes replace them, so that late events count too. The model of
+    ADSTREAMS_CHALLENGER_MODEL is graded beside the one of ADSTREAMS_MODEL at the same moments.
+    """
+    with plainly("grades that were written stay"):
+        from jobs.live.grader import grade_once, keep_grading, plan_of  # scikit-learn takes a second to load
+
+        settings = load_settings()
+        plan = plan_of(settings, days, users)
+        if once:
+            grade_once(settings, plan)
+            return
+        start_logging()
+        keep_grading(settings, plan, _pause(every))
+
+
+def _pause(text: str) -> timedelta:
+    try:
+        found = parse_duration(text)
+    except ValueError as error:
+        raise JobError(f"--every: {error}") from None
+    if found < LEAST:
+        raise JobError(f"--every: must be at least 1s, got {text}")
+    return found
