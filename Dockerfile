@@ -15,6 +15,7 @@ USER adstreams
 RUN mkdir /tmp/warm && export ADSTREAMS_SQLITE_PATH=/tmp/warm/adstreams.db \
  && ADSTREAMS_SIMULATOR_EVENTS=2000 ADSTREAMS_SIMULATOR_RATE=0 python -m bytewax.run dataflow \
  && python -c 'from viz.shared import shared; shared()' \
+ && python -m jobs grade --once \
  && python -m jobs simulate --to /tmp/warm/log.parquet --events 2000 \
  && ADSTREAMS_SOURCE=file ADSTREAMS_FILE=/tmp/warm/log.parquet python -m bytewax.run dataflow \
  && python -c 'from schemas.cassandra_rows import compile_now; compile_now()' \

@@ -108,7 +108,7 @@ def run_command(
     origin: Annotated[list[str] | None, typer.Option(help="host:port that browsers may come from.")] = None,
     recovery: Annotated[Path, typer.Option(help="Recovery directory; made where it is missing.")] = Path("recovery"),
 ) -> None:
-    """Run the dataflow and the app together; Ctrl-C stops both cleanly."""
+    """Run the dataflow, the app and the grader together; Ctrl-C stops all cleanly."""
     with plainly():
         sys.exit(run(recovery, port, address, tuple(origin or ())))
 

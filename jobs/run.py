@@ -1,4 +1,4 @@
-"""The dataflow and the app together, on one machine: what `make run` starts."""
+"""The dataflow, the app and the grader together, on one machine: what `make run` starts."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ DRAIN_TIME = 30
 
 
 def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[str, ...] = ()) -> int:
-    """Run both until one fails or a signal comes; returns the exit code of the one that failed, else 0.
+    """Run all three until one fails or a signal comes; returns the exit code of the one that failed, else 0.
 
     The app listens at `address`; `origins` are the host:port pairs that browsers may come from beside localhost.
-    A dataflow that has read its source to the end leaves the app running; one that asks for it is started again.
+    A dataflow that has read its source to the end leaves the others running; one that asks for it is started again.
 
     Raises:
         SettingsError: a setting is wrong.
@@ -44,11 +44,12 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     app += ["--address", address, "--port", str(port)]
     for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
         app += ["--allow-websocket-origin", origin]
+    grader = [sys.executable, "-m", "jobs", "grade"]
     page = f"http://localhost:{port}"
     # Sessions of their own: Ctrl-C reaches this program alone, which stops the others.
-    programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app)]
+    programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app, grader)]
     told = False
-    while not asked and (programs[0].poll() or 0) in (0, RESTART) and programs[1].poll() is None:
+    while not asked and (programs[0].poll() or 0) in (0, RESTART) and not any(each.poll() for each in programs[1:]):
         if programs[0].poll() == RESTART:
             programs[0] = subprocess.Popen(flow, start_new_session=True)
         if not told and _answers(f"{page}/api/health"):

@@ -8,7 +8,6 @@ from typing import NamedTuple, Protocol
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
-from schemas.events import TYPES
 from schemas.grades import Grade
 from schemas.scored import Propensity, ScoredRows
 
@@ -68,11 +67,6 @@ class Score(NamedTuple):
     propensity: float
     seen: int
     model_id: str
-
-    @property
-    def place(self) -> tuple[int, int, int]:
-        """What orders the events of a sequence."""
-        return self.event_time, TYPES.index(self.event_type), self.event_key
 
 
 class Writer(Protocol):

@@ -7,7 +7,7 @@ import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from operator import attrgetter, itemgetter
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,7 +39,6 @@ _POINT = (
 )
 _LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
 _SCORE = ", ".join(Score._fields)
-_BY_PLACE = attrgetter("place")
 _LETTER = 'source, "partition", "offset", reason, detail, payload'
 
 _NUMBERS = {"quantity": "{row}.{name}", "revenue": "abs({row}.{name})"}
@@ -474,8 +473,12 @@ class SqliteReader:
     def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
         """All that is stored of each of the given users."""
         for user_id in user_ids:
-            rows = self._ask(f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?", (user_id,))
-            yield sorted(map(Score._make, rows), key=_BY_PLACE)
+            rows = self._ask(
+                f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?"
+                " ORDER BY event_time, instr('IM CL PS CN', event_type), event_key",
+                (user_id,),
+            )
+            yield list(map(Score._make, rows))
 
     def grades(self) -> list[Grade]:
         """The grades of all models."""

@@ -224,6 +224,20 @@ def test_a_model_file_that_is_no_model_is_named_with_its_field(load, tmp_path, t
     assert "\n" not in str(error.value)
 
 
+def test_a_challenger_is_read_at_the_start(load, tmp_path):
+    """It must be a model, and another one than the model itself."""
+    assert load().loaded_challenger is None
+    assert load(CHALLENGER_MODEL=ROOT / "model" / "decay.json").loaded_challenger.id == "decay"
+    for file, problem in (
+        (tmp_path / "none.json", "No such file or directory"),
+        (ROOT / "pyproject.toml", "file: Invalid JSON"),
+        (ROOT / "model" / "default.json", "has the id of the model itself, 'default'"),
+    ):
+        with pytest.raises(SettingsError) as error:
+            load(CHALLENGER_MODEL=file)
+        assert str(error.value).startswith(f"ADSTREAMS_CHALLENGER_MODEL: {file}: {problem}")
+
+
 def test_a_model_file_is_read_when_settings_are(load, tmp_path):
     """A file that changes while the stream runs does not change the model."""
     path = tmp_path / "model.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import timedelta
 from typing import Annotated
 
@@ -12,6 +13,8 @@ from model.durations import parse_duration
 from settings import load_settings, start_logging
 
 LEAST = timedelta(seconds=1)
+LOW_PRIORITY = 10
+"""What is added to the niceness of a grader that runs on, so that it takes what the flow and the page leave."""
 
 
 def grade_command(
@@ -27,15 +30,17 @@ def grade_command(
     ADSTREAMS_CHALLENGER_MODEL is graded beside the one of ADSTREAMS_MODEL at the same moments.
     """
     with plainly("grades that were written stay"):
-        from jobs.live.grader import grade_once, keep_grading, plan_of  # scikit-learn takes a second to load
+        settings, pause = load_settings(), _pause(every)
+        if not once:
+            os.nice(LOW_PRIORITY)
+            start_logging()
+        from jobs.live.grader import grade_once, keep_grading, plan_of  # what grades takes a second to load
 
-        settings = load_settings()
         plan = plan_of(settings, days, users)
         if once:
             grade_once(settings, plan)
-            return
-        start_logging()
-        keep_grading(settings, plan, _pause(every))
+        else:
+            keep_grading(settings, plan, pause)
 
 
 def _pause(text: str) -> timedelta:

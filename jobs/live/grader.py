@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import signal
 import sys
 import time
@@ -26,8 +25,6 @@ from settings import Settings, Store
 from stores.base import StoreError
 from stores.choosing import reader_of, writer_of
 
-LOW_PRIORITY = 10
-"""What is added to the process's niceness, so that it takes what the flow and the page leave."""
 REST = 10.0
 """A pass is followed by at least this many times its own duration without one."""
 
@@ -58,7 +55,6 @@ def keep_grading(settings: Settings, plan: Plan, every: timedelta) -> None:
     """Make passes until a signal comes; what a store does not answer is asked again at the next one."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
-    os.nice(LOW_PRIORITY)
     told = ""
     while True:
         began = time.monotonic()

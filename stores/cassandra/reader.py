@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from heapq import nsmallest
 from itertools import groupby
-from operator import attrgetter
 from typing import Any
 
 import numpy as np
@@ -38,7 +37,6 @@ _POINT = (
 )
 _EVENT_ID, _PROPENSITY = 2, 11
 _SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, propensity, seen, model_id"
-_BY_PLACE = attrgetter("place")
 _LETTER = "source, partition, offset, reason, detail, payload"
 _PLACE = {kind: place for place, kind in enumerate(TYPES)}
 
@@ -195,7 +193,7 @@ class CassandraReader:
         questions = [(user_id,) for user_id in user_ids]
         for rows in self._answers(self._scores, questions):
             whole = (score for score in map(Score._make, rows) if None not in score)
-            yield sorted(whole, key=_BY_PLACE)
+            yield sorted(whole, key=lambda score: (score.event_time, _PLACE[score.event_type], score.event_key))
 
     def grades(self) -> list[Grade]:
         """The grades of all models."""

@@ -1,4 +1,4 @@
-"""`python -m jobs run`, which `make run` calls: the dataflow and the page, started and stopped together."""
+"""`python -m jobs run`, which `make run` calls: the dataflow, the page and the grader, started and stopped together."""
 
 from __future__ import annotations
 
@@ -31,12 +31,18 @@ def answer(address: str) -> Any:
 
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_both_run_and_both_stop(how: signal.Signals, tmp_path: Path) -> None:
-    """Events reach the page's API; one signal stops all, with exit code 0; the next run goes on."""
-    port, store = free_port(), tmp_path / "store.db"
+def test_all_run_and_all_stop(how: signal.Signals, tmp_path: Path) -> None:
+    """Events reach the page's API and are graded; one signal stops all, with exit code 0; the next run goes on."""
+    port, store, model = free_port(), tmp_path / "store.db", tmp_path / "model.json"
+    model.write_text(json.dumps(json.loads((ROOT / "model" / "seed.json").read_text()) | {"horizon": "1min"}))
     command = [sys.executable, "-m", "jobs", "run", "--port", str(port), "--recovery", str(tmp_path / "recovery")]
     program = subprocess.Popen(
-        command, cwd=ROOT, env=environment(sqlite_path=store), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        command,
+        cwd=ROOT,
+        env=environment(sqlite_path=store, model=model),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
     )
     address = f"http://127.0.0.1:{port}/api"
 
@@ -50,6 +56,7 @@ def test_both_run_and_both_stop(how: signal.Signals, tmp_path: Path) -> None:
     wait_for(lambda: newest() > first, program)
     ((user,),) = query(store, "SELECT user_id FROM latest_propensity LIMIT 1")
     assert answer(f"{address}/users/{user}/propensity")["events"]
+    wait_for(lambda: query(store, "SELECT rows FROM grades WHERE kind = 'clock' AND day = 'all'"), program)
     program.send_signal(how)
     output, errors = program.communicate(timeout=PATIENCE)
     assert program.returncode == 0, errors

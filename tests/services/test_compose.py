@@ -32,7 +32,7 @@ def test_the_topics_are_those_of_the_program(services: dict[str, dict[str, Any]]
     assert made == [(topic.name, str(topic.partitions), "compact" if topic.compacted else "delete") for topic in TOPICS]
 
 
-@pytest.mark.parametrize("name", ["dataflow", "app", "simulator"])
+@pytest.mark.parametrize("name", ["dataflow", "app", "grader", "simulator"])
 def test_its_settings_are_settings(
     services: dict[str, dict[str, Any]], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
