@@ -1,6 +1,7 @@
 """The HTTP API: `panel serve viz/app.py --plugins viz.api` serves it beside the page.
 
 `GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve.
+`GET /api/grades` answers with how the models' scores did, of all days and of each.
 `GET /api/health` tells whether the store can be read.
 """
 
@@ -94,12 +95,23 @@ class HealthHandler(_Handler):
         self.answer({"status": "ok", "newest": newest[0].event_time if newest else None})
 
 
+class GradesHandler(_Handler):
+    """How the models' scores did."""
+
+    async def get(self) -> None:
+        """Answer with all grades: each with its verdict in words."""
+        grades = await self.source.desk.ask(lambda reader: reader.grades())
+        self.answer({"grades": [asdict(grade) | {"verdict": grade.verdict} for grade in grades]})
+
+
 class NotFoundHandler(_Handler):
     """Any other path under /api/."""
 
     def prepare(self) -> None:
         """Refuse."""
-        raise RefusedError(404, "no such resource, expected /api/users/{user_id}/propensity or /api/health")
+        raise RefusedError(
+            404, "no such resource, expected /api/users/{user_id}/propensity, /api/grades or /api/health"
+        )
 
 
 def read_propensity(
@@ -156,6 +168,7 @@ def _iso(text: str) -> int:
 
 ROUTES = [
     (r"/api/users/([^/]+)/propensity", PropensityHandler),
+    (r"/api/grades", GradesHandler),
     (r"/api/health", HealthHandler),
     (r"/api(?:/.*)?", NotFoundHandler),
 ]

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from contextlib import closing
 from typing import Any
 from urllib.parse import quote
 
@@ -9,7 +10,9 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
+from schemas.grades import Grade
 from stores.base import Reader, StoreError
+from stores.sqlite import SqliteWriter
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
 from viz.api import ROUTES
 from viz.reading import Desk
@@ -121,6 +124,22 @@ def test_refusals_name_what_is_wrong(ann: Shared, path: str, status: int, parame
     ((answered, body),) = get(ann, path)
     assert (answered, body.get("parameter")) == (status, parameter)
     assert body["error"]
+
+
+def test_grades(stream: Stream, source: Shared) -> None:
+    """Each with what it says, in words."""
+    assert get(source, "/api/grades") == [(200, {"grades": []})]
+    good = Grade("m", "event", "all", "model", 9, 5, 2, START, 1, 0.8, 0.7, 0.9, 0.1, 0.2, 0.5, 0.4, 0.6, 1.0, 0.9, 1.1)
+    bare = Grade("m", "clock", "all", "challenger", 9, 5, 0, START, 1)
+    with closing(SqliteWriter(stream.path)) as writer:
+        writer.write_grades([good, bare])
+        writer.flush()
+    ((status, body),) = get(source, "/api/grades")
+    assert status == 200
+    clock, event = body["grades"]
+    assert (event["auc"], event["positives"], event["role"]) == (0.8, 2, "model")
+    assert event["verdict"] == "better than the base rate, and calibrated within the error"
+    assert (clock["auc"], clock["verdict"]) == (None, "all rows have one label so far")
 
 
 def test_health(stream: Stream, source: Shared) -> None:
