@@ -86,7 +86,7 @@ def build_flow(
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)
-    attribution = Attribution(model, to_milliseconds(settings.look_back))
+    attribution = Attribution(models, to_milliseconds(settings.look_back))
     sequence = sequencer(models.plan, settings.sequence_length, attribution, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 

@@ -65,7 +65,7 @@ def main() -> None:
     users, count, size = map(int, sys.argv[1:])
     settings, clock, rng = Settings(model=Path("model/decay.json")), Clock(), np.random.default_rng(1)
     models, publish, skew = Models(settings.loaded_model), PropensityCodec(), timedelta(hours=1)
-    heads, buckets = Heads(*[np.zeros(20, np.uint8)] * 3), dict[str, Bucket]()
+    heads, buckets = Heads(*[np.zeros(20, np.uint8)] * 5), dict[str, Bucket]()
     order = ["decode", "buckets", "update", *PARTS.values(), "score", "encode for Kafka", "encode for Cassandra"]
     for name, step in PARTS.items():
         owner = Bucket if name.startswith("_") else model.bucket

@@ -18,7 +18,7 @@ from model.attribution import CONVERSION, Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.durations import to_milliseconds
 from model.entries import GHOST, unpack_tags
-from model.plan import FeaturePlan
+from model.models import Models
 from model.texts import texts_of
 from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
@@ -76,9 +76,9 @@ class _Credits:
     """All conversions of a log, and the credits of each as they were computed last."""
 
     def __init__(self, settings: Settings, look_back: int) -> None:
-        model = settings.loaded_model
-        self._bucket = Bucket(FeaturePlan.of(model.features), settings.sequence_length)
-        self._attribution, self._look_back = Attribution(model, look_back), look_back
+        models = Models(settings.loaded_model)
+        self._bucket = Bucket(models.plan, settings.sequence_length)
+        self._attribution, self._look_back = Attribution(models, look_back), look_back
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
 
     def take(self, events: EventBatch) -> None:

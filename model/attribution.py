@@ -10,6 +10,8 @@ to the first, 40% to the last and the rest to those between; where there is no t
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,9 @@ from model.propensity import Model
 from schemas.compiling import compiled
 from schemas.credits import BASELINE
 from schemas.events import TYPES
+
+if TYPE_CHECKING:
+    from model.models import Models
 
 CONVERSION = TYPES.index("CN")
 HALF_LIFE = 7 * 24 * 3_600_000.0
@@ -30,15 +35,25 @@ FIRST, LAST = 0.4, 0.4
 
 
 class Attribution:
-    """What crediting needs of a model.
+    """What crediting needs of the models of a store: each conversion is credited by the one that is valid at its time.
 
     Args:
-        model: the model.
+        models: the models.
         look_back: how long before a conversion a touch may be, in ms.
+
+    Attributes:
+        starts: from when on each of the models but the first is valid (models - 1), in ms since 1970.
+        weights: of each of the models (models, columns of their plan).
+        intercepts: the models' own.
     """
 
-    def __init__(self, model: Model, look_back: int = LOOK_BACK) -> None:
-        self.look_back, (self.weights, self.intercept) = look_back, short_term(model)
+    def __init__(self, models: Models, look_back: int = LOOK_BACK) -> None:
+        self.look_back, self.starts = look_back, models.starts
+        self.weights = np.zeros((len(models.models), len(models.plan.features)))
+        self.intercepts = np.empty(len(models.models))
+        for number, (model, columns) in enumerate(zip(models.models, models.columns, strict=True)):
+            weights, self.intercepts[number] = short_term(model)
+            np.add.at(self.weights[number], columns, weights)
 
 
 def short_term(model: Model) -> tuple[NDArray[np.float64], float]:
@@ -80,9 +95,15 @@ def _is_touch(entry, time, look_back):
 
 
 @compiled
-def fill_credits(groups, users, entries, plan, length, look_back, weights, intercept, alphas, counts, credits):
+def fill_credits(
+    groups, users, entries, plan, length, look_back, starts, weights, intercepts, alphas, counts, credits
+):  # fmt: skip
     """Write the credits of every conversion that a batch brought or changed, in the order in which `emit` has them."""
-    at, outcome, of_feature = 0, -1, np.empty(len(weights))
+    at, outcome, of_feature, longest = 0, -1, np.empty(weights.shape[1]), 0
+    for group in groups:
+        longest = max(longest, users[group.slot].size)
+    of_event_, fading_ = np.empty(longest), np.empty(longest, np.bool_)
+    terms = np.empty((longest, weights.shape[1]))
     for group in groups:
         user = users[group.slot]
         for place in range(user.first + group.dirty, user.first + user.size):
@@ -91,12 +112,13 @@ def fill_credits(groups, users, entries, plan, length, look_back, weights, inter
             if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
                 continue
             low = _oldest(entries, user.first, place, length)
-            of_event, fading = np.empty(place - low), np.empty(place - low, np.bool_)
+            of_event, fading = of_event_[: place - low], fading_[: place - low]
+            model = np.searchsorted(starts, entry.timestamp, side="right")
             for touch in range(low, place):
                 fading[touch - low] = _is_touch(entries[touch], entry.timestamp, look_back)
             _, whole = shares(
-                entries, low, place, entry.timestamp, fading, plan, weights, intercept, alphas, counts,
-                of_event, of_feature,
+                entries, low, place, entry.timestamp, fading, plan, weights[model], intercepts[model], alphas, counts,
+                terms, of_event, of_feature,
             )  # fmt: skip
             begin = at
             for touch in range(low, place):
@@ -123,11 +145,12 @@ def _by_rule(credits, begin, end):
     """Share a conversion among its touches, oldest first, by the rules that need no model."""
     count, total = end - begin, 0.0
     for row in range(begin, end):
-        total += 2.0 ** ((credits[row].touch_time - credits[end - 1].touch_time) / HALF_LIFE)
+        credits[row].time_decay = np.exp2((credits[row].touch_time - credits[end - 1].touch_time) / HALF_LIFE)
+        total += credits[row].time_decay
     for row in range(begin, end):
         credit = credits[row]
         credit.first, credit.last, credit.linear = row == begin, row == end - 1, 1.0 / count
-        credit.time_decay = 2.0 ** ((credit.touch_time - credits[end - 1].touch_time) / HALF_LIFE) / total
+        credit.time_decay /= total
         if count <= 2:
             credit.position = 1.0 / count
         else:

@@ -201,7 +201,7 @@ class Bucket:
         credits = np.empty(count, CREDIT)
         fill_credits(
             groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
-            attribution.weights, attribution.intercept, ALPHAS, WEIGHTS, credits,
+            attribution.starts, attribution.weights, attribution.intercepts, ALPHAS, WEIGHTS, credits,
         )  # fmt: skip
         return Credits.of(credits, self._campaigns.text)
 

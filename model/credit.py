@@ -67,93 +67,116 @@ def _value(entries, low, high, time, fading, features, feature, never, resting):
     return math.log1p((entries[newest].timestamp - entries[before].timestamp) / HOUR), newest
 
 
+@inlined
+def _since(entries, low, high, fading, features, feature):
+    """Where a feature begins to count events since the last that matches; NOBODY if that one fades in: it is no sum."""
+    newest = _newest(entries, low, high, fading, features, feature, False)
+    if newest == NOBODY:
+        return low
+    return NOBODY if fading[newest - low] else newest + 1
+
+
 @compiled
-def _terms(entries, low, high, time, fading, plan, feature, terms):
-    """What each event adds to a feature's sum; returns b, d, and whether it is a sum. Others than events' are 0."""
+def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums, is_sum):
+    """What each event adds to the sums of features that have a weight.
+
+    Fills `terms` (events, features), 0 where an event does not fade in, and by feature b, d, and whether it is a sum.
+    """
     features, windows, half_lives = plan[0], plan[1], plan[2]
-    kind, begin = features[feature, KIND], low
-    terms[:] = 0.0
-    if kind == SINCE:
-        newest = _newest(entries, low, high, fading, features, feature, False)
-        if newest != NOBODY and fading[newest - low]:
-            return 0.0, 0.0, False
-        begin = low if newest == NOBODY else newest + 1
-    elif kind > DECAYED:
-        return 0.0, 0.0, False
-    rest, sum_ = 0.0, 0.0
-    for place in range(begin, high):
-        entry = entries[place]
-        if is_ghost(entry.tag) or (kind != SINCE and not matches(features, feature, entry.tag)):
+    m, begins, decays = len(features), np.full(len(features), low), np.empty(len(half_lives))
+    rests[:], sums[:] = 0.0, 0.0
+    for feature in range(m):
+        kind = features[feature, KIND]
+        is_sum[feature] = kind <= DECAYED
+        if kind == SINCE and weights[feature] != 0.0:
+            begins[feature] = _since(entries, low, high, fading, features, feature)
+            is_sum[feature] = begins[feature] != NOBODY
+    for place in range(low, high):
+        entry, mine = entries[place], terms[place - low]
+        mine[:], decays[:] = 0.0, 0.0
+        if is_ghost(entry.tag):
             continue
         age = time - entry.timestamp
-        if kind == COUNT and age > windows[features[feature, SCALE]]:
-            continue
-        term = 1.0
-        if kind == DECAYED:
-            term = 2.0 ** (-age / half_lives[features[feature, SCALE]])
-        if fading[place - low]:
-            terms[place - low] = term
-            sum_ += term
-        else:
-            rest += term
-    return rest, sum_, True
+        for feature in range(m):
+            if weights[feature] == 0.0 or not is_sum[feature]:
+                continue
+            kind, scale, term = features[feature, KIND], features[feature, SCALE], 1.0
+            if kind == SINCE:
+                if place < begins[feature]:
+                    continue
+            elif not matches(features, feature, entry.tag) or (kind == COUNT and age > windows[scale]):
+                continue
+            if kind == DECAYED:
+                if decays[scale] == 0.0:
+                    decays[scale] = np.exp2(-age / half_lives[scale])
+                term = decays[scale]
+            if fading[place - low]:
+                mine[feature] = term
+                sums[feature] += term
+            else:
+                rests[feature] += term
 
 
 @compiled
-def shares(entries, low, high, time, fading, plan, weights, intercept, alphas, counts, of_event, of_feature):
+def shares(entries, low, high, time, fading, plan, weights, intercept, alphas, counts, terms, of_event, of_feature):
     """What each of the events `entries[low:high]` that are `fading`, and each feature, adds to v; returns v(0), v(1).
 
     The newest L events up to `time` are given, no more. Fills `of_event` (high - low) and `of_feature`, whose sums are
     v(1) - v(0) each, but for the error of the integral, which v(0) takes: the first sum and v(0) are v(1) exactly.
+    `terms` (high - low or more, features) is room to work in. Features without a weight cost nothing, those that no
+    event fades into nothing at the nodes.
     """
     features, never = plan[0], plan[3]
-    n, m = high - low, len(features)
-    terms = np.empty((m, n))
+    m = len(features)
     rests, sums, is_sum = np.empty(m), np.empty(m), np.empty(m, np.bool_)
-    starts, steps, setters = np.zeros(m), np.zeros(m), np.full(m, NOBODY)
+    _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums, is_sum)
+    moving, count, setters = np.empty(m, np.int64), 0, np.empty(m, np.int64)
+    steps, slopes, start, step = np.zeros(m), np.zeros(m), intercept, 0.0
     for feature in range(m):
-        rests[feature], sums[feature], is_sum[feature] = _terms(
-            entries, low, high, time, fading, plan, feature, terms[feature]
-        )
+        weight = weights[feature]
+        if weight == 0.0:
+            continue
         if not is_sum[feature]:
-            start, _ = _value(entries, low, high, time, fading, features, feature, never[feature], True)
-            end, setter = _value(entries, low, high, time, fading, features, feature, never[feature], False)
-            starts[feature], steps[feature], setters[feature] = start, end - start, setter
-    slopes = np.zeros(m)
-    for node in range(len(alphas)):
-        alpha, logit = alphas[node], intercept
-        for feature in range(m):
-            logit += weights[feature] * _at(alpha, rests, sums, is_sum, starts, steps, feature)
-        slope = np.exp(-abs(logit))
-        slope = counts[node] * slope / (1.0 + slope) ** 2
-        for feature in range(m):
-            inner = 1.0 / (1.0 + rests[feature] + alpha * sums[feature]) if is_sum[feature] else 1.0
-            slopes[feature] += slope * weights[feature] * inner
-    of_event[:] = 0.0
-    for feature in range(m):
-        if is_sum[feature]:
-            of_feature[feature] = slopes[feature] * sums[feature]
-            for place in range(n):
-                of_event[place] += slopes[feature] * terms[feature, place]
+            without, _ = _value(entries, low, high, time, fading, features, feature, never[feature], True)
+            reached, setters[feature] = _value(
+                entries, low, high, time, fading, features, feature, never[feature], False
+            )  # fmt: skip
+            steps[feature] = reached - without
+            start, step = start + weight * without, step + weight * steps[feature]
+        elif sums[feature] > 0.0:
+            moving[count] = feature
+            count += 1
         else:
-            of_feature[feature] = slopes[feature] * steps[feature]
-            if steps[feature] != 0.0:
-                of_event[_fading_setter(entries, low, fading, features, feature, setters[feature])] += of_feature[
-                    feature
-                ]
-    logit = intercept
+            start += weight * math.log(1.0 + rests[feature])
+    all_slopes = 0.0
+    for node in range(len(alphas)):
+        alpha = alphas[node]
+        logit = start + alpha * step
+        for at in range(count):
+            feature = moving[at]
+            logit += weights[feature] * math.log(1.0 + rests[feature] + alpha * sums[feature])
+        odds = math.exp(-abs(logit))
+        slope = counts[node] * odds / ((1.0 + odds) * (1.0 + odds))
+        all_slopes += slope
+        for at in range(count):
+            feature = moving[at]
+            slopes[feature] += slope / (1.0 + rests[feature] + alpha * sums[feature])
+    whole, of_event[:], of_feature[:] = start + step, 0.0, 0.0
+    for at in range(count):
+        feature = moving[at]
+        whole += weights[feature] * math.log(1.0 + rests[feature] + sums[feature])
+        slopes[feature] *= weights[feature]
+        of_feature[feature] = slopes[feature] * sums[feature]
+    for place in range(high - low):
+        if fading[place]:
+            for at in range(count):
+                of_event[place] += slopes[moving[at]] * terms[place, moving[at]]
     for feature in range(m):
-        logit += weights[feature] * _at(1.0, rests, sums, is_sum, starts, steps, feature)
-    whole = 1.0 / (1.0 + np.exp(-logit))
+        if steps[feature] != 0.0:
+            of_feature[feature] = all_slopes * weights[feature] * steps[feature]
+            of_event[_fading_setter(entries, low, fading, features, feature, setters[feature])] += of_feature[feature]
+    whole = 1.0 / (1.0 + math.exp(-whole))
     return whole - of_event.sum(), whole
-
-
-@inlined
-def _at(alpha, rests, sums, is_sum, starts, steps, feature):
-    """A feature where the events have faded in by alpha."""
-    if is_sum[feature]:
-        return math.log1p(rests[feature] + alpha * sums[feature])
-    return starts[feature] + alpha * steps[feature]
 
 
 @inlined

@@ -37,7 +37,7 @@ class Explainer:
         plan = (self._plan.features, self._plan.windows, self._plan.half_lives, self._plan.never)
         _, whole = shares(
             entries_of(sequence, self._plan), low, place, time, fading, plan, self._weights, self._intercept,
-            ALPHAS, WEIGHTS, of_event, of_feature,
+            ALPHAS, WEIGHTS, np.empty((place - low, len(self._weights))), of_event, of_feature,
         )  # fmt: skip
         credit = np.full(place, np.nan)
         credit[low:] = np.where(fading, of_event / whole, np.nan)

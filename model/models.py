@@ -51,6 +51,16 @@ class Models:
         ]
 
     @property
+    def starts(self) -> NDArray[np.int64]:
+        """From when on each of the models but the first is valid, in ms since 1970."""
+        return self._starts
+
+    @property
+    def columns(self) -> list[NDArray[np.int64]]:
+        """For each of the models, the columns of the plan that are its features, in their order."""
+        return [advisor.columns for advisor in self._advisors]
+
+    @property
     def first(self) -> Model:
         """The model that is valid from the beginning of time."""
         return self.models[0]

@@ -1,8 +1,9 @@
 """Scored rows -> statements, in the bytes of Cassandra's native protocol.
 
 A row is up to three statements, because a statement has one write timestamp: the body, at the event's time plus its
-type; what is computed, at the row's version; and, of a user's newest event, where the user stands. Numbers are
-big-endian, texts are the UTF-8 bytes that came, and nothing is decoded on the way.
+type; what is computed, at the row's version; and, of a user's newest event, where the user stands. A conversion has two
+more, in the same way: its revenue, of its body, and what it is credited to, one list that is replaced as a whole.
+Numbers are big-endian, texts are the UTF-8 bytes that came, and nothing is decoded on the way.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.compiling import compiled
+from schemas.credits import BASELINE, CREDIT, RULES
 from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch, put_bytes
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 
@@ -24,13 +26,20 @@ COMPUTED = ("propensity", "seen", "version", "model_id")
 BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, "quantity", "revenue")
 COMPUTED_COLUMNS = (*KEY, *COMPUTED)
 LATEST_COLUMNS = (*KEY, "event_type", *COMPUTED)
-"""Columns of the three statements, in the order of their values; behind them come write timestamp and time to live."""
+REVENUE_COLUMNS = (*KEY, "revenue")
+CREDIT_COLUMNS = (*KEY, "version", "model_id", "credits")
+"""Columns of the statements, in the order of their values; behind them come write timestamp and time to live."""
 
 LARGE_PIECE = 32_768
 """Bytes from which on the rest of a user's rows go into another piece."""
 
 _SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
 _TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
+_CONVERSION = TYPES.index("CN")
+_BITS = np.dtype([(name, np.int64 if name in RULES else CREDIT[name]) for name in CREDIT.names or ()], align=True)
+"""A record of `CREDIT`, its shares as the bytes that they are."""
+_SHARE_SIZE = 112 + 12 * len(RULES)
+"""Bytes that one share takes at the most, without the campaign's name."""
 _FOR_EVER = 0
 
 PIECE = np.dtype(
@@ -49,7 +58,9 @@ PIECE = np.dtype(
 _CELL, _ROW, _PARTITION = 20, 25, 29
 _KEY_VALUES = 16
 _BODY, _COMPUTED, _LATEST = len(BODY_COLUMNS), len(COMPUTED_COLUMNS), len(LATEST_COLUMNS)
+_REVENUE, _CREDIT = len(REVENUE_COLUMNS), len(CREDIT_COLUMNS)
 _BODY_CELLS, _COMPUTED_CELLS, _LATEST_CELLS = _BODY - len(KEY), _COMPUTED - len(KEY), _LATEST - 1
+_REVENUE_CELLS, _CREDIT_CELLS = _REVENUE - len(KEY), _CREDIT - len(KEY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +70,8 @@ class Heads:
     body: NDArray[np.uint8]
     computed: NDArray[np.uint8]
     latest: NDArray[np.uint8]
+    revenue: NDArray[np.uint8]
+    credit: NDArray[np.uint8]
 
 
 class Lifetime(NamedTuple):
@@ -101,11 +114,15 @@ def _put_number(out, at, value, size):
 
 
 @compiled
-def _put_text(out, at, source, start, stop):
-    size = stop - start
+def _put_size(out, at, size):
     for byte in range(4):
         out[at + byte] = (size >> (24 - 8 * byte)) & 0xFF
-    return put_bytes(out, at + 4, source, start, stop)
+    return at + 4
+
+
+@compiled
+def _put_text(out, at, source, start, stop):
+    return put_bytes(out, _put_size(out, at, stop - start), source, start, stop)
 
 
 @compiled
@@ -172,22 +189,60 @@ def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, type
 
 
 @compiled
-def _room(rows, outcomes, rivals, heads, ids):
+def _put_revenue(out, at, head, rows, data, row, revenue, lifetime):
+    record = rows[row]
+    at = _put_head(out, at, head, data, record, record.timestamp, record.event_key)
+    at = _put_number(out, at, revenue[row], 8)
+    return _put_times(out, at, record.timestamp * 1000 + record.type, record.timestamp, lifetime)
+
+
+@compiled
+def _put_share(out, at, share, names, ends, types):
+    """One tuple of the list."""
+    start = at + 4
+    at = _put_number(out, _put_number(out, start, share.touch_time, 8), share.touch_key, 8)
+    at = _put_text(out, at, types[max(share.type, 0)], 0, 0 if share.type == BASELINE else 2)
+    at = _put_text(out, at, names, ends[share.campaign - 1] if share.campaign > 0 else 0, ends[share.campaign])
+    for value in (share.credit, share.last, share.first, share.linear, share.time_decay, share.position):
+        at = _put_number(out, at, value, 8)
+    _put_size(out, start - 4, at - start)
+    return at
+
+
+@compiled
+def _put_credit(out, at, head, data, user, outcome, shares, names, ends, model, ids, types, lifetime):
+    at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
+    at = _put_number(out, at, outcome.version, 8)
+    texts, edges = ids
+    start = _put_text(out, at, texts, edges[model], edges[model + 1]) + 4
+    at = _put_size(out, start, len(shares))
+    for place in range(len(shares)):
+        at = _put_share(out, at, shares[place], names, ends, types)
+    _put_size(out, start - 4, at - start)
+    return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
+
+
+@compiled
+def _room(rows, outcomes, rivals, credits, ends, heads, ids):
     """Bytes that are enough for all statements."""
     fixed = 0
     for head in heads:
         fixed += len(head) + 160
-    total = (len(outcomes) + len(rivals)) * (fixed + 2 * np.diff(ids[1]).max())
+    total = (len(outcomes) + len(rivals)) * (fixed + 3 * np.diff(ids[1]).max())
     for outcome in outcomes:
         user = rows[outcome.user_row]
-        total += 3 * (user.stop[USER_ID] - user.start[USER_ID])
+        total += 5 * (user.stop[USER_ID] - user.start[USER_ID])
         if outcome.body_row != COMPUTED_AGAIN:
             body = rows[outcome.body_row]
             for field in range(len(body.start)):
                 total += body.stop[field] - body.start[field]
     for row in rivals:
+        total += rows[row].stop[USER_ID] - rows[row].start[USER_ID]
         for field in range(len(rows[row].start)):
             total += rows[row].stop[field] - rows[row].start[field]
+    for credit in credits:
+        start = ends[credit.campaign - 1] if credit.campaign > 0 else 0
+        total += _SHARE_SIZE + ends[credit.campaign] - start
     return total
 
 
@@ -199,14 +254,18 @@ def _values_size(written, head, user, values):
 
 @compiled
 def _encode(
-    rows, data, outcomes, propensity, revenue, rivals, model, ids, heads, types, shown, lifetime, large, out, pieces
-):
+    rows, data, outcomes, propensity, revenue, rivals, credits, names, ends, model, ids, heads, types, shown,
+    lifetime, large, out, pieces,
+):  # fmt: skip
     """Fill `out` with statements and `pieces` with where those of each user are; returns how many pieces."""
-    body, computed, latest = heads
-    at, count, start, statements, size = 0, 0, 0, 0, 0
+    body, computed, latest, revenue_head, credit = heads
+    at, count, start, statements, size, credited = 0, 0, 0, 0, 0, 0
     for place in range(len(outcomes)):
         outcome = outcomes[place]
         user = rows[outcome.user_row]
+        first = credited
+        while credited < len(credits) and credits[credited].outcome == place:
+            credited += 1
         if not _is_over(outcome.timestamp, lifetime):
             if outcome.body_row != COMPUTED_AGAIN:
                 end = _put_body(out, at, body, rows, data, outcome.body_row, revenue, types, shown, lifetime)
@@ -225,6 +284,20 @@ def _encode(
                 statements += 1
                 size += _values_size(end - at, latest, user, _LATEST) + _LATEST_CELLS * _CELL + _ROW + _PARTITION
                 at = end
+            if outcome.body_row != COMPUTED_AGAIN and outcome.type == _CONVERSION:
+                end = _put_revenue(out, at, revenue_head, rows, data, outcome.body_row, revenue, lifetime)
+                statements += 1
+                size += _values_size(end - at, revenue_head, user, _REVENUE) + _REVENUE_CELLS * _CELL
+                size += _ROW + _PARTITION
+                at = end
+            if credited > first:
+                shares = credits[first:credited]
+                end = _put_credit(
+                    out, at, credit, data, user, outcome, shares, names, ends, number, ids, types, lifetime
+                )
+                statements += 1
+                size += _values_size(end - at, credit, user, _CREDIT) + _CREDIT_CELLS * _CELL + _ROW + _PARTITION
+                at = end
         last = place + 1 == len(outcomes) or outcomes[place + 1].user_row != outcome.user_row
         if statements and (last or at - start >= large):
             piece = pieces[count]
@@ -236,9 +309,15 @@ def _encode(
         if not _is_over(rows[row].timestamp, lifetime):
             at = _put_body(out, at, body, rows, data, row, revenue, types, shown, lifetime)
             piece = pieces[count]
-            piece.start, piece.stop, piece.statements = start, at, 1
             piece.size = _values_size(at - start, body, rows[row], _BODY) + _BODY_CELLS * _CELL + _ROW + _PARTITION
-            piece.row = row
+            piece.start, piece.statements, piece.row = start, 1, row
+            if rows[row].type == _CONVERSION:
+                end = _put_revenue(out, at, revenue_head, rows, data, row, revenue, lifetime)
+                piece.size += _values_size(end - at, revenue_head, rows[row], _REVENUE) + _REVENUE_CELLS * _CELL
+                piece.size += _ROW + _PARTITION
+                piece.statements = 2
+                at = end
+            piece.stop = at
             count += 1
             start = at
     return count
@@ -247,13 +326,15 @@ def _encode(
 def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece]:
     """The statements that write scored rows, user by user; rows that have no time left are not written."""
     batch, rivals = rows.events, np.ascontiguousarray(rows.rivals, np.int64)
-    ids, all_heads = rows.model_ids, (heads.body, heads.computed, heads.latest)
-    out = np.empty(_room(batch.rows, rows.outcomes, rivals, all_heads, ids), np.uint8)
+    credits, campaigns = rows.credits.rows.view(_BITS), [name.encode() for name in rows.credits.campaigns]
+    names, ends = np.frombuffer(b"".join(campaigns), np.uint8), np.cumsum([len(name) for name in campaigns])
+    ids, all_heads = rows.model_ids, (heads.body, heads.computed, heads.latest, heads.revenue, heads.credit)
+    out = np.empty(_room(batch.rows, rows.outcomes, rivals, credits, ends, all_heads, ids), np.uint8)
     pieces = np.empty(len(rows.outcomes) + len(rivals), PIECE)
     count = _encode(
         batch.rows, batch.data, rows.outcomes, np.ascontiguousarray(rows.propensities).view(np.int64),
-        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, rows.model, ids, all_heads, _TYPES, _SHOWN, lifetime,
-        LARGE_PIECE, out, pieces,
+        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, credits, names, ends, rows.model, ids, all_heads,
+        _TYPES, _SHOWN, lifetime, LARGE_PIECE, out, pieces,
     )  # fmt: skip
     found = pieces[:count]
     users = batch.rows[found["row"]]
@@ -269,4 +350,4 @@ def compile_now() -> None:
     for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), head)):
         batch, nothing = EventBatch((), rows, data), np.empty(0, OUTCOME)
         scored = ScoredRows(batch, nothing, np.empty(0), ("",), numbers, np.empty(0, np.int64))
-        list(encode(scored, Heads(head, head, head), Lifetime(_FOR_EVER, 0, 0)))
+        list(encode(scored, Heads(*[head] * 5), Lifetime(_FOR_EVER, 0, 0)))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import NamedTuple, Protocol
 
 from schemas.dead_letters import DeadLetter
@@ -67,6 +68,62 @@ class Score(NamedTuple):
     propensity: float
     seen: int
     model_id: str
+
+
+class Share(NamedTuple):
+    """What a touch has of a conversion, by each of `schemas.credits.RULES`; the last of a conversion is the baseline's.
+
+    `touch_time` is in ms since 1970, `type` one of IM, CL and PS. The baseline's type and campaign are empty, its time
+    and key 0.
+    """
+
+    touch_time: int
+    touch_key: int
+    type: str
+    campaign: str
+    credit: float
+    last: float
+    first: float
+    linear: float
+    time_decay: float
+    position: float
+
+
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """A conversion and the shares in it, touches oldest first; by each rule they sum up to 1. Time in ms since 1970."""
+
+    event_time: int
+    event_key: int
+    revenue: float
+    model_id: str
+    shares: tuple[Share, ...]
+
+
+class CreditSum(NamedTuple):
+    """What the touches of a campaign and type have of the conversions of a UTC day (`2017-06-22`).
+
+    Conversions and revenue by each of `schemas.credits.RULES`. What is the baseline's has no campaign and no type.
+    """
+
+    day: str
+    campaign: str
+    type: str
+    conversions: tuple[float, ...]
+    revenue: tuple[float, ...]
+
+
+_DAY = 86_400_000
+
+
+def day_of(time: int) -> str:
+    """The UTC day of a time in ms since 1970, as in `2017-06-22`; before and behind all days the first and the last.
+
+    >>> day_of(1_498_089_600_000)
+    '2017-06-22'
+    """
+    day = date(1970, 1, 1).toordinal() + time // _DAY
+    return date.fromordinal(min(max(day, 1), date.max.toordinal())).isoformat()
 
 
 class Writer(Protocol):
@@ -175,6 +232,15 @@ class Reader(Protocol):
 
     def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
         """All that is stored of each of the given users, in their order; a user's in sequence order."""
+
+    def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
+        """The user's conversions with start <= event_time <= end (ms), oldest first."""
+
+    def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
+        """Sums over the conversions of all users, computed from them now, in the order of day, campaign and type.
+
+        Those of the UTC days from that of `start` to that of `end` (ms), whole days.
+        """
 
     def grades(self) -> list[Grade]:
         """The grades of all models, ordered by model_id, kind and day."""

@@ -20,7 +20,7 @@ from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.grades import COLUMNS, Grade
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
-from stores.base import Latest, Point, Score, StoreError, Summary
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
 VERSION = 3
@@ -88,11 +88,20 @@ _UPSERT_CREDIT = """
 INSERT INTO conversion_credit (user_id, event_time, event_key, version, model_id) VALUES (?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET version = excluded.version, model_id = excluded.model_id WHERE excluded.version >= version
 """
-_TOUCH = f"touch_time, touch_key, type, campaign, {', '.join(RULES)}"
+_SHARE = ", ".join(Share._fields)
+_CREDITS = f"""
+SELECT event_time, event_key, revenue, credited.model_id, {_SHARE.replace("campaign", "touch.campaign")}
+FROM conversion_credit AS credited JOIN touch_credit AS touch USING (user_id, event_time, event_key)
+  JOIN propensity_by_user USING (user_id, event_time, event_key)
+WHERE user_id = ? AND event_time >= ? AND event_time <= ? ORDER BY event_time, event_key, place
+"""
+_OF_CONVERSION = 4
+"""Columns of that which are the conversion's."""
+_SUMS = f"day, campaign, type, {', '.join((*RULES, *(f'{rule}_revenue' for rule in RULES)))}"
 _DROP_TOUCHES = f"DELETE FROM touch_credit WHERE {_CREDIT_KEY}"
 _INSERT_TOUCH = (
-    f"INSERT INTO touch_credit (user_id, event_time, event_key, place, {_TOUCH})"
-    f" VALUES ({', '.join('?' * (8 + len(RULES)))})"
+    f"INSERT INTO touch_credit (user_id, event_time, event_key, place, {_SHARE})"
+    f" VALUES ({', '.join('?' * (4 + len(Share._fields)))})"
 )
 _UPSERT_LETTER = f"""
 INSERT INTO dead_letters ({_LETTER}) VALUES (?, ?, ?, ?, ?, ?)
@@ -479,6 +488,24 @@ class SqliteReader:
                 (user_id,),
             )
             yield list(map(Score._make, rows))
+
+    def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
+        """The user's conversions between two times, and what they are credited to."""
+        rows = self._ask(_CREDITS, (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end))
+        return [
+            Conversion(time, key, revenue, model_id, tuple(Share(*row[_OF_CONVERSION:]) for row in shares))
+            for (time, key, revenue, model_id), shares in groupby(rows, key=itemgetter(*range(_OF_CONVERSION)))
+        ]
+
+    def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
+        """Sums over the conversions of all users, from the rows as they are now."""
+        first, last = day_of(-(2**63) if start is None else start), day_of(2**63 - 1 if end is None else end)
+        order = "WHERE day >= ? AND day <= ? ORDER BY day, campaign, type"
+        rows = self._ask(f"SELECT {_SUMS} FROM credit_by_day {order}", (first, last))
+        return [
+            CreditSum(day, campaign, kind, tuple(sums[: len(RULES)]), tuple(sums[len(RULES) :]))
+            for day, campaign, kind, *sums in rows
+        ]
 
     def grades(self) -> list[Grade]:
         """The grades of all models."""

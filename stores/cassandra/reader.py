@@ -14,10 +14,11 @@ from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import PreparedStatement
 from numpy.typing import NDArray
 
+from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import COLUMNS, Grade
-from stores.base import Latest, Point, Score, Summary
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
@@ -27,6 +28,8 @@ from stores.cassandra.writer import BLOCK
 _LONGEST_ID = 1_024
 _PAGE = 5_000
 """Rows that a server gives at once."""
+_LARGE_PAGE = 500
+"""The same of rows that are lists."""
 _CONCURRENT = 32
 """Questions on their way at once."""
 _AT_ONCE = 25
@@ -37,6 +40,7 @@ _POINT = (
 )
 _EVENT_ID, _PROPENSITY = 2, 11
 _SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, propensity, seen, model_id"
+_CREDIT = "toUnixTimestamp(event_time), event_key, revenue, model_id, credits"
 _LETTER = "source, partition, offset, reason, detail, payload"
 _PLACE = {kind: place for place, kind in enumerate(TYPES)}
 
@@ -48,6 +52,14 @@ class _Users:
     ids: NDArray[np.object_]
     times: NDArray[np.int64]
     propensities: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Sums:
+    """How many shares there are, and their sums by (day, campaign, type): conversions by each rule, then revenue."""
+
+    shares: int
+    by_key: dict[tuple[str, str, str], list[float]]
 
 
 _Block = tuple[tuple[str, int, int], int]
@@ -79,6 +91,7 @@ class CassandraReader:
             raise
         self._closed = False
         self._users = self._shared.scan("users", self._scan_users, lambda users: len(users.ids))
+        self._sums = self._shared.scan("credits", self._scan_credits, lambda sums: sums.shares)
         self._blocks = self._shared.scan("letters", self._scan_blocks, lambda blocks: sum(each for _, each in blocks))
 
     def _prepare(self) -> None:
@@ -97,6 +110,9 @@ class CassandraReader:
         self._letter = self._select(_LETTER, "dead_letters", f"WHERE {place} AND offset = ?")
         self._whole_letters = self._select(_LETTER, "dead_letters")
         self._scores = self._select(_SCORE, "propensity_by_user", "WHERE user_id = ?")
+        times = "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
+        self._credits = self._select(_CREDIT, "conversion_credit", times)
+        self._all_credits = self._select("toUnixTimestamp(event_time), revenue, credits", "conversion_credit")
         self._grades = self._select(", ".join(COLUMNS), "grades")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
@@ -195,6 +211,24 @@ class CassandraReader:
             whole = (score for score in map(Score._make, rows) if None not in score)
             yield sorted(whole, key=lambda score: (score.event_time, _PLACE[score.event_type], score.event_key))
 
+    def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
+        """The user's conversions between two times, and what they are credited to."""
+        if not _may_be(user_id):
+            return []
+        times = (-(2**63) if start is None else start, 2**63 - 1 if end is None else end)
+        found = [
+            Conversion(time, key, revenue, model_id, tuple(map(Share._make, shares)))
+            for time, key, revenue, model_id, shares in self._ask(self._credits, (user_id, *times))
+            if revenue is not None and shares is not None
+        ]
+        return sorted(found, key=lambda each: (each.event_time, each.event_key))
+
+    def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
+        """Sums over the conversions of all users, from a view of them."""
+        first, last = day_of(-(2**63) if start is None else start), day_of(2**63 - 1 if end is None else end)
+        sums = sorted((key, sums) for key, sums in self._sums.view().by_key.items() if first <= key[0] <= last)
+        return [CreditSum(*key, tuple(each[: len(RULES)]), tuple(each[len(RULES) :])) for key, each in sums]
+
     def grades(self) -> list[Grade]:
         """The grades of all models."""
         found = [Grade(*row) for row in self._ask(self._grades)]
@@ -214,6 +248,19 @@ class CassandraReader:
         known = np.empty(len(ids), np.object_)
         known[:] = ids
         return _Users(known, np.array(times, np.int64), np.array(propensities, np.float64))
+
+    def _scan_credits(self) -> _Sums:
+        count, sums = 0, dict[tuple[str, str, str], list[float]]()
+        for event_time, revenue, shares in self._ask(self._all_credits, page=_LARGE_PAGE):
+            if revenue is None or shares is None:
+                continue
+            day, count = day_of(event_time), count + len(shares)
+            for _, _, kind, campaign, *parts in shares:
+                held = sums.setdefault((day, campaign, kind), [0.0] * 2 * len(RULES))
+                for place, part in enumerate(parts):
+                    held[place] += part
+                    held[len(RULES) + place] += revenue * part
+        return _Sums(count, sums)
 
     def _scan_blocks(self) -> list[_Block]:
         # Counted here: the server warns of counting on its side. Rows of a block come together.

@@ -25,6 +25,8 @@ LONGEST_LIFE = 7_300 * DAY
 """Seconds that Cassandra keeps a row with a time to live, at the most."""
 _WINDOWS = 30
 """Time windows over the retention: each is one file in the end, and goes as a whole."""
+_OF_EVENTS = {"propensity_by_user", "conversion_credit"}
+"""Tables whose rows go a time after their events."""
 _LEVELED = "{'class': 'LeveledCompactionStrategy'}"
 
 
@@ -40,7 +42,7 @@ def create_statements(keyspace: str, retention_days: int = 0) -> dict[str, str]:
         found = re.match(r"CREATE TABLE IF NOT EXISTS (\w+)", statement)
         assert found is not None, statement
         name = found.group(1)
-        if name == "propensity_by_user" and retention_days:
+        if name in _OF_EVENTS and retention_days:
             statement = statement.replace(_LEVELED, _time_windows(retention_days))
         statements[name] = statement.replace(found.group(0), f"CREATE TABLE IF NOT EXISTS {keyspace}.{name}")
     return statements

@@ -9,7 +9,17 @@ from collections.abc import Hashable, Iterable, Sequence
 import numpy as np
 from cassandra.concurrent import execute_concurrent_with_args
 
-from schemas.cassandra_rows import BODY_COLUMNS, COMPUTED_COLUMNS, LATEST_COLUMNS, Heads, Lifetime, Piece, encode
+from schemas.cassandra_rows import (
+    BODY_COLUMNS,
+    COMPUTED_COLUMNS,
+    CREDIT_COLUMNS,
+    LATEST_COLUMNS,
+    REVENUE_COLUMNS,
+    Heads,
+    Lifetime,
+    Piece,
+    encode,
+)
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.grades import COLUMNS, Grade
@@ -78,9 +88,15 @@ class CassandraWriter:
 
     def _prepare(self) -> None:
         life = " AND TTL ?" if self._retention else ""
-        self._body = self._insert("propensity_by_user", BODY_COLUMNS, life)
-        self._computed = self._insert("propensity_by_user", COMPUTED_COLUMNS, life)
         self._latest = self._insert("latest_propensity", LATEST_COLUMNS, life)
+        heads = (
+            self._insert("propensity_by_user", BODY_COLUMNS, life),
+            self._insert("propensity_by_user", COMPUTED_COLUMNS, life),
+            self._latest,
+            self._insert("conversion_credit", REVENUE_COLUMNS, life),
+            self._insert("conversion_credit", CREDIT_COLUMNS, life),
+        )
+        self._heads = Heads(*(np.frombuffer(head, np.uint8) for head in heads))
         self._letter = self._insert("dead_letters", _LETTER, "")
         key = " AND ".join(f"{name} = ?" for name in _LETTER[:4])
         self._clear = self._head(f"DELETE FROM {self._address.keyspace}.dead_letters USING TIMESTAMP ? WHERE {key}")
@@ -88,11 +104,11 @@ class CassandraWriter:
             self._head(f"DELETE FROM {self._address.keyspace}.{rest}")
             for rest in (
                 "propensity_by_user USING TIMESTAMP ? WHERE user_id = ? AND event_time <= ?",
+                "conversion_credit USING TIMESTAMP ? WHERE user_id = ? AND event_time <= ?",
                 "latest_propensity USING TIMESTAMP ? WHERE user_id = ?",
             )
         ]
         self._erasure = self._insert("erasures", ("user_hash", "until"), "")
-        self._heads = Heads(*(np.frombuffer(head, np.uint8) for head in (self._body, self._computed, self._latest)))
 
     def _insert(self, table: str, columns: Sequence[str], life: str) -> bytes:
         marks = ", ".join("?" * len(columns))
@@ -162,8 +178,10 @@ class CassandraWriter:
         for each in erasures:
             key, until, last = (each.user_id or "").encode(), _LONG(each.until), each.until * 1000 + 999
             if each.user_id is not None:
-                self._send_now(key, encoded(self._forget[0], [_LONG(last + _MOST_SEEN), key, until]))
-                self._send_now(key, encoded(self._forget[1], [_LONG(last), key]))
+                *of_events, standing = self._forget
+                for head in of_events:
+                    self._send_now(key, encoded(head, [_LONG(last + _MOST_SEEN), key, until]))
+                self._send_now(key, encoded(standing, [_LONG(last), key]))
             user_hash = _LONG(each.user_hash)
             self._send_now(user_hash, encoded(self._erasure, [user_hash, until, _LONG(last)]))
 

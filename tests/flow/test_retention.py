@@ -10,7 +10,7 @@ import pytest
 
 from model.attribution import Attribution
 from model.bucket import Bucket
-from model.plan import FeaturePlan
+from model.models import Models
 from model.propensity import Model
 from schemas.codec import codec
 from schemas.events import Event, EventBatch
@@ -24,7 +24,7 @@ from tests.services.cassandra import Cassandra
 
 DAY = 86_400_000
 NOW = 1_500_000_000_000
-MODEL = Model.from_json((ROOT / "model" / "seed.json").read_bytes())
+MODELS = Models(Model.from_json((ROOT / "model" / "seed.json").read_bytes()))
 
 
 def batch(*events: Event) -> EventBatch:
@@ -32,9 +32,7 @@ def batch(*events: Event) -> EventBatch:
 
 
 def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
-    step = sequencer(
-        FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL), timedelta(days=10), now=lambda: NOW / 1_000
-    )
+    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS), timedelta(days=10), now=lambda: NOW / 1_000)
     old, new = Event("old", "u", NOW - 11 * DAY, "CL"), Event("new", "u", NOW - 9 * DAY, "IM")
     bucket, item = step(None, batch(old, new, old))
     assert isinstance(bucket, Bucket)
@@ -46,9 +44,7 @@ def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
 
 def test_credits_are_those_of_the_conversions_that_have_rows() -> None:
     """An expired touch is credited; an expired conversion has nobody to credit."""
-    step = sequencer(
-        FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL), timedelta(days=10), now=lambda: NOW / 1_000
-    )
+    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS), timedelta(days=10), now=lambda: NOW / 1_000)
     click, gone = Event("click", "u", NOW - 12 * DAY, "CL", campaign="Spring"), Event("gone", "u", NOW - 11 * DAY, "CN")
     shown, kept = Event("shown", "u", NOW - 9 * DAY, "IM"), Event("kept", "u", NOW - 8 * DAY, "CN")
     _, item = step(None, batch(click, gone, shown, kept))
@@ -58,7 +54,7 @@ def test_credits_are_those_of_the_conversions_that_have_rows() -> None:
 
 
 def test_without_a_retention_nothing_expires() -> None:
-    step = sequencer(FeaturePlan.of(MODEL.features), 1_000, Attribution(MODEL))
+    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS))
     _, item = step(None, batch(Event("old", "u", 0, "CL")))
     assert (len(item.update.outcomes), item.expired) == (1, 0)
 

@@ -14,7 +14,7 @@ from model.attribution import Attribution
 from model.bucket import Bucket
 from model.durations import to_milliseconds
 from model.features import DecayedCount, Feature
-from model.plan import FeaturePlan
+from model.models import Models
 from model.propensity import Model
 from model.replay import Replay
 from schemas.credits import BASELINE, RULES
@@ -30,11 +30,11 @@ Shares = dict[object, float]
 @cache
 def credited(model: Path) -> dict[tuple[str, int], dict[str, Shares]]:
     """For each conversion (user, time) and rule: what every touch, or the baseline, is credited with."""
-    model_ = Model.from_json(model.read_bytes())
-    bucket, found = Bucket(FeaturePlan.of(model_.features)), {}
+    models, found = Models(Model.from_json(model.read_bytes())), {}
+    bucket, attribution = Bucket(models.plan), Attribution(models, 60 * DAY)
     batches, _ = batches_of(USERS, DAYS, SEED)
     for batch in batches:
-        update = bucket.update(batch, Attribution(model_, 60 * DAY))
+        update = bucket.update(batch, attribution)
         conversions = update.outcomes[update.credits.rows["outcome"]]
         users, times = batch.texts(USER_ID, conversions["user_row"]), conversions["timestamp"].tolist()
         fresh: dict = defaultdict(lambda: {rule: defaultdict(float) for rule in RULES})

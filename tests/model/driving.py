@@ -137,7 +137,7 @@ class Run:
 
     def __init__(self, model: Model, length: int, bucket: Bucket | None = None) -> None:
         self.models, self.length = Models(model), length
-        self.attribution = Attribution(model)
+        self.attribution = Attribution(self.models)
         self.bucket = Bucket(self.models.plan, length) if bucket is None else bucket
         self.writes: list[Write] = []
         self.scored: list[ScoredRows] = []

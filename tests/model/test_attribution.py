@@ -15,7 +15,7 @@ from scipy.integrate import quad
 from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Curve, Sequence
-from model.plan import FeaturePlan
+from model.models import Models
 from model.propensity import Model
 from schemas.credits import BASELINE, RULES
 from schemas.events import TYPES, USER_ID, Event
@@ -42,10 +42,11 @@ def model_of(document: dict) -> Model:
 
 def credited(model: Model, sent: list[Event], places: list[int] = [], length: int = 1_000) -> dict:  # noqa: B006
     """For each conversion the credits that were computed last: (touch time, key, type) -> what each rule gives."""
-    bucket, found = Bucket(FeaturePlan.of(model.features), length), {}
+    models, found = Models(model), {}
+    bucket, attribution = Bucket(models.plan, length), Attribution(models, LOOK_BACK)
     for piece in chunks(sent, places):
         batch = batch_of(piece)
-        update = bucket.update(batch, Attribution(model, LOOK_BACK))
+        update = bucket.update(batch, attribution)
         fresh: dict = {}
         for row in update.credits.rows:
             outcome = update.outcomes[row["outcome"]]

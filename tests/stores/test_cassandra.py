@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import random
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +21,7 @@ from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY
 from stores.cassandra.writer import CassandraWriter
-from tests.model.driving import Run
+from tests.model.driving import Run, chunks
 from tests.model.worlds import MODELS
 from tests.stores.conftest import address_of, ask, one_line
 from tests.stores.rows import TIME, event, latest, point, scored
@@ -44,6 +45,18 @@ def test_what_is_computed_is_written_at_its_version_and_the_body_at_the_events_t
         written = ", ".join(f"WRITETIME({name})" for name in ("event_time", "event_key", "event_type", "propensity"))
         (stands,) = ask(clustered, f"SELECT {written}, version FROM latest_propensity WHERE user_id = %s", kind)
         assert set(stands) == {TIME * 1000 + 7_001}
+
+
+def test_credit_is_written_at_its_version_and_revenue_with_the_body(clustered):
+    """One that is computed again has no body, and of two bodies each writes its own."""
+    click, bought = event("click", 0, "CL"), event("bought", 7, "CN", revenue=2.0)
+    writer, written = clustered.writer(), "WRITETIME(revenue), WRITETIME(model_id), WRITETIME(credits), version"
+    for number, rows in enumerate(Run(MODELS["seed"], 5).feed([click, bought], [event("late", 5)]).scored, start=2):
+        writer.write(rows)
+        writer.flush()
+        version = bought.timestamp * 1000 + number
+        rows = ask(clustered, f"SELECT {written} FROM conversion_credit WHERE user_id = 'u'")
+        assert rows == [(bought.timestamp * 1000 + 3, version, version, version)]
 
 
 @pytest.mark.parametrize("days", [-400, 400])
@@ -99,6 +112,18 @@ def mixed_rows() -> list:
     return batches
 
 
+def credited_rows():
+    """Conversions of users with 0 to 200 touches, half of them in a batch of their own."""
+    rng, world, late = random.Random(3), [], []
+    for user in range(120):
+        touches = 200 if user % 40 == 0 else user % 20
+        places = range(touches)
+        campaigns = [f"campaign {rng.randrange(9) ** 3}" for _ in places]
+        world += [event(f"e{place}", place, "IM", f"u{user}", campaign=campaigns[place]) for place in places]
+        rng.choice((world, late)).append(event("bought", touches, "CN", f"u{user}", revenue=1.0))
+    return Run(MODELS["seed"], 1_000).feed(*chunks(world, range(0, len(world), 300)), late).scored
+
+
 def test_no_batch_makes_the_server_warn(clustered, cassandra, caplog):
     """Not of its size nor of its partitions, whatever is in it; and they are as large as that allows."""
     caplog.set_level(logging.WARNING, "cassandra")
@@ -106,8 +131,9 @@ def test_no_batch_makes_the_server_warn(clustered, cassandra, caplog):
     writer = clustered.writer()
     send = writer._packer._send
     writer._packer._send = lambda pieces: (sizes.append(len(pieces)), send(pieces))
-    for rows in mixed_rows():
+    for rows in [*mixed_rows(), *credited_rows()]:
         writer.write(rows)
+    for _ in range(3):
         writer.write_latest([Propensity(f"u{n}", TIME, n, None, "CN", 0.2, 7, 8, "m" * 40) for n in range(50)])
     letters = [DeadLetter("events", 0, n * 70, "reason", "detail", b"x" * (n * 37 % 9_000)) for n in range(400)]
     writer.write_dead_letters(letters)

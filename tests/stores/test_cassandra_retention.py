@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +11,8 @@ from schemas.scored import Propensity
 from stores.base import StoreError
 from stores.cassandra import tables
 from stores.cassandra.tables import DAY
+from tests.model.driving import Run
+from tests.model.worlds import MODELS
 from tests.stores.conftest import ask
 from tests.stores.rows import TIME, event, point, scored
 
@@ -19,12 +22,16 @@ def test_rows_live_from_their_event_on(fresh):
     young = event("young", now - 3 * DAY * 1000 - TIME)
     writer = fresh.writer(retention_days=10)
     writer.write(scored(young))
+    for rows in Run(MODELS["seed"], 5).feed([replace(young, type="CN", user_id="w")]).scored:
+        writer.write(rows)
     writer.write_latest([Propensity("v", now - DAY * 1000, 1, None, "CN", 0.2, 7, 8, "m")])
     writer.flush()
     lives = "TTL(event_id), TTL(campaign), TTL(revenue), TTL(propensity), TTL(seen)"
     (body,) = ask(fresh, f"SELECT {lives} FROM propensity_by_user WHERE user_id = 'u'")
     assert all(7 * DAY - 120 < life <= 7 * DAY for life in body)
     assert max(body) - min(body) <= 1
+    (credit,) = ask(fresh, "SELECT TTL(revenue), TTL(credits) FROM conversion_credit WHERE user_id = 'w'")
+    assert all(7 * DAY - 120 < life <= 7 * DAY for life in credit)
     (stands,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'u'")
     assert 7 * DAY - 120 < stands[0] <= 7 * DAY
     (restored,) = ask(fresh, "SELECT TTL(propensity) FROM latest_propensity WHERE user_id = 'v'")
@@ -101,7 +108,7 @@ def test_tables_are_made_with_the_compaction_that_suits(fresh, cassandra):
         statement = "SELECT table_name, compaction FROM system_schema.tables WHERE keyspace_name = %s"
         rows = list(session.execute(statement, (fresh.address.keyspace,)))
     kinds = {name: compaction["class"].rpartition(".")[2] for name, compaction in rows}
-    assert kinds["propensity_by_user"] == "TimeWindowCompactionStrategy"
+    assert kinds["propensity_by_user"] == kinds["conversion_credit"] == "TimeWindowCompactionStrategy"
     assert kinds["latest_propensity"] == "LeveledCompactionStrategy"
 
 

@@ -6,7 +6,7 @@ import pytest
 from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Curve
-from model.plan import FeaturePlan
+from model.models import Models
 from schemas.credits import BASELINE
 from schemas.events import TYPES, Event
 from stores.base import Point
@@ -158,11 +158,11 @@ def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
     for number in range(40):
         points = stored(simulated, f"user-{number:07d}")
         trace = tracer.trace(points)
-        bucket = Bucket(FeaturePlan.of(simulated.model.features))
+        bucket = Bucket(Models(simulated.model).plan)
         sent = [Event(p.event_id, "u", p.event_time, p.event_type, campaign=p.campaign) for p in points]
         if not any(each.type == "CN" for each in sent):
             continue
-        update = bucket.update(batch_of(sent), Attribution(simulated.model))
+        update = bucket.update(batch_of(sent), Attribution(Models(simulated.model)))
         rows, conversions = update.credits.rows, update.outcomes["event_key"][update.credits.rows["outcome"]]
         for place, credit in tracer.credits(trace).items():
             mine = rows[(conversions == points[place].event_key) & (rows["type"] != BASELINE)]
