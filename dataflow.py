@@ -17,13 +17,12 @@ import bytewax.operators as op
 from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source as BytewaxSource
 
-from model.attribution import Attribution
 from model.durations import to_milliseconds
-from model.models import Models
 from model.propensity import Model
 from schemas.codec import Codec, codec, load_schema
 from schemas.erasures import Erasure
 from schemas.log_files import LogFile, LogFileError
+from schemas.models import StoredModel
 from schemas.propensity_codec import PropensityCodec
 from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
 from steps import ending
@@ -32,10 +31,11 @@ from steps.clock import watch_clock
 from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
+from steps.models import KnownModels, models_at_start
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory, widen_pages
-from steps.score import score_with
+from steps.score import score
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.snapshots import check_snapshots
 from steps.sources.file import FileSource
@@ -74,30 +74,32 @@ def build_flow(
     controlled: bool = False,
     open_reader: Callable[[], Reader] | None = None,
     known: Sequence[Erasure] = (),
+    stored: Sequence[StoredModel] = (),
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
     A `controlled` flow ends in all its processes when one of them is asked to; its source tells `steps.ending` when it
-    is over. Any other one ends with its source. With `open_reader` the flow follows the store's table of erasures, and
-    deletes dead letters too; what is `known` of them at the start keeps erased events out from the first one on.
+    is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
+    models, and deletes dead letters too; what is `known` of erasures at the start keeps erased events out from the
+    first one on, and rows are scored by `model`, or by what follows it among the `stored` ones.
     """
     writer = SharedWriter(open_writer)
-    models = Models(model)
+    models = KnownModels(model, stored, look_back=to_milliseconds(settings.look_back))
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)
-    attribution = Attribution(models, to_milliseconds(settings.look_back))
-    sequence = sequencer(models.plan, settings.sequence_length, attribution, retention, known=erasures.known_in)
+    sequence = sequencer(models, settings.sequence_length, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
     decoded = op.flat_map_batch("decode", raw, decoder(reading, settings.max_skew, erasures.without_erased))
     events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch | requests)
     if open_reader is not None:
-        asked = op.input("erasures", flow, ErasureSource(writer.erasures, erasures))  # (bucket, requests)
+        follower = ErasureSource(writer.erasures, erasures, partial(models.follow, writer))
+        asked = op.input("erasures", flow, follower)  # (bucket, requests)
         events = op.merge("requests", events, asked)
     sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
-    scored = op.map_value("score", sequenced, score_with(models))  # (bucket, ScoredRows)
+    scored = op.map_value("score", sequenced, score)  # (bucket, ScoredRows)
     written = op.stateful_batch("write", scored, row_writer(writer))  # nothing
 
     broken = op.flat_map("broken", decoded, lambda item: keyed_letters(item.letters))  # (source, DeadLetter)
@@ -220,6 +222,7 @@ def flow_of_environment() -> Dataflow:
                 check_snapshots(directory)
             widen_pages(directory, arguments)
         known = writer.erasures()
+        stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
         writer.close()
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
@@ -237,6 +240,7 @@ def flow_of_environment() -> Dataflow:
         controlled=True,
         open_reader=reader_of(settings),
         known=known,
+        stored=stored,
     )
 
 

@@ -24,6 +24,7 @@ from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.grades import Grade
+from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
 from settings import Settings
 from steps.recovery import widen_pages
@@ -60,6 +61,16 @@ class NoStore:
     def erasures(self) -> list[Erasure]:
         """Nobody."""
         return []
+
+    def models(self) -> list[StoredModel]:
+        """None."""
+        return []
+
+    def add_model(self, model: StoredModel) -> None:
+        """Forget it."""
+
+    def remove_model(self, model: StoredModel) -> None:
+        """There is none."""
 
     def push(self) -> None:
         """Nothing is held."""

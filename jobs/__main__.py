@@ -14,6 +14,7 @@ from jobs.dead_letters.commands import app as dead_letters
 from jobs.erase import erase
 from jobs.import_log import import_log
 from jobs.live.commands import grade_command
+from jobs.models import app as models
 from jobs.problems import JobError, plainly
 from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
@@ -36,6 +37,7 @@ app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="grade")(grade_command)
 app.add_typer(dead_letters, name="dead-letters")
+app.add_typer(models, name="models")
 
 
 @app.command(name="import")

@@ -7,11 +7,11 @@ from contextlib import closing
 
 from jobs.clusters import cluster_of, registry_of
 from jobs.dead_letters.keeping import keeper_of
-from jobs.problems import JobError
+from jobs.problems import JobError, require_store
 from schemas.codec import Codec
 from schemas.erasures import Erasure, letters_of, until_after
 from schemas.validation import LONGEST_ID
-from settings import Settings, Source, Store
+from settings import Settings, Source
 from stores.choosing import reader_of, writer_of
 from topics.publisher import Publisher
 
@@ -31,8 +31,7 @@ def erase(settings: Settings, user_id: str) -> None:
         raise JobError("USER_ID: is not UTF-8") from None
     if not 0 < size <= LONGEST_ID:
         raise JobError(f"USER_ID: must have 1 to {LONGEST_ID:,} bytes")
-    if settings.store is Store.SQLITE and not settings.sqlite_path.exists():
-        raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
+    require_store(settings)
     kafka = cluster_of(settings) if settings.source is Source.KAFKA else None
     with closing(writer_of(settings)()) as writer, closing(reader_of(settings)()) as reader:
         version = reader.version(user_id)

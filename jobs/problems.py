@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from schemas.columns import ColumnsError
 from schemas.log_files import LogFileError
-from settings import SettingsError, stop
+from settings import Settings, SettingsError, Store, stop
 from stores.base import StoreError
 from topics.client import TopicError
 from topics.problems import RegistryError
@@ -15,6 +15,16 @@ from topics.problems import RegistryError
 
 class JobError(Exception):
     """A command cannot do its work; the message is one line."""
+
+
+def require_store(settings: Settings) -> None:
+    """Fail where the embedded store's file is not there: a command must not make it.
+
+    Raises:
+        JobError: it is not.
+    """
+    if settings.store is Store.SQLITE and not settings.sqlite_path.exists():
+        raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
 
 
 _EXPECTED = (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError, RegistryError)

@@ -11,8 +11,10 @@ from model.actions import Actions
 from model.advice import Advisor, hold_out
 from model.features import Feature
 from model.plan import FeaturePlan
-from model.propensity import Model, Scorer
+from model.propensity import Model, ModelFileError, Scorer
+from model.training_record import at_milliseconds
 from schemas.events import EventBatch
+from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import ADVICE, NO_ACTION
 
 MOST = 256
@@ -49,6 +51,16 @@ class Models:
             np.array([*(self.action_names.index(each.name) for each in advisor.actions), NO_ACTION])
             for advisor in self._advisors
         ]
+
+    @classmethod
+    def of_store(cls, stored: Iterable[StoredModel], model: Model, actions: Actions = _NO_ACTIONS) -> Models:
+        """The models of a store's table, in their order; this `model` where it has none yet.
+
+        Raises:
+            ModelFileError: one line that names the model that is none.
+        """
+        first, *later = read_models(stored) or [model]
+        return cls(first, later, actions)
 
     @property
     def starts(self) -> NDArray[np.int64]:
@@ -110,3 +122,20 @@ class Models:
             advice["action"][rows] = self._places[number][advice["action"][rows]]
         hold_out(advice, events, users)
         return advice
+
+
+def read_models(stored: Iterable[StoredModel]) -> list[Model]:
+    """The models of a store's table, each `valid_from` when the table says; of the first one its file does.
+
+    Raises:
+        ModelFileError: one line that names the model that is none.
+    """
+    models = []
+    for each in stored:
+        try:
+            model = Model.from_json(each.file)
+        except ModelFileError as error:
+            raise ModelFileError(f"model {each.model_id}: {error}") from None
+        start = model.valid_from if each.valid_from == FROM_THE_BEGINNING else at_milliseconds(each.valid_from)
+        models.append(model.model_copy(update={"valid_from": start}))
+    return models

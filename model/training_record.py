@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -88,10 +88,15 @@ def judge(auc_low: float, information_low: float, ratio_low: float, ratio_high: 
     return "better than the base rate, and calibrated within the error"
 
 
+def at_milliseconds(time: int) -> datetime:
+    """A time in ms since 1970 (UTC)."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(milliseconds=time)
+
+
 def from_milliseconds(time: int) -> str:
     """A time in ms since 1970 as ISO 8601 (UTC).
 
     >>> from_milliseconds(1_497_484_800_000)
     '2017-06-15T00:00:00+00:00'
     """
-    return datetime.fromtimestamp(time / 1000, UTC).isoformat()
+    return at_milliseconds(time).isoformat()

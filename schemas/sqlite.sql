@@ -97,6 +97,13 @@ CREATE TABLE IF NOT EXISTS erasures (
   until     INTEGER NOT NULL              -- event time, ms since 1970
 ) WITHOUT ROWID;
 
+-- By which model rows are scored: the newest that is valid at the event's time. The first is valid from the least time.
+CREATE TABLE IF NOT EXISTS models (
+  valid_from INTEGER NOT NULL PRIMARY KEY, -- event time, ms since 1970
+  model_id   TEXT    NOT NULL,
+  file       TEXT    NOT NULL              -- the model file, JSON
+) WITHOUT ROWID;
+
 -- How scores did once their labels were known; of one key the newer grade stays.
 CREATE TABLE IF NOT EXISTS grades (
   model_id      TEXT    NOT NULL,

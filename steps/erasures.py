@@ -89,19 +89,27 @@ class Erasures:
 
 
 class ErasureSource(DynamicSource[tuple[str, list[Erasure]]]):
-    """Follows the store's table: every process learns what is in it, and the first worker tells all buckets."""
+    """Follows the store's table: every process learns what is in it, and the first worker tells all buckets.
 
-    def __init__(self, read: Callable[[], list[Erasure]], erasures: Erasures) -> None:
-        self._read, self._erasures = read, erasures
+    Args:
+        read: reads the table.
+        erasures: what the process knows.
+        beside: another look at the store, taken as often.
+    """
+
+    def __init__(self, read: Callable[[], list[Erasure]], erasures: Erasures, beside: Callable[[], None]) -> None:
+        self._read, self._erasures, self._beside = read, erasures, beside
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _Following:
         """The follower of one worker."""
-        return _Following(self._read, self._erasures, worker_index == 0)
+        return _Following(self._read, self._erasures, self._beside, worker_index == 0)
 
 
 class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
-    def __init__(self, read: Callable[[], list[Erasure]], erasures: Erasures, tells: bool) -> None:
-        self._read, self._erasures, self._tells = read, erasures, tells
+    def __init__(
+        self, read: Callable[[], list[Erasure]], erasures: Erasures, beside: Callable[[], None], tells: bool
+    ) -> None:
+        self._read, self._erasures, self._beside, self._tells = read, erasures, beside, tells
         self._told, self._found = dict[int, int](), deque[list[Erasure]]()
         self._awake: datetime | None = None
         threading.Thread(target=self._follow, name="erasures", daemon=True).start()
@@ -113,6 +121,7 @@ class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
             began = time.monotonic()
             with contextlib.suppress(StoreError):  # the writer says what is wrong with the store
                 self._take(self._read())
+                self._beside()
             pause.wait(max(INTERVAL, 10 * (time.monotonic() - began)))
 
     def _take(self, found: list[Erasure]) -> None:

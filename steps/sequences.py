@@ -10,20 +10,21 @@ from datetime import timedelta
 
 import numpy as np
 
-from model.attribution import Attribution
 from model.bucket import Bucket, Snapshot, Update
-from model.plan import FeaturePlan
+from model.models import Models
 from model.sequences import DISPUTED, NEW, TOO_LATE
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.erasures import Erasure
 from schemas.events import ROW, EventBatch
+from schemas.models import FROM_THE_BEGINNING
+from steps.models import KnownModels
 
 _LETTERS = {TOO_LATE: "too_late", DISPUTED: "disputed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Sequenced:
-    """A bucket's batch, what it did to the sequences, and how many users the bucket has now.
+    """A bucket's batch, what it did to the sequences, by which models, and how many users the bucket has now.
 
     `expired` of its new events were older than rows are kept: they count in the sequences, and have no rows. Users who
     were `forgotten` were so before the batch, and `erased` more events would have been theirs.
@@ -31,6 +32,7 @@ class Sequenced:
 
     events: EventBatch
     update: Update
+    models: Models
     users: int
     expired: int = 0
     forgotten: tuple[Erasure, ...] = ()
@@ -42,9 +44,8 @@ def _nobody(_: int) -> Sequence[Erasure]:
 
 
 def sequencer(
-    plan: FeaturePlan,
+    known_models: KnownModels,
     length: int,
-    attribution: Attribution,
     retention: timedelta = timedelta(0),
     now: Callable[[], float] = time.time,
     known: Callable[[int], Sequence[Erasure]] = _nobody,
@@ -52,15 +53,19 @@ def sequencer(
     """The mapper of `stateful_map`. The state is a `Bucket`; after a resume it starts from a `Snapshot`.
 
     The wall clock `now` (seconds since 1970) decides only which rows are kept, and no score; a `retention` of zero
-    keeps all. A bucket begins with what is `known` of erased users with the hash of one of its users.
+    keeps all. A bucket begins with what is `known` of erased users with the hash of one of its users, and follows the
+    models as they change.
     """
 
     def sequence(state: Bucket | Snapshot | None, item: EventBatch | list[Erasure]) -> tuple[Bucket, Sequenced]:
         requests = item if isinstance(item, list) else []
+        models, attribution = known_models.until(_newest(item))
         if isinstance(state, Bucket):
             bucket = state
+            if bucket.plan is not models.plan:
+                bucket.follow(models.plan)
         else:
-            bucket = Bucket(plan, length) if state is None else Bucket.restore(state, plan, length)
+            bucket = Bucket(models.plan, length) if state is None else Bucket.restore(state, models.plan, length)
             requests = [*known(_some_hash(item)), *requests]
         forgotten = bucket.erase(requests)
         events, erased = bucket.without_erased(_NO_EVENTS if isinstance(item, list) else item)
@@ -68,12 +73,17 @@ def sequencer(
         if retention:
             oldest = (now() - retention.total_seconds()) * 1000
             update, expired = _kept(events, update, oldest)
-        return bucket, Sequenced(events, update, len(bucket), expired, tuple(forgotten), erased)
+        return bucket, Sequenced(events, update, models, len(bucket), expired, tuple(forgotten), erased)
 
     return sequence
 
 
 _NO_EVENTS = EventBatch((), np.empty(0, ROW), np.empty(0, np.uint8))
+
+
+def _newest(item: EventBatch | list[Erasure]) -> int:
+    """The newest event time (ms)."""
+    return FROM_THE_BEGINNING if isinstance(item, list) else int(item.rows["timestamp"].max(initial=FROM_THE_BEGINNING))
 
 
 def _some_hash(item: EventBatch | list[Erasure]) -> int:

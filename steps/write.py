@@ -20,6 +20,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.models import StoredModel
 from schemas.scored import ScoredRows
 from steps.ending import fail
 from stores.base import StoreError, Writer
@@ -70,9 +71,36 @@ class SharedWriter:
         Raises:
             StoreError: it cannot be asked.
         """
+        return self._at_once().erasures()
+
+    def models(self) -> list[StoredModel]:
+        """The models of the store, as it knows them now.
+
+        Raises:
+            StoreError: it cannot be asked.
+        """
+        return self._at_once().models()
+
+    def add_model(self, model: StoredModel) -> None:
+        """Note a model in the store.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        self._at_once().add_model(model)
+
+    def remove_model(self, model: StoredModel) -> None:
+        """Take a model out of the store.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        self._at_once().remove_model(model)
+
+    def _at_once(self) -> Writer:
+        """The writer, for what any thread may do with it."""
         with self._lock:
-            writer = self._opened()
-        return writer.erasures()
+            return self._opened()
 
     def push(self) -> None:
         """Begin to write what was handed over, so that readers see it soon."""

@@ -10,6 +10,7 @@ from typing import NamedTuple, Protocol
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.grades import Grade
+from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
 
 
@@ -176,6 +177,27 @@ class Writer(Protocol):
             StoreError: the store does not answer.
         """
 
+    def models(self) -> list[StoredModel]:
+        """The models that were added, in the order of the times from which on they are valid. Any thread may ask.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
+    def add_model(self, model: StoredModel) -> None:
+        """Add a model, durably, unless there is one that is valid from the same time. Any thread may.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+
+    def remove_model(self, model: StoredModel) -> None:
+        """Remove the model that is valid from the same time, durably. Any thread may.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+
     def push(self) -> None:
         """Begin to write what is held, so that readers see it soon.
 
@@ -244,6 +266,9 @@ class Reader(Protocol):
 
     def grades(self) -> list[Grade]:
         """The grades of all models, ordered by model_id, kind and day."""
+
+    def models(self) -> list[StoredModel]:
+        """The models by which rows are scored, in the order of the times from which on they are valid."""
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands, None where the user is not known."""

@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import astuple
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -19,6 +20,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.grades import COLUMNS, Grade
+from schemas.models import StoredModel
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 
@@ -113,6 +115,7 @@ _UPSERT_GRADE = (
     + ", ".join(f"{name} = excluded.{name}" for name in COLUMNS)
     + " WHERE excluded.version >= version"
 )
+_MODELS = "SELECT valid_from, model_id, file FROM models ORDER BY valid_from"
 _ERASE = [
     f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
     for table in ("propensity_by_user", "latest_propensity", "conversion_credit", "touch_credit")
@@ -307,9 +310,25 @@ class SqliteWriter:
 
     def erasures(self) -> list[Erasure]:
         """All that was noted."""
+        return [Erasure(*row) for row in self._apart("SELECT user_hash, until FROM erasures")]
+
+    def models(self) -> list[StoredModel]:
+        """The models that were added."""
+        return [StoredModel(*row) for row in self._apart(_MODELS)]
+
+    def add_model(self, model: StoredModel) -> None:
+        """Add a model."""
+        self._apart("INSERT INTO models VALUES (?, ?, ?) ON CONFLICT DO NOTHING", astuple(model))
+
+    def remove_model(self, model: StoredModel) -> None:
+        """Remove a model."""
+        self._apart("DELETE FROM models WHERE valid_from = ?", (model.valid_from,))
+
+    def _apart(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """Do a statement through a connection of its own, as any thread may, and beside what is held."""
         try:
-            with contextlib.closing(sqlite3.connect(self._path, timeout=PATIENCE)) as connection:
-                return [Erasure(*row) for row in connection.execute("SELECT user_hash, until FROM erasures")]
+            with contextlib.closing(sqlite3.connect(self._path, PATIENCE, isolation_level=None)) as connection:
+                return connection.execute(statement, values).fetchall()
         except sqlite3.Error as error:
             raise StoreError(f"SQLite file {self._path}: {error}") from error
 
@@ -510,6 +529,10 @@ class SqliteReader:
     def grades(self) -> list[Grade]:
         """The grades of all models."""
         return [Grade(*row) for row in self._ask(f"SELECT {_GRADE_COLUMNS} FROM grades ORDER BY model_id, kind, day")]
+
+    def models(self) -> list[StoredModel]:
+        """The models by which rows are scored."""
+        return [StoredModel(*row) for row in self._ask(_MODELS)]
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

@@ -36,6 +36,7 @@ class Row:
     body: tuple[Any, ...]
     propensity: float
     seen: int
+    model_id: str
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -182,19 +183,32 @@ def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
     return users
 
 
-def final_rows(events: Iterable[Event], model: dict[str, Any], length: int = 1_000) -> dict[Key, Row]:
+def model_at(model: dict[str, Any], later: Iterable[tuple[int, dict[str, Any]]], time: int) -> dict[str, Any]:
+    """Of a first model and `later` ones, each with the time from which on it is valid, the newest at `time`."""
+    valid = [(start, other) for start, other in later if start <= time]
+    return max(valid, key=lambda each: each[0])[1] if valid else model
+
+
+def final_rows(
+    events: Iterable[Event],
+    model: dict[str, Any],
+    length: int = 1_000,
+    later: Iterable[tuple[int, dict[str, Any]]] = (),
+) -> dict[Key, Row]:
     """The rows that must be there in the end, as if every event had arrived once, in order."""
     rows = {}
     for sequence in sequences(events).values():
         for seen, winners in enumerate(sequence, start=1):
             newest = [others[0] for others in sequence[max(0, seen - length) : seen]]
             event = winners[0]
+            valid = model_at(model, later, event["timestamp"])
             rows[key_of(event)] = Row(
                 type=event["type"],
                 campaign=event["campaign"],
                 body=merged_body(winners),
-                propensity=propensity_at(model, newest, event["timestamp"]),
+                propensity=propensity_at(valid, newest, event["timestamp"]),
                 seen=seen,
+                model_id=valid["id"],
             )
     return rows
 

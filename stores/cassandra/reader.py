@@ -18,11 +18,12 @@ from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import COLUMNS, Grade
+from schemas.models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
-from stores.cassandra.tables import ready_tables
+from stores.cassandra.tables import models_of, ready_tables
 from stores.cassandra.writer import BLOCK
 
 _LONGEST_ID = 1_024
@@ -233,6 +234,10 @@ class CassandraReader:
         """The grades of all models."""
         found = [Grade(*row) for row in self._ask(self._grades)]
         return sorted(found, key=lambda grade: (grade.model_id, grade.kind, grade.day))
+
+    def models(self) -> list[StoredModel]:
+        """The models by which rows are scored."""
+        return models_of(self._shared)
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

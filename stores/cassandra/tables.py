@@ -10,6 +10,7 @@ from pathlib import Path
 from cassandra import AlreadyExists, InvalidRequest, Unauthorized
 from cassandra.cluster import Session
 
+from schemas.models import StoredModel
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import ERRORS, may_heal, plainly, reason
@@ -123,6 +124,14 @@ def store_id(shared: SharedSession, patience: float) -> str:
                 time.sleep(0.5)
             else:
                 return found[0] if found else ""
+
+
+def models_of(shared: SharedSession) -> list[StoredModel]:
+    """The models of the keyspace, in the order of the times from which on they are valid."""
+    statement = shared.prepare(f"SELECT valid_from, model_id, file FROM {shared.address.keyspace}.models")
+    with plainly(shared.address):
+        found = [StoredModel(*row) for row in shared.session.execute(statement)]
+    return sorted(found, key=lambda model: model.valid_from)
 
 
 def _store(address: CassandraAddress, session: Session) -> tuple[str, int] | None:

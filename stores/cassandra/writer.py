@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import time
 from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import astuple
 
 import numpy as np
 from cassandra.concurrent import execute_concurrent_with_args
@@ -23,6 +24,7 @@ from schemas.cassandra_rows import (
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.grades import COLUMNS, Grade
+from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
@@ -31,7 +33,7 @@ from stores.cassandra.delivery import DEADLINE, Deliveries
 from stores.cassandra.errors import plainly
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
-from stores.cassandra.tables import DAY, counting_period, ready_tables, store_id
+from stores.cassandra.tables import DAY, counting_period, models_of, ready_tables, store_id
 
 BLOCK = 100
 """Offsets whose dead letters are one partition."""
@@ -194,6 +196,24 @@ class CassandraWriter:
         statement = self._shared.prepare(f"SELECT user_hash, until FROM {self._address.keyspace}.erasures")
         with plainly(self._address):
             return [Erasure(*row) for row in self._shared.session.execute(statement)]
+
+    def models(self) -> list[StoredModel]:
+        """The models that were added."""
+        return models_of(self._shared)
+
+    def add_model(self, model: StoredModel) -> None:
+        """Add a model."""
+        self._decide("INSERT INTO {} (valid_from, model_id, file) VALUES (?, ?, ?) IF NOT EXISTS", *astuple(model))
+
+    def remove_model(self, model: StoredModel) -> None:
+        """Remove a model."""
+        self._decide("DELETE FROM {} WHERE valid_from = ? IF EXISTS", model.valid_from)
+
+    def _decide(self, statement: str, *values: object) -> None:
+        """Let the replicas agree on a change of the table of models."""
+        prepared = self._shared.prepare(statement.format(f"{self._address.keyspace}.models"))
+        with plainly(self._address):
+            self._shared.session.execute(prepared, values)
 
     def _add(self, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
         statement = encoded(head, values)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +22,7 @@ from model.propensity import Model
 from schemas.codec import Codec
 from schemas.events import Origin
 from schemas.messages import MessageBatch
+from schemas.models import StoredModel
 from settings import Settings
 from stores.sqlite import SqliteReader, SqliteWriter
 from tests.flow.exactness import counted
@@ -145,6 +146,7 @@ class Flow:
     reading: Codec
     partitions: dict[Origin, list[bytes]] = field(default_factory=dict)
     batch: int = 3
+    stored: Sequence[StoredModel] = ()
 
     def __post_init__(self) -> None:
         (self.folder / "recovery").mkdir()
@@ -159,7 +161,7 @@ class Flow:
         opened = list[SqliteWriter]()
         open_writer = partial(_Writer, self.store, breakdown, opened)
         source = ListSource(self.partitions, self.batch, breakdown)
-        flow = build_flow(source, self.model, open_writer, self.settings, self.reading)
+        flow = build_flow(source, self.model, open_writer, self.settings, self.reading, stored=self.stored)
         recovery = RecoveryConfig(self.folder / "recovery")
         with _told() as lines:
             try:

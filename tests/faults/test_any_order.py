@@ -25,12 +25,13 @@ from hypothesis.stateful import (
 from schemas.codec import Codec, codec, load_schema
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES, Event, Origin
+from schemas.models import StoredModel
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
 from tests.faults.conftest import LONG, SEED, Amount
 from tests.flow.exactness import Truth, check_reader
 from tests.flow.running import count
-from tests.model.driving import DAY, TIME
+from tests.model.driving import DAY, HOUR, TIME
 from tests.model.worlds import DOCUMENTS, MODELS
 from tests.model.worlds import events as events_of_two_users
 from tests.reference import final_rows
@@ -42,6 +43,8 @@ PARTITIONS = (Origin("events", 0), Origin("events", 1), Origin("conversions", 0)
 RETENTION_DAYS, LONG_AGO = 7_300, TIME - 9_000 * DAY
 """An event of 1992 has no row any more and counts all the same; those of 2017 have theirs until 2037."""
 REGISTERED_ID = 9
+SECOND = StoredModel(TIME + HOUR, "decay", MODELS["decay"].model_dump_json())
+"""The model of some of the instants."""
 
 
 class Message(NamedTuple):
@@ -98,7 +101,8 @@ class AnyOrder(RuleBasedStateMachine):
         self._folder = TemporaryDirectory()
         options = Settings(sequence_length=LENGTH, retention_days=RETENTION_DAYS, buckets=8)
         reading = Codec(lookup=Shelf({REGISTERED_ID: FIRST_SCHEMA}))
-        self._flow = Flow(Path(self._folder.name), MODELS["rich"], options, reading, {name: [] for name in PARTITIONS})
+        partitions: dict[Origin, list[bytes]] = {name: [] for name in PARTITIONS}
+        self._flow = Flow(Path(self._folder.name), MODELS["rich"], options, reading, partitions, stored=[SECOND])
         self._events, self._letters = list[Event](), list[DeadLetter]()
         self._identities = defaultdict[str, set[tuple[int, str]]](set)
         self._bodies = defaultdict[str, set[Event]](set)
@@ -199,7 +203,8 @@ class AnyOrder(RuleBasedStateMachine):
 
     def _check(self) -> Counter[str]:
         """Fail unless the store holds what it must; what became of each message, in all."""
-        rows = final_rows(map(asdict, self._events), DOCUMENTS["rich"], LENGTH)
+        later = [(SECOND.valid_from, DOCUMENTS[SECOND.model_id])]
+        rows = final_rows(map(asdict, self._events), DOCUMENTS["rich"], LENGTH, later)
         truth = Truth({key: row for key, row in rows.items() if key[1] >= TIME}, self._letters)
         with self._flow.reader() as reader:
             check_reader(truth, reader)

@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from model.attribution import Attribution
 from model.bucket import Bucket
-from model.models import Models
 from model.propensity import Model
 from schemas.codec import codec
 from schemas.events import Event, EventBatch
 from schemas.messages import MessageBatch
 from settings import load_settings
+from steps.models import KnownModels
 from steps.progress import count_sequenced
 from steps.sequences import sequencer
 from stores.choosing import reader_of
@@ -24,7 +23,7 @@ from tests.services.cassandra import Cassandra
 
 DAY = 86_400_000
 NOW = 1_500_000_000_000
-MODELS = Models(Model.from_json((ROOT / "model" / "seed.json").read_bytes()))
+MODEL = Model.from_json((ROOT / "model" / "seed.json").read_bytes())
 
 
 def batch(*events: Event) -> EventBatch:
@@ -32,7 +31,7 @@ def batch(*events: Event) -> EventBatch:
 
 
 def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
-    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS), timedelta(days=10), now=lambda: NOW / 1_000)
+    step = sequencer(KnownModels(MODEL), 1_000, timedelta(days=10), now=lambda: NOW / 1_000)
     old, new = Event("old", "u", NOW - 11 * DAY, "CL"), Event("new", "u", NOW - 9 * DAY, "IM")
     bucket, item = step(None, batch(old, new, old))
     assert isinstance(bucket, Bucket)
@@ -44,7 +43,7 @@ def test_an_expired_event_counts_in_the_sequence_and_has_no_row() -> None:
 
 def test_credits_are_those_of_the_conversions_that_have_rows() -> None:
     """An expired touch is credited; an expired conversion has nobody to credit."""
-    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS), timedelta(days=10), now=lambda: NOW / 1_000)
+    step = sequencer(KnownModels(MODEL), 1_000, timedelta(days=10), now=lambda: NOW / 1_000)
     click, gone = Event("click", "u", NOW - 12 * DAY, "CL", campaign="Spring"), Event("gone", "u", NOW - 11 * DAY, "CN")
     shown, kept = Event("shown", "u", NOW - 9 * DAY, "IM"), Event("kept", "u", NOW - 8 * DAY, "CN")
     _, item = step(None, batch(click, gone, shown, kept))
@@ -54,7 +53,7 @@ def test_credits_are_those_of_the_conversions_that_have_rows() -> None:
 
 
 def test_without_a_retention_nothing_expires() -> None:
-    step = sequencer(MODELS.plan, 1_000, Attribution(MODELS))
+    step = sequencer(KnownModels(MODEL), 1_000)
     _, item = step(None, batch(Event("old", "u", 0, "CL")))
     assert (len(item.update.outcomes), item.expired) == (1, 0)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from hypothesis import strategies as st
 
 from model.propensity import Model
+from model.training_record import at_milliseconds
 from schemas.events import TYPES, Event
 from tests.model.driving import DAY, HOUR, event
 from tests.reference import load
@@ -42,7 +42,7 @@ NAMES = tuple(DOCUMENTS)
 
 def later(model: Model, start: int) -> Model:
     """The model, valid from a time (ms) on."""
-    return model.model_copy(update={"valid_from": datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=start)})
+    return model.model_copy(update={"valid_from": at_milliseconds(start)})
 
 
 TIMES = (0, 1, 2, HOUR, 2 * DAY, 2 * DAY + 1, 7 * DAY, 7 * DAY + 1, 30 * DAY)

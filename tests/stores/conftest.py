@@ -20,7 +20,15 @@ from stores.sqlite import SqliteReader, SqliteWriter
 from tests.flow.running import wait_for
 from tests.services.cassandra import Cassandra
 
-TABLES = ("propensity_by_user", "latest_propensity", "dead_letters", "erasures", "grades", "conversion_credit")
+TABLES = (
+    "propensity_by_user",
+    "latest_propensity",
+    "dead_letters",
+    "erasures",
+    "grades",
+    "models",
+    "conversion_credit",
+)
 
 
 class Embedded:

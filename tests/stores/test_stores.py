@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import Grade
+from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import Propensity
 from stores.base import Score, Summary
 from tests.model.driving import Run, Table, chunks
@@ -489,3 +490,17 @@ def test_the_newer_grade_of_a_key_stays(store):
     writer.write_grades([replace(newer, positives=1, graded_until=TIME - 1, version=7)])
     writer.flush()
     assert [each.positives for each in reader.grades()] == [2, 1]
+
+
+def test_models_are_told_in_the_order_of_their_times_and_none_takes_anothers_place(store):
+    writer, reader = store.writer(), store.reader()
+    assert writer.models() == reader.models() == []
+    first, later = StoredModel(FROM_THE_BEGINNING, "first", "{}"), StoredModel(TIME, "later", '{"é": 1.5}')
+    for model in (later, first, StoredModel(TIME, "rival", "{}"), later):
+        writer.add_model(model)
+    assert writer.models() == reader.models() == store.writer().models() == [first, later]
+    writer.remove_model(later)
+    assert reader.models() == [first]
+    writer.remove_model(later)
+    writer.add_model(StoredModel(TIME, "rival", "{}"))
+    assert [each.model_id for each in reader.models()] == ["first", "rival"]

@@ -1,0 +1,139 @@
+"""The models that a flow scores by: those of the store's table `models`, which it follows while it runs.
+
+The first of them is the one that ADSTREAMS_MODEL names, noted at a store's first start. A row's model follows from its
+event's time, so that a process may hear of a model at any moment before the first row of it. One that heard too late
+has scored rows as nobody would again: it undoes the change, and ends the flow.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from model.actions import Actions
+from model.attribution import LOOK_BACK, Attribution
+from model.models import Models, read_models
+from model.propensity import Model, ModelFileError
+from model.training_record import from_milliseconds
+from schemas.models import FROM_THE_BEGINNING, StoredModel
+from settings import SettingsError
+from steps.ending import fail
+from steps.write import SharedWriter
+from stores.base import Writer
+
+_NO_ACTIONS = Actions.none()
+
+
+def models_at_start(writer: Writer, model: Model, is_first: bool) -> list[StoredModel]:
+    """The models of the store; where there are none yet, the `is_first` process of a flow notes this one.
+
+    Raises:
+        SettingsError: the store's first model is another one.
+        StoreError: the store cannot be asked.
+    """
+    found = writer.models()
+    if not found and is_first:
+        writer.add_model(StoredModel(FROM_THE_BEGINNING, model.id, model.model_dump_json()))
+        found = writer.models()  # another flow may have been faster
+    _check_first(found, model)
+    return found
+
+
+def _check_first(stored: Sequence[StoredModel], model: Model) -> None:
+    """Fail where the first model of a store is not this one."""
+    if not stored or stored[0].valid_from != FROM_THE_BEGINNING:
+        return
+    (first,) = _read(stored[:1])
+    if first.model_copy(update={"valid_from": None}) != model.model_copy(update={"valid_from": None}):
+        other = "another model of that id" if first.id == model.id else f"model {model.id}"
+        raise SettingsError(
+            f"ADSTREAMS_MODEL: this store began with model {first.id}, not {other}; to score history anew take a new"
+            " keyspace or file, to change the model from some time on leave the setting and use"
+            " `python -m jobs models add FILE --from TIME`"
+        )
+
+
+def _read(stored: Sequence[StoredModel]) -> list[Model]:
+    try:
+        return read_models(stored)
+    except ModelFileError as error:
+        raise SettingsError(f"table models of the store: {error}") from None
+
+
+class KnownModels:
+    """The models by which this process scores.
+
+    Args:
+        first: the model of ADSTREAMS_MODEL.
+        stored: those of the store's table at the start.
+        actions: what can be done next.
+        look_back: how long before a conversion a touch may be that is credited with it, in ms.
+
+    Raises:
+        SettingsError: the table has something that is no model.
+    """
+
+    def __init__(
+        self,
+        first: Model,
+        stored: Sequence[StoredModel] = (),
+        actions: Actions = _NO_ACTIONS,
+        look_back: int = LOOK_BACK,
+    ) -> None:
+        self._first, self._actions, self._look_back = first, actions, look_back
+        self._stored, self._newest, self._lock = frozenset[StoredModel](), FROM_THE_BEGINNING, threading.Lock()
+        self._current = self._built(())
+        self.learn(stored)
+
+    def _built(self, later: Sequence[Model]) -> tuple[Models, Attribution]:
+        models = Models(self._first, later, self._actions)
+        return models, Attribution(models, self._look_back)
+
+    def until(self, time: int) -> tuple[Models, Attribution]:
+        """The models, and what credits by them, for rows up to an event time (ms).
+
+        A change from that time on, or from an earlier one, is too late now.
+        """
+        with self._lock:
+            self._newest = max(self._newest, time)
+            return self._current
+
+    def learn(self, stored: Sequence[StoredModel]) -> list[StoredModel]:
+        """Score by these models from now on, unless some of the change comes too late: that is what is returned.
+
+        Raises:
+            SettingsError: their first is not that of ADSTREAMS_MODEL, or one is no model.
+        """
+        found = frozenset(stored)
+        if found == self._stored:
+            return []
+        _check_first(stored, self._first)
+        later = [each for each in stored if each.valid_from != FROM_THE_BEGINNING]
+        built = self._built(_read(later))
+        with self._lock:
+            changed = {each for each in found ^ self._stored if each.valid_from != FROM_THE_BEGINNING}
+            too_late = [each for each in changed if each.valid_from <= self._newest]
+            if not too_late:
+                self._stored, self._current = found, built
+        return too_late
+
+    def follow(self, writer: SharedWriter) -> None:
+        """Take over what the store's table says; what comes too late is undone there, and ends the flow.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        stored = writer.models()
+        try:
+            too_late = self.learn(stored)
+        except SettingsError as error:
+            fail(error)
+        for each in too_late:
+            added = each in stored
+            change = writer.remove_model if added else writer.add_model
+            change(each)
+            came, undone = ("came", "removed") if added else ("was removed", "put back")
+            fail(
+                f"model {each.model_id} {came} too late: rows after {from_milliseconds(each.valid_from)}, from when on"
+                f" it is valid, had been scored; it was {undone}"
+            )

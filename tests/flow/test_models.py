@@ -1,0 +1,119 @@
+"""The model changes while the flow runs: every row is by the model of its time, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import json
+import signal
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from jobs.__main__ import app
+from model.training_record import from_milliseconds
+from schemas.models import StoredModel
+from stores.sqlite import SqliteWriter
+from tests import reference
+from tests.flow.running import PATIENCE, ROOT, count, make_recovery, processes, query, run_flow, table, wait_for
+from tests.model.driving import near
+
+SEED, DECAY = ROOT / "model" / "seed.json", ROOT / "model" / "decay.json"
+EVENTS, DAY = 16_000, 86_400_000
+COLUMNS = ("user_id", "timestamp", "event_id", "type", "campaign", "propensity", "seen", "model_id")
+ROWS = "SELECT user_id, event_time, event_id, event_type, campaign, propensity, seen, model_id FROM propensity_by_user"
+
+
+def add(store: Path, start: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the decay model follow the seed from a time on."""
+    monkeypatch.setenv("ADSTREAMS_SQLITE_PATH", str(store))
+    monkeypatch.setenv("ADSTREAMS_MODEL", str(SEED))
+    done = CliRunner().invoke(app, ["models", "add", str(DECAY), "--from", from_milliseconds(start)])
+    assert done.exit_code == 0, done.output
+
+
+def newest(store: Path) -> int:
+    ((time,),) = query(store, "SELECT max(event_time) FROM latest_propensity")
+    return int(str(time))
+
+
+def assert_by_the_models_of_their_times(store: Path, start: int) -> None:
+    """Every row, and where every user stands, is what the reference says of the model that is valid then."""
+    nothing = dict.fromkeys(reference.BODY, 0)
+    events: list[dict[str, Any]] = [dict(zip(COLUMNS, row, strict=True)) | nothing for row in query(store, ROWS)]
+    later = [(start, reference.load(DECAY))]
+    expected = reference.final_rows(events, reference.load(SEED), 1_000, later)
+    assert len(expected) == len(events)
+    for event in events:
+        row = expected[reference.key_of(event)]
+        assert (event["model_id"], event["seen"]) == (row.model_id, row.seen)
+        assert event["propensity"] == near(row.propensity)
+    assert {event["model_id"] for event in events} == {"seed", "decay"}
+    wrong = query(
+        store,
+        "SELECT user_id FROM latest_propensity AS l WHERE NOT EXISTS (SELECT 1 FROM propensity_by_user AS p WHERE"
+        " (p.user_id, p.event_time, p.event_key, p.propensity, p.model_id)"
+        " = (l.user_id, l.event_time, l.event_key, l.propensity, l.model_id))",
+    )
+    assert wrong == []
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_model_is_added_while_the_flow_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Guarantee: through kill -9 and a restart too, and a replay from the beginning leaves the same rows."""
+    store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
+    settings = {"sqlite_path": store, "simulator_users": 300, "simulator_events": EVENTS, "model": SEED}
+    with processes(number, recovery, simulator_rate=500, **settings) as programs:
+        wait_for(lambda: count(store) > 1_000, programs[0])
+        start = newest(store) + 20 * DAY
+        add(store, start, monkeypatch)
+        wait_for(lambda: newest(store) > start + 2 * DAY, programs[0])
+        assert count(store) < EVENTS
+        programs[-1].send_signal(signal.SIGKILL)
+        for program in programs:
+            program.wait(PATIENCE)
+    run = run_flow(recovery=recovery, simulator_rate=0, **settings)
+    assert run.returncode == 0, run.stderr
+    assert count(store) == EVENTS
+    assert_by_the_models_of_their_times(store, start)
+    anew = tmp_path / "anew.db"
+    add(anew, start, monkeypatch)
+    run = run_flow(simulator_rate=0, **settings | {"sqlite_path": anew})
+    assert run.returncode == 0, run.stderr
+    assert table(anew) == table(store)
+
+
+def test_a_model_that_comes_too_late_is_undone_and_ends_the_flow(tmp_path: Path) -> None:
+    """All rows stay by one model, through the next start too."""
+    store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
+    settings = {"sqlite_path": store, "simulator_users": 300, "simulator_rate": 2_000, "model": SEED}
+    with processes(1, recovery, **settings) as (program,):
+        wait_for(lambda: count(store) > 2_000, program)
+        late = StoredModel(newest(store) - DAY, "decay", DECAY.read_text())
+        with closing(SqliteWriter(store)) as writer:
+            writer.add_model(late)
+            assert program.wait(PATIENCE) == 1
+            assert [each.model_id for each in writer.models()] == ["seed"]
+        *_, line = program.communicate()[1].splitlines()
+    assert line == (
+        f"ad-streams: model decay came too late: rows after {from_milliseconds(late.valid_from)}, from when on it is"
+        " valid, had been scored; it was removed"
+    )
+    run = run_flow(recovery=recovery, **settings | {"simulator_rate": 0, "simulator_events": 10_000})
+    assert run.returncode == 0, run.stderr
+    assert query(store, "SELECT DISTINCT model_id FROM propensity_by_user") == [("seed",)]
+
+
+def test_a_store_that_began_with_another_model_is_refused_in_one_line(tmp_path: Path) -> None:
+    settings = {"sqlite_path": tmp_path / "store.db", "simulator_events": 100, "simulator_rate": 0}
+    assert run_flow(model=SEED, **settings).returncode == 0
+    before = table(tmp_path / "store.db")
+    changed = tmp_path / "model.json"
+    changed.write_text(json.dumps(reference.load(SEED) | {"intercept": -1.0}))
+    for other, named in ((DECAY, "model decay"), (changed, "another model of that id")):
+        run = run_flow(model=other, **settings)
+        assert run.returncode == 2
+        (line,) = run.stderr.splitlines()
+        assert line.startswith(f"ad-streams: ADSTREAMS_MODEL: this store began with model seed, not {named}; ")
+    assert table(tmp_path / "store.db") == before
