@@ -1,6 +1,8 @@
-"""One user's conversions explained: which touches the model credits with them."""
+"""One user explained: what each event and feature adds to the propensity, and who is credited with a conversion."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +12,20 @@ from model.credit import ALPHAS, WEIGHTS, shares
 from model.curve import Sequence, entries_of
 from model.plan import FeaturePlan
 from model.propensity import Model
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """What a propensity is made of: `baseline`, which the same user would have without events, and what is added to it.
+
+    Shapes: `of_event` (n) for the n events up to that time, oldest first, 0 for those that no longer count;
+    `of_feature` (m) for the model's features, in their order. The baseline and either of them sum up to `propensity`.
+    """
+
+    propensity: float
+    baseline: float
+    of_event: NDArray[np.float64]
+    of_feature: NDArray[np.float64]
 
 
 class Explainer:
@@ -22,8 +38,18 @@ class Explainer:
     """
 
     def __init__(self, model: Model, length: int, look_back: int = LOOK_BACK) -> None:
-        self._plan, (self._weights, self._intercept) = FeaturePlan.of(model.features), short_term(model)
-        self._length, self._look_back = length, look_back
+        self._plan, self._long_term = FeaturePlan.of(model.features), (model.weights, model.intercept)
+        self._short_term, self._length, self._look_back = short_term(model), length, look_back
+
+    def explain(self, sequence: Sequence, time: int) -> Explanation:
+        """What the propensity at a time (ms) is made of, all events up to then fading in together (`model.credit`)."""
+        count = int(np.searchsorted(sequence.timestamps, time, "right"))
+        low = max(count - self._length, 0)
+        of_event = np.zeros(count)
+        baseline, whole, of_event[low:], of_feature = self._shares(
+            sequence, low, count, time, np.ones(count - low, np.bool_), self._long_term
+        )
+        return Explanation(whole, baseline, of_event, of_feature)
 
     def credit(self, sequence: Sequence, place: int) -> NDArray[np.float64]:
         """The credit of each event before the conversion at `place` (place), NaN for those that are no touches.
@@ -33,12 +59,26 @@ class Explainer:
         low, time = max(place - self._length, 0), int(sequence.timestamps[place])
         types, ages = sequence.types[low:place], time - sequence.timestamps[low:place]
         fading = (types != CONVERSION) & (ages <= self._look_back)
-        of_event, of_feature = np.empty(place - low), np.empty(len(self._weights))
-        plan = (self._plan.features, self._plan.windows, self._plan.half_lives, self._plan.never)
-        _, whole = shares(
-            entries_of(sequence, self._plan), low, place, time, fading, plan, self._weights, self._intercept,
-            ALPHAS, WEIGHTS, np.empty((place - low, len(self._weights))), of_event, of_feature,
-        )  # fmt: skip
+        _, whole, of_event, _ = self._shares(sequence, low, place, time, fading, self._short_term)
         credit = np.full(place, np.nan)
         credit[low:] = np.where(fading, of_event / whole, np.nan)
         return credit
+
+    def _shares(
+        self,
+        sequence: Sequence,
+        low: int,
+        high: int,
+        time: int,
+        fading: NDArray[np.bool_],
+        vector: tuple[NDArray[np.float64], float],
+    ) -> tuple[float, float, NDArray[np.float64], NDArray[np.float64]]:
+        """v(0), v(1), and what each of the events from `low` to `high` and each feature adds."""
+        weights, intercept = vector
+        of_event, of_feature, terms = np.empty(high - low), np.empty(len(weights)), np.empty((high - low, len(weights)))
+        plan = (self._plan.features, self._plan.windows, self._plan.half_lives, self._plan.never)
+        start, whole = shares(
+            entries_of(sequence, self._plan), low, high, time, fading, plan, weights, intercept, ALPHAS, WEIGHTS,
+            terms, of_event, of_feature,
+        )  # fmt: skip
+        return start, whole, of_event, of_feature
