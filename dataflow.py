@@ -84,7 +84,7 @@ def build_flow(
     first one on, and rows are scored by `model`, or by what follows it among the `stored` ones.
     """
     writer = SharedWriter(open_writer)
-    models = KnownModels(model, stored, look_back=to_milliseconds(settings.look_back))
+    models = KnownModels(model, stored, settings.loaded_actions, to_milliseconds(settings.look_back))
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)

@@ -16,6 +16,7 @@ from typing import Annotated, NoReturn
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from model.actions import Actions, ActionsFileError
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
 
@@ -154,6 +155,9 @@ class Settings(BaseSettings):
     challenger_model: Path | None = Field(
         None, description="Model file that is graded beside the model, and never acts."
     )
+    actions: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
+        Path(__file__).parent / "model" / "actions.json", description="File of actions; empty = none."
+    )
     look_back: Annotated[Duration, Field(ge=timedelta(minutes=1))] = Field(
         "30d",
         validate_default=True,
@@ -201,6 +205,22 @@ class Settings(BaseSettings):
             raise SettingsError(f"{name}: {self.challenger_model}: has the id of the model itself, {challenger.id!r}")
         return challenger
 
+    @cached_property
+    def loaded_actions(self) -> Actions:
+        """The actions of their file.
+
+        Raises:
+            SettingsError: there is no such file, or it holds no actions.
+        """
+        if self.actions is None:
+            return Actions.none()
+        try:
+            return Actions.from_json(self.actions.read_bytes())
+        except OSError as error:
+            raise SettingsError(f"ADSTREAMS_ACTIONS: {self.actions}: {error.strerror}") from None
+        except ActionsFileError as error:
+            raise SettingsError(f"ADSTREAMS_ACTIONS: {self.actions}: {error}") from None
+
 
 def _model_of(name: str, file: Path) -> Model:
     """The model of the file that a setting names."""
@@ -218,7 +238,7 @@ def setting_names() -> list[str]:
 
 
 def load_settings() -> Settings:
-    """The settings of this environment, with the model file read and the log file there.
+    """The settings of this environment, with the files of model and actions read and the log file there.
 
     Raises:
         SettingsError: the first setting that is wrong.
@@ -235,7 +255,7 @@ def load_settings() -> Settings:
         near = get_close_matches(unknown[0], setting_names(), 1)
         raise SettingsError(f"{unknown[0]}: no such setting{f', did you mean {near[0]}?' if near else ''}")
     _check_services(settings)
-    settings.loaded_model  # noqa: B018 read now, so that a wrong file stops the start
+    settings.loaded_model, settings.loaded_actions  # noqa: B018 read now, so that a wrong file stops the start
     settings.loaded_challenger  # noqa: B018 likewise
     if settings.source is Source.FILE:
         if settings.file is None:

@@ -36,7 +36,8 @@ def write(writer: CassandraWriter) -> list[str]:
         batch = events(order, first, rng)
         update = bucket.update(batch)
         scores, which = models.score(update.features, update.outcomes["timestamp"])
-        writer.write(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals))
+        advice = models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+        writer.write(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals, advice))
         writer.push()
     writer.flush()
     return batch.texts(USER_ID)[:USERS]

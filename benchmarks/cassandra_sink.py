@@ -64,7 +64,8 @@ def scored_batches() -> list[list[ScoredRows]]:
             assert isinstance(batch, EventBatch), "nobody is erased"
             update = buckets.setdefault(key, Bucket(models.plan)).update(batch)
             scores, which = models.score(update.features, update.outcomes["timestamp"])
-            rows.append(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals))
+            advice = models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+            rows.append(ScoredRows(batch, update.outcomes, scores, models.ids, which, update.rivals, advice))
         batches.append(rows)
     return batches
 

@@ -64,14 +64,17 @@ def main() -> None:
     """Measure and print."""
     users, count, size = map(int, sys.argv[1:])
     settings, clock, rng = Settings(model=Path("model/decay.json")), Clock(), np.random.default_rng(1)
-    models, publish, skew = Models(settings.loaded_model), PropensityCodec(), timedelta(hours=1)
+    models = Models(settings.loaded_model, actions=settings.loaded_actions)
+    publish, skew = PropensityCodec(), timedelta(hours=1)
     heads, buckets = Heads(*[np.zeros(20, np.uint8)] * 5), dict[str, Bucket]()
-    order = ["decode", "buckets", "update", *PARTS.values(), "score", "encode for Kafka", "encode for Cassandra"]
+    encoding = ["encode for Kafka", "encode for Cassandra"]
+    order = ["decode", "buckets", "update", *PARTS.values(), "score", "advise", *encoding]
     for name, step in PARTS.items():
         owner = Bucket if name.startswith("_") else model.bucket
         setattr(owner, name, clock.time(step, getattr(owner, name)))
     decode, split = clock.time("decode", codec().decode), clock.time("buckets", bucket_splitter(settings.buckets))
     update, score = clock.time("update", Bucket.update), clock.time("score", models.score)
+    advise = clock.time("advise", models.advise)
     to_kafka = clock.time("encode for Kafka", lambda rows: (publish.keys(rows), publish.encode(rows)))
     to_cassandra = clock.time(
         "encode for Cassandra", lambda rows: list(encode_statements(rows, heads, Lifetime(0, 0, 0)))
@@ -84,7 +87,8 @@ def main() -> None:
             assert isinstance(part, EventBatch), "nobody is erased"
             done = update(buckets.setdefault(bucket, Bucket(models.plan)), part)
             scores, which = score(done.features, done.outcomes["timestamp"])
-            rows = ScoredRows(part, done.outcomes, scores, models.ids, which, done.rivals)
+            advice = advise(done.features, scores, which, part, done.outcomes["user_row"])
+            rows = ScoredRows(part, done.outcomes, scores, models.ids, which, done.rivals, advice)
             to_kafka(rows)
             to_cassandra(rows)
     counted = -(-count // size) * size - count // 2 // size * size

@@ -28,10 +28,10 @@ from model.actions import HOLD_OUT, HOLD_OUT_SEED, Actions, Impression, Response
 from model.curve import Curve, Sequence
 from model.features import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
 from model.propensity import Model, Scorer
+from schemas.advice import ADVICE, NO_ACTION
 from schemas.compiling import compiled
 from schemas.events import USER_ID, EventBatch
 from schemas.hashing import xxh3_seeded
-from schemas.scored import ADVICE, NO_ACTION
 
 CAP_WINDOW = timedelta(hours=24)
 OUTSIDE = 10

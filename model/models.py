@@ -13,9 +13,9 @@ from model.features import Feature
 from model.plan import FeaturePlan
 from model.propensity import Model, ModelFileError, Scorer
 from model.training_record import at_milliseconds
+from schemas.advice import ADVICE, NO_ACTION, Advice
 from schemas.events import EventBatch
 from schemas.models import FROM_THE_BEGINNING, StoredModel
-from schemas.scored import ADVICE, NO_ACTION
 
 MOST = 256
 """Models that there may be: a row carries the number of its own in a byte."""
@@ -44,7 +44,7 @@ class Models:
         self._starts = np.array([model.start for model in self.models[1:]], np.int64)
         columns = dict[Feature, int]()
         self.actions, self._advisors = actions, [Advisor(model, actions, columns) for model in self.models]
-        self._scorers = [Scorer(*pair) for pair in zip(self.models, (a.columns for a in self._advisors), strict=True)]
+        self._scorers = [Scorer(*pair) for pair in zip(self.models, self.columns, strict=True)]
         self.plan = FeaturePlan.of(list(columns))
         self.action_names = tuple(dict.fromkeys(each.name for advisor in self._advisors for each in advisor.actions))
         self._places = [
@@ -109,10 +109,10 @@ class Models:
         which: NDArray[np.uint8],
         events: EventBatch,
         users: NDArray[np.int32],
-    ) -> NDArray[np.void]:
-        """What to do next (n, `ADVICE`) after rows that `score` has scored, each by its own model.
+    ) -> Advice:
+        """What to do next after rows (n) that `score` has scored, each by its own model.
 
-        Actions are places in `action_names`; `users` (n) are rows of the batch that have the users' ids.
+        `users` (n) are rows of the batch that have the users' ids.
         """
         numbers = np.unique(which).tolist() if len(self._starts) else [0]
         advice = np.empty(len(features), ADVICE)
@@ -121,7 +121,7 @@ class Models:
             advice[rows] = self._advisors[number].recommend(features[rows], scores[rows])
             advice["action"][rows] = self._places[number][advice["action"][rows]]
         hold_out(advice, events, users)
-        return advice
+        return Advice(advice, self.action_names)
 
 
 def read_models(stored: Iterable[StoredModel]) -> list[Model]:

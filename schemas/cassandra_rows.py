@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.advice import NO_ACTION, Advice
 from schemas.compiling import compiled
 from schemas.credits import BASELINE, CREDIT, RULES
 from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch, put_bytes
@@ -23,9 +24,10 @@ from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 KEY = ("user_id", "event_time", "event_key")
 SHOWN = ("state", "segment", "campaign", "publisher", "product")
 COMPUTED = ("propensity", "seen", "version", "model_id")
+ADVISED = ("best_action", "gain", "net", "hold_out")
 BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, "quantity", "revenue")
 COMPUTED_COLUMNS = (*KEY, *COMPUTED)
-LATEST_COLUMNS = (*KEY, "event_type", *COMPUTED)
+LATEST_COLUMNS = (*KEY, "event_type", *ADVISED, *COMPUTED)
 REVENUE_COLUMNS = (*KEY, "revenue")
 CREDIT_COLUMNS = (*KEY, "version", "model_id", "credits")
 """Columns of the statements, in the order of their values; behind them come write timestamp and time to live."""
@@ -41,6 +43,8 @@ _BITS = np.dtype([(name, np.int64 if name in RULES else CREDIT[name]) for name i
 _SHARE_SIZE = 112 + 12 * len(RULES)
 """Bytes that one share takes at the most, without the campaign's name."""
 _FOR_EVER = 0
+_ADVICE = np.dtype([("action", np.int64), ("gain", np.int64), ("net", np.int64), ("held_out", np.bool_)], align=True)
+"""`ADVICE`, its numbers as the bits that are written."""
 
 PIECE = np.dtype(
     [
@@ -182,9 +186,17 @@ def _put_computed(out, at, head, data, user, outcome, propensity, model, ids, li
 
 
 @compiled
-def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, types, lifetime):
+def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, advice, actions, types, lifetime):
+    """Without an action its name is empty, and no null: that would leave a tombstone each time."""
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_text(out, at, types[outcome.type], 0, 2)
+    begin = end = 0
+    if advice.action != NO_ACTION:
+        begin, end = actions[1][advice.action], actions[1][advice.action + 1]
+    at = _put_text(out, at, actions[0], begin, end)
+    at = _put_number(out, at, advice.gain, 8)
+    at = _put_number(out, at, advice.net, 8)
+    at = _put_number(out, at, advice.held_out, 1)
     return _put_score(out, at, outcome, propensity, model, ids, lifetime)
 
 
@@ -223,9 +235,9 @@ def _put_credit(out, at, head, data, user, outcome, shares, names, ends, model, 
 
 
 @compiled
-def _room(rows, outcomes, rivals, credits, ends, heads, ids):
+def _room(rows, outcomes, rivals, credits, ends, heads, ids, actions):
     """Bytes that are enough for all statements."""
-    fixed = 0
+    fixed = np.diff(actions[1]).max() if len(actions[1]) > 1 else 0
     for head in heads:
         fixed += len(head) + 160
     total = (len(outcomes) + len(rivals)) * (fixed + 3 * np.diff(ids[1]).max())
@@ -254,8 +266,8 @@ def _values_size(written, head, user, values):
 
 @compiled
 def _encode(
-    rows, data, outcomes, propensity, revenue, rivals, credits, names, ends, model, ids, heads, types, shown,
-    lifetime, large, out, pieces,
+    rows, data, outcomes, propensity, revenue, rivals, credits, names, ends, model, ids, advice, actions, heads, types,
+    shown, lifetime, large, out, pieces,
 ):  # fmt: skip
     """Fill `out` with statements and `pieces` with where those of each user are; returns how many pieces."""
     body, computed, latest, revenue_head, credit = heads
@@ -279,7 +291,8 @@ def _encode(
             at = end
             if outcome.newest:
                 end = _put_latest(
-                    out, at, latest, data, user, outcome, propensity[place], number, ids, types, lifetime
+                    out, at, latest, data, user, outcome, propensity[place], number, ids, advice[place], actions,
+                    types, lifetime,
                 )  # fmt: skip
                 statements += 1
                 size += _values_size(end - at, latest, user, _LATEST) + _LATEST_CELLS * _CELL + _ROW + _PARTITION
@@ -329,12 +342,13 @@ def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece
     credits, campaigns = rows.credits.rows.view(_BITS), [name.encode() for name in rows.credits.campaigns]
     names, ends = np.frombuffer(b"".join(campaigns), np.uint8), np.cumsum([len(name) for name in campaigns])
     ids, all_heads = rows.model_ids, (heads.body, heads.computed, heads.latest, heads.revenue, heads.credit)
-    out = np.empty(_room(batch.rows, rows.outcomes, rivals, credits, ends, all_heads, ids), np.uint8)
+    actions = rows.advice.names
+    out = np.empty(_room(batch.rows, rows.outcomes, rivals, credits, ends, all_heads, ids, actions), np.uint8)
     pieces = np.empty(len(rows.outcomes) + len(rivals), PIECE)
     count = _encode(
         batch.rows, batch.data, rows.outcomes, np.ascontiguousarray(rows.propensities).view(np.int64),
-        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, credits, names, ends, rows.model, ids, all_heads,
-        _TYPES, _SHOWN, lifetime, LARGE_PIECE, out, pieces,
+        (batch.rows["revenue"] + 0.0).view(np.int64), rivals, credits, names, ends, rows.model, ids,
+        rows.advice.rows.view(_ADVICE), actions, all_heads, _TYPES, _SHOWN, lifetime, LARGE_PIECE, out, pieces,
     )  # fmt: skip
     found = pieces[:count]
     users = batch.rows[found["row"]]
@@ -349,5 +363,5 @@ def compile_now() -> None:
     head, numbers = np.frombuffer(b"", np.uint8), np.empty(0, np.uint8)
     for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), head)):
         batch, nothing = EventBatch((), rows, data), np.empty(0, OUTCOME)
-        scored = ScoredRows(batch, nothing, np.empty(0), ("",), numbers, np.empty(0, np.int64))
+        scored = ScoredRows(batch, nothing, np.empty(0), ("",), numbers, np.empty(0, np.int64), Advice.none(0))
         list(encode(scored, Heads(*[head] * 5), Lifetime(_FOR_EVER, 0, 0)))

@@ -9,6 +9,7 @@ import fastavro
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.advice import NO_ACTION
 from schemas.avro_program import put_text, put_varint
 from schemas.codec import load_schema
 from schemas.compiling import compiled
@@ -18,8 +19,10 @@ from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
 
-_NUMBERS = 8 + 9 * 10
-"""Bytes of a double and of nine varints, which are all that a datum has beside its texts."""
+VERSIONS = ("propensity", "propensity_v1")
+"""The versions of the schema by file name, the current one first."""
+_NUMBERS = 3 * 8 + 13 * 10 + 1
+"""Bytes of three doubles, 13 varints and a boolean, which are all that a datum has beside its texts."""
 
 
 @compiled
@@ -36,7 +39,14 @@ def _text_size(rows, outcomes, with_event_ids):
 
 
 @compiled
-def _write(rows, data, outcomes, propensities, model, ids, header, out, bounds):
+def _put_double(out, at, number, number_bytes, value):
+    """Write a double by way of `number`, whose bytes are `number_bytes`; returns the byte after it."""
+    number[0] = value
+    return put_bytes(out, at, number_bytes, 0, 8)
+
+
+@compiled
+def _write(rows, data, outcomes, propensities, model, ids, advice, actions, header, out, bounds):
     """Encode each outcome behind `header`, its fields in the order of propensity.avsc; `bounds` gets the edges."""
     texts, edges = ids
     number = np.empty(1, np.float64)
@@ -57,11 +67,23 @@ def _write(rows, data, outcomes, propensities, model, ids, header, out, bounds):
             at = put_varint(out, at, np.int64(1))
             at = put_text(out, at, data, body.start[EVENT_ID], body.stop[EVENT_ID])
         at = put_varint(out, at, np.int64(outcome.type))
-        number[0] = propensities[row]
-        at = put_bytes(out, at, number_bytes, 0, 8)
+        at = _put_double(out, at, number, number_bytes, propensities[row])
         at = put_varint(out, at, outcome.seen)
         at = put_varint(out, at, outcome.version)
         at = put_text(out, at, texts, edges[model[row]], edges[model[row] + 1])
+        action = advice[row].action
+        if action == NO_ACTION:
+            for _ in range(3):
+                at = put_varint(out, at, np.int64(0))
+        else:
+            at = put_varint(out, at, np.int64(1))
+            at = put_text(out, at, actions[0], actions[1][action], actions[1][action + 1])
+            at = put_varint(out, at, np.int64(1))
+            at = _put_double(out, at, number, number_bytes, advice[row].gain)
+            at = put_varint(out, at, np.int64(1))
+            at = _put_double(out, at, number, number_bytes, advice[row].net)
+        out[at] = advice[row].held_out
+        at += 1
     bounds[len(outcomes)] = at
 
 
@@ -86,18 +108,22 @@ class PropensityCodec:
     """
 
     def __init__(self, schema_id: int | None = None, lookup: SchemaLookup | None = None) -> None:
-        schema = load_schema("propensity")
-        self._writers = Writers([schema], lookup)
-        self._header = header_of(schema, schema_id)
+        schemas = [load_schema(name) for name in VERSIONS]
+        self._writers = Writers(schemas, lookup)
+        self._header = header_of(schemas[0], schema_id)
 
     def encode(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:
         """All rows as messages, in the order of the outcomes: the joined bytes and the messages' edges (n + 1)."""
         events, outcomes = rows.events, rows.outcomes
         header, ids = np.frombuffer(self._header, np.uint8), rows.model_ids
-        per_row = len(header) + int(np.diff(ids[1]).max()) + _NUMBERS
+        actions = rows.advice.names
+        per_row = len(header) + int(np.diff(ids[1]).max() + np.diff(actions[1]).max(initial=0)) + _NUMBERS
         out = np.empty(_text_size(events.rows, outcomes, True) + per_row * len(rows), np.uint8)
         bounds = np.empty(len(rows) + 1, np.int64)
-        _write(events.rows, events.data, outcomes, rows.propensities, rows.model, ids, header, out, bounds)
+        _write(
+            events.rows, events.data, outcomes, rows.propensities, rows.model, ids, rows.advice.rows, actions, header,
+            out, bounds,
+        )  # fmt: skip
         return out[: bounds[-1]].tobytes(), bounds
 
     def keys(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:

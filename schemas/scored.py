@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.advice import Advice
 from schemas.credits import NO_CREDITS, Credits
 from schemas.erasures import Erasure
 from schemas.events import EventBatch
@@ -29,19 +30,6 @@ OUTCOME = np.dtype(
 )
 """What the sequences say about one event. Rows of one user are in the sequence's order."""
 
-NO_ACTION = -1
-
-ADVICE = np.dtype(
-    [
-        ("action", np.int64),  # the place of the recommended action, or NO_ACTION
-        ("gain", np.float64),  # by how much it would raise the propensity; 0 without one
-        ("net", np.float64),  # what that is worth, less its cost; 0 without one
-        ("held_out", np.bool_),  # nothing may be tried on the user
-    ],
-    align=True,
-)
-"""What to do next, right after one event."""
-
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
@@ -50,8 +38,9 @@ class ScoredRows:
     Each row's `model` (n) is the place among the ids `models` of the model that scored it. An outcome whose `body_row`
     is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and `version` are new. `rivals`
     are the rows of the batch that no outcome names although their bodies are new: they lost against another body of
-    their identity, and are written for the fields in which they are the greater. `credits` are those of all conversions
-    among the outcomes. All rows up to the erasures in `forgotten` go before these come.
+    their identity, and are written for the fields in which they are the greater. `advice` (n) says what to do next
+    after each outcome, `credits` are those of all conversions among them. All rows up to the erasures in `forgotten` go
+    before these come.
     """
 
     events: EventBatch
@@ -60,6 +49,7 @@ class ScoredRows:
     models: tuple[str, ...]
     model: NDArray[np.uint8]
     rivals: NDArray[np.int64]
+    advice: Advice
     credits: Credits = NO_CREDITS
     forgotten: tuple[Erasure, ...] = ()
 
@@ -69,7 +59,7 @@ class ScoredRows:
     def __reduce__(self) -> tuple[Any, ...]:
         arrays = (self.outcomes, self.propensities, self.model, self.rivals)
         packed = (array.tobytes() for array in arrays)
-        return _unpack, (self.events, self.models, *packed, self.credits, self.forgotten)
+        return _unpack, (self.events, self.models, *packed, self.advice, self.credits, self.forgotten)
 
     @property
     def model_ids(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -83,7 +73,8 @@ class Propensity:
     """One row, for a person, in the fields of `schemas/propensity.avsc`.
 
     `timestamp` is the event's time in ms since 1970 (UTC), `type` one of `schemas.events.TYPES`; `event_id` is None
-    where the row was computed again for an event that came earlier.
+    where the row was computed again for an event that came earlier. `best_action`, its `gain` and its `net` are None
+    where nothing is worth doing; nothing may be tried where the user is in the `hold_out`.
     """
 
     user_id: str
@@ -95,6 +86,10 @@ class Propensity:
     seen: int
     version: int
     model_id: str
+    best_action: str | None = None
+    gain: float | None = None
+    net: float | None = None
+    hold_out: bool = False
 
 
 def _unpack(
@@ -104,6 +99,7 @@ def _unpack(
     propensities: bytes,
     model: bytes,
     rivals: bytes,
+    advice: Advice,
     credits: Credits,
     forgotten: tuple[Erasure, ...],
 ) -> ScoredRows:
@@ -114,6 +110,7 @@ def _unpack(
         models,
         np.frombuffer(model, np.uint8),
         np.frombuffer(rivals, np.int64),
+        advice,
         credits,
         forgotten,
     )

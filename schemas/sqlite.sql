@@ -34,7 +34,11 @@ CREATE TABLE IF NOT EXISTS latest_propensity (
   propensity REAL    NOT NULL,
   seen       INTEGER NOT NULL,
   version    INTEGER NOT NULL,
-  model_id   TEXT    NOT NULL
+  model_id   TEXT    NOT NULL,
+  best_action TEXT,             -- what is most worth doing next; empty, as gain and net, where nothing is
+  gain       REAL,              -- by how much it would raise the propensity
+  net        REAL,              -- gain x value of a conversion - cost
+  hold_out   INTEGER NOT NULL   -- 1: nothing may be tried on the user
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS latest_by_propensity ON latest_propensity (propensity);

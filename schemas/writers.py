@@ -33,6 +33,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 _LONGEST_DETAIL = 300
 _PYTHON: dict[str, tuple[type, ...]] = {
     "null": (NoneType,), "string": (str,), "enum": (str,), "int": (int,), "long": (int,), "double": (float, int),
+    "boolean": (bool,),
 }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""Features -> propensities: the scoring map."""
+"""Features -> propensities, and what to do next: the scoring map."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from steps.sequences import Sequenced
 
 
 def score(item: Sequenced) -> ScoredRows:
-    """Score every row of a batch by the model of its time."""
-    update, models = item.update, item.models
-    scores, which = models.score(update.features, update.outcomes["timestamp"])
-    found = update.outcomes, scores, models.ids, which, update.rivals, update.credits
+    """Score every row of a batch by the model of its time, and say what to do next after it."""
+    update, outcomes, models = item.update, item.update.outcomes, item.models
+    scores, which = models.score(update.features, outcomes["timestamp"])
+    advice = models.advise(update.features, scores, which, item.events, outcomes["user_row"])
+    found = outcomes, scores, models.ids, which, update.rivals, advice, update.credits
     return ScoredRows(item.events, *found, item.forgotten)

@@ -40,7 +40,11 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Latest:
-    """Where a user stood right after the newest event."""
+    """Where a user stood right after the newest event, and what was most worth doing then, None where nothing was.
+
+    `gain` is by how much that would raise the propensity, `net` what that is worth less its cost. Nothing may be tried
+    on a user of the `hold_out`.
+    """
 
     user_id: str
     event_time: int
@@ -48,6 +52,10 @@ class Latest:
     propensity: float
     seen: int
     model_id: str
+    best_action: str | None = None
+    gain: float | None = None
+    net: float | None = None
+    hold_out: bool = False
 
 
 @dataclass(frozen=True, slots=True)

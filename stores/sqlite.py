@@ -39,7 +39,7 @@ _POINT = (
     "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
     " propensity, seen, model_id"
 )
-_LATEST = "user_id, event_time, event_type, propensity, seen, model_id"
+_LATEST = "user_id, event_time, event_type, propensity, seen, model_id, best_action, gain, net, hold_out"
 _SCORE = ", ".join(Score._fields)
 _LETTER = 'source, "partition", "offset", reason, detail, payload'
 
@@ -78,11 +78,13 @@ WHERE user_id = ? AND event_time = ? AND event_key = ? AND version <= ?
 _AGAIN_KEY = 4
 """Where the key begins in the values of that."""
 _UPSERT_LATEST = """
-INSERT INTO latest_propensity (user_id, event_time, event_key, event_type, propensity, seen, version, model_id)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+INSERT INTO latest_propensity
+  (user_id, event_time, event_key, event_type, best_action, gain, net, hold_out, propensity, seen, version, model_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 ON CONFLICT DO UPDATE SET event_time = excluded.event_time, event_key = excluded.event_key,
-  event_type = excluded.event_type, propensity = excluded.propensity, seen = excluded.seen,
-  version = excluded.version, model_id = excluded.model_id
+  event_type = excluded.event_type, best_action = excluded.best_action, gain = excluded.gain, net = excluded.net,
+  hold_out = excluded.hold_out, propensity = excluded.propensity, seen = excluded.seen, version = excluded.version,
+  model_id = excluded.model_id
 WHERE excluded.version >= version
 """
 _CREDIT_KEY = "user_id = ? AND event_time = ? AND event_key = ?"
@@ -240,8 +242,9 @@ class SqliteWriter:
             self._take_rivals(events, rows.rivals)
         again = np.flatnonzero(outcomes["body_row"] == COMPUTED_AGAIN).tolist()
         self._again += [(*scores[row], *keys[row], scores[row][2]) for row in again]
-        for row in np.flatnonzero(outcomes["newest"]).tolist():
-            self._stand(*keys[row], kinds[row], *scores[row])
+        newest = np.flatnonzero(outcomes["newest"]).tolist()
+        for row, said in zip(newest, rows.advice.said(newest), strict=True):
+            self._stand(*keys[row], kinds[row], *said, *scores[row])
         if len(rows.credits):
             self._take_credits(rows, keys)
         if len(self._full) + len(self._again) + self._touches >= HELD_ROWS:
@@ -287,8 +290,9 @@ class SqliteWriter:
     def write_latest(self, rows: Sequence[Propensity]) -> None:
         """Take where users stand."""
         for row in rows:
-            score = (row.propensity, row.seen, row.version)
-            self._stand(row.user_id, row.timestamp, row.event_key, row.type, *score, row.model_id)
+            said = row.best_action, row.gain, row.net, row.hold_out
+            score = row.propensity, row.seen, row.version, row.model_id
+            self._stand(row.user_id, row.timestamp, row.event_key, row.type, *said, *score)
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters."""
@@ -461,7 +465,7 @@ class SqliteReader:
 
     def _latest(self, rest: str, *values: object) -> list[Latest]:
         rows = self._ask(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
-        return [Latest(*row) for row in rows]
+        return [Latest(*(*row[:-1], bool(row[-1]))) for row in rows]
 
     def search(self, prefix: str, count: int) -> list[str]:
         """User ids that start with a prefix."""

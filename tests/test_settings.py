@@ -247,6 +247,30 @@ def test_a_model_file_is_read_when_settings_are(load, tmp_path):
     assert settings.loaded_model.id == "decay"
 
 
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        (None, "No such file or directory"),
+        ("{", "file: "),
+        ("{}", "value: "),
+        ('{"value": 9, "actions": [{"name": "show", "type": "IM"}]}', "actions.0.IM.cost: "),
+    ],
+)
+def test_a_file_that_holds_no_actions_is_named_with_its_field(load, tmp_path, text, problem):
+    path = tmp_path / "actions.json"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError) as error:
+        load(ACTIONS=path)
+    assert str(error.value).startswith(f"ADSTREAMS_ACTIONS: {path}: {problem}")
+    assert "\n" not in str(error.value)
+
+
+def test_an_empty_setting_is_no_actions(load):
+    assert len(load().loaded_actions.actions) == 9
+    assert load(ACTIONS="").loaded_actions.actions == ()
+
+
 def test_settings_are_frozen(load):
     with pytest.raises(ValidationError, match="frozen"):
         load().buckets = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import groupby
 from typing import Any
@@ -101,7 +101,8 @@ class CassandraReader:
             _POINT, "propensity_by_user", "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         )
         self._latest = self._select(
-            "user_id, toUnixTimestamp(event_time), event_type, propensity, seen, model_id",
+            "user_id, toUnixTimestamp(event_time), event_type, propensity, seen, model_id, best_action, gain, net,"
+            " hold_out",
             "latest_propensity",
             "WHERE user_id IN ?",
         )
@@ -156,7 +157,7 @@ class CassandraReader:
         """Where the given users stand."""
         asked = sorted({user_id for user_id in user_ids if _may_be(user_id)})
         questions = [(asked[first : first + _AT_ONCE],) for first in range(0, len(asked), _AT_ONCE)]
-        found = (Latest(*row) for row in self._ask_all(self._latest, questions))
+        found = (_latest(*row) for row in self._ask_all(self._latest, questions))
         return sorted(found, key=lambda latest: latest.user_id)
 
     def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
@@ -281,6 +282,12 @@ class CassandraReader:
 def _may_be(user_id: str) -> bool:
     """Whether somebody may have this id; Cassandra refuses keys that are empty or very long."""
     return 0 < len(user_id.encode()) <= _LONGEST_ID
+
+
+def _latest(*row: Any) -> Latest:
+    """A row of latest_propensity, which has an empty name where there is no action."""
+    found = Latest(*row)
+    return found if found.best_action else replace(found, best_action=None, gain=None, net=None)
 
 
 def _greatest(ids: NDArray[np.object_], values: NDArray[Any], count: int) -> list[str]:

@@ -137,7 +137,8 @@ class CassandraWriter:
             key = row.user_id.encode()
             version = _LONG(row.version)
             values = [
-                key, _LONG(row.timestamp), _LONG(row.event_key), row.type.encode(), _DOUBLE(row.propensity),
+                key, _LONG(row.timestamp), _LONG(row.event_key), row.type.encode(), (row.best_action or "").encode(),
+                _DOUBLE(row.gain or 0.0), _DOUBLE(row.net or 0.0), bytes([row.hold_out]), _DOUBLE(row.propensity),
                 _LONG(row.seen), version, row.model_id.encode(), version,
             ]  # fmt: skip
             if self._retention:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from model.actions import Actions
 from model.propensity import Model
 from schemas.codec import load_schema
 from schemas.erasures import Erasure
@@ -32,6 +34,8 @@ from topics.publisher import Publisher
 from topics.registry import Registry
 
 MODEL = Model.from_json((ROOT / "model" / "decay.json").read_bytes())
+SHOW = {"name": "show", "type": "IM", "cost": 0.01, "cap": 1}
+ACTIONS = Actions.model_validate({"value": 30.0, "actions": [SHOW]})
 
 
 @pytest.fixture
@@ -80,7 +84,7 @@ def test_the_table_is_that_of_the_flow(
     with_registry: bool, request: pytest.FixtureRequest, kafka: Server, topic: str, tmp_path: Path
 ) -> None:
     """Whole tables are equal; doing it again, or over a table that is there, changes nothing."""
-    run = Run(MODEL, 1_000).feed(*chunks(late_events(), range(0, 1_500, 90)))
+    run = Run(MODEL, 1_000, actions=ACTIONS).feed(*chunks(late_events(), range(0, 1_500, 90)))
     settings: dict[str, object] = {"kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic}
     if with_registry:
         server = request.getfixturevalue("registry")
@@ -92,6 +96,10 @@ def test_the_table_is_that_of_the_flow(
         codec = PropensityCodec()
     publish(kafka, topic, run, codec)
     write(tmp_path / "flow.db", run)
+    assert {row[0] for row in query(tmp_path / "flow.db", "SELECT best_action FROM latest_propensity")} == {
+        None,
+        "show",
+    }
     for _ in range(2):
         rebuilt = jobs("rebuild-latest", **settings, sqlite_path=tmp_path / "rebuilt.db")
         assert rebuilt.returncode == 0, rebuilt.stderr
@@ -104,7 +112,8 @@ def test_the_table_is_that_of_the_flow(
 
 def test_in_cassandra_too(kafka: Server, topic: str, cassandra: Cassandra, keyspace: str) -> None:
     """Into a keyspace that is not there yet; beside a flow's rows it changes none."""
-    run, codec = Run(MODEL, 1_000).feed(*chunks(late_events(), range(0, 1_500, 300))), PropensityCodec()
+    run, codec = Run(MODEL, 1_000, actions=ACTIONS), PropensityCodec()
+    run.feed(*chunks(late_events(), range(0, 1_500, 300)))
     publish(kafka, topic, run, codec)
     settings: dict[str, object] = {
         "kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic, "store": "cassandra",
@@ -134,6 +143,7 @@ def test_a_deleted_user_has_no_row(kafka: Server, topic: str, tmp_path: Path) ->
     """And a message that holds no propensity stops nothing, but is told."""
     publisher, codec = Publisher(Kafka([kafka.brokers]), topic), PropensityCodec()
     row = Propensity("a", TIME, 1, "e", "IM", 0.5, 2, 20, "m")
+    row = replace(row, best_action="show", gain=0.25, net=-1.5, hold_out=True)
     older = Propensity("a", TIME - 1, 2, None, "CL", 0.25, 1, 10, "m")
     for message in (row, older):
         publisher.send_one(b"a", codec.encode_one(message))
@@ -142,7 +152,7 @@ def test_a_deleted_user_has_no_row(kafka: Server, topic: str, tmp_path: Path) ->
     settings = {"kafka_brokers": kafka.brokers, "kafka_propensity_topic": topic, "sqlite_path": tmp_path / "store.db"}
     done = jobs("rebuild-latest", **settings)
     assert (done.returncode, done.stdout) == (0, f"1 users from 3 messages of the topic {topic}\n")
-    assert latest(tmp_path / "store.db") == [("a", TIME, 1, "IM", 0.5, 2, 20, "m")]
+    assert latest(tmp_path / "store.db") == [("a", TIME, 1, "IM", 0.5, 2, 20, "m", "show", 0.25, -1.5, 1)]
     publisher.send_one(b"c", b"{}")
     publisher.flush()
     done = jobs("rebuild-latest", **settings)

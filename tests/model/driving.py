@@ -9,6 +9,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
+from model.actions import Actions
 from model.attribution import Attribution
 from model.bucket import Bucket, Update
 from model.models import Models
@@ -135,8 +136,8 @@ class Table:
 class Run:
     """A bucket under a model, the rows that it gave and the fates of what it was given."""
 
-    def __init__(self, model: Model, length: int, bucket: Bucket | None = None) -> None:
-        self.models, self.length = Models(model), length
+    def __init__(self, model: Model, length: int, bucket: Bucket | None = None, actions: Actions | None = None) -> None:
+        self.models, self.length = Models(model, actions=actions or Actions.none()), length
         self.attribution = Attribution(self.models)
         self.bucket = Bucket(self.models.plan, length) if bucket is None else bucket
         self.writes: list[Write] = []
@@ -150,7 +151,8 @@ class Run:
             batch = batch_of(events)
             update = self.bucket.update(batch, self.attribution)
             propensities, which = self.models.score(update.features, update.outcomes["timestamp"])
-            found = update.outcomes, propensities, self.models.ids, which, update.rivals, update.credits
+            advice = self.models.advise(update.features, propensities, which, batch, update.outcomes["user_row"])
+            found = update.outcomes, propensities, self.models.ids, which, update.rivals, advice, update.credits
             self.scored.append(ScoredRows(batch, *found))
             self.writes += writes_of(batch, update, propensities)
             self.fates += update.fates.tolist()

@@ -13,7 +13,7 @@ from model.advice import NextAction
 from model.bucket import Bucket
 from model.models import Models
 from model.propensity import Model
-from schemas.scored import NO_ACTION
+from schemas.advice import NO_ACTION
 from tests import reference
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event
 from tests.model.test_curve import ordered, sequence_of, user_events
@@ -64,7 +64,9 @@ def advised(models, bucket, sent):
     batch = batch_of(sent)
     update = bucket.update(batch)
     scores, which = models.score(update.features, update.outcomes["timestamp"])
-    return batch, update, models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+    advice = models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+    assert advice.actions == models.action_names
+    return batch, update, advice.rows
 
 
 def names_of(models, advice):

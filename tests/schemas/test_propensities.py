@@ -1,7 +1,7 @@
 """Propensities are encoded as fastavro encodes them, many at once, and read whatever version wrote them."""
 
 import copy
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from itertools import pairwise
 
 import numpy as np
@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import codec, load_schema
+from schemas.advice import ADVICE, NO_ACTION, Advice
+from schemas.codec import FOLDER, codec, load_schema
 from schemas.dead_letters import REASONS
 from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
-from schemas.propensity_codec import PropensityCodec
+from schemas.propensity_codec import VERSIONS, PropensityCodec
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, Propensity, ScoredRows
 from schemas.writers import Undecodable
 from tests.schemas.oracle import TIME, Shelf, damaged, events, field, header_of, message_of, registered_message_of
@@ -42,11 +43,18 @@ def scored_rows(draw):
     ids = draw(st.lists(st.text(max_size=9), min_size=1, max_size=3))
     which = draw(st.lists(st.integers(0, len(ids) - 1), min_size=len(outcomes), max_size=len(outcomes)))
     scores, numbers = np.array(propensities, np.float64), np.array(which, np.uint8)
-    return ScoredRows(batch, np.array(outcomes, OUTCOME), scores, tuple(ids), numbers, np.empty(0, np.int64))
+    actions = draw(st.lists(st.text(max_size=9), max_size=3))
+    action = st.one_of(st.just(NO_ACTION), st.sampled_from(range(len(actions)))) if actions else st.just(NO_ACTION)
+    said = st.tuples(action, st.floats(0, 1), st.floats(allow_nan=False), st.booleans())
+    advice = Advice(np.array([draw(said) for _ in outcomes], ADVICE), tuple(actions))
+    found = np.array(outcomes, OUTCOME), scores, tuple(ids), numbers, np.empty(0, np.int64), advice
+    return ScoredRows(batch, *found)
 
 
 def one_by_one(rows):
     """Each scored row, for a person."""
+    names = ("best_action", "gain", "net", "hold_out")
+    advice = [dict(zip(names, said, strict=True)) for said in rows.advice.said(range(len(rows)))]
     return [
         Propensity(
             user_id=rows.events.event(outcome["user_row"]).user_id,
@@ -55,8 +63,9 @@ def one_by_one(rows):
             propensity=float(propensity),
             model_id=rows.models[number],
             **{name: int(outcome[name]) for name in ("timestamp", "event_key", "seen", "version")},
+            **said,
         )
-        for outcome, propensity, number in zip(rows.outcomes, rows.propensities, rows.model, strict=True)
+        for outcome, propensity, number, said in zip(rows.outcomes, rows.propensities, rows.model, advice, strict=True)
     ]
 
 
@@ -95,18 +104,30 @@ def test_the_fields_are_the_schemas():
 def test_older_and_newer_writers_are_read():
     """What is new is ignored, what is missing has its default; a row without a default for it is a dead letter."""
     newer, older, oldest = (copy.deepcopy(SCHEMA) for _ in range(3))
-    newer["fields"].append({"name": "best_action", "type": ["null", "string"], "default": None})
+    newer["fields"].append({"name": "mood", "type": ["null", "string"], "default": None})
     older["fields"] = [each for each in SCHEMA["fields"] if each["name"] != "event_id"]
     oldest["fields"] = [each for each in SCHEMA["fields"] if each["name"] != "seen"]
     shelf = Shelf({1: newer, 2: older, 3: oldest})
     payloads = [
-        registered_message_of(newer, 1, {**asdict(ROW), "best_action": "CL"}),
+        registered_message_of(newer, 1, {**asdict(ROW), "mood": "good"}),
         registered_message_of(older, 2, asdict(ROW)),
         registered_message_of(oldest, 3, asdict(ROW)),
     ]
     rows, letters = PropensityCodec(lookup=shelf).decode(MessageBatch.of("s", 0, 0, payloads))
     assert rows == [ROW, Propensity(**{**asdict(ROW), "event_id": None})]
     assert [(letter.offset, letter.reason) for letter in letters] == [(2, "undecodable")]
+
+
+def test_messages_of_the_version_before_advice_are_read():
+    """By their fingerprint: nothing is recommended, and nobody is held out."""
+    advised = replace(ROW, best_action="show", gain=0.01, net=0.3, hold_out=True)
+    old = message_of(load_schema("propensity_v1"), asdict(advised))
+    assert PropensityCodec().decode_one(old) == ROW
+    assert PropensityCodec().decode_one(PropensityCodec().encode_one(advised)) == advised
+
+
+def test_every_version_of_the_schema_is_one_that_is_read():
+    assert {path.stem for path in FOLDER.glob("propensity*.avsc")} == set(VERSIONS)
 
 
 @given(st.data())

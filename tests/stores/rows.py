@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
+from schemas.advice import ADVICE, Advice
 from schemas.events import TYPES, Event
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 from stores.base import Latest, Point
 from tests.model.driving import batch_of
 from tests.reference import event_key
 
+ACTIONS = ("Zoë's click", "impression")
 TIME = 1_500_000_000_000
 
 
@@ -18,8 +20,11 @@ def event(event_id="e", time=0, type_="IM", user="u", **fields) -> Event:
     return Event(event_id, user, TIME + time, type_, **fields)
 
 
-def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m") -> ScoredRows:
-    """Rows that came with these events; `version` and `propensity` are one for all, or one for each."""
+def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m", advice=None) -> ScoredRows:
+    """Rows that came with these events; `version` and `propensity` are one for all, or one for each.
+
+    `advice` is of each a place among `ACTIONS`, its gain and its net, and whether the user is held out.
+    """
     batch = batch_of(events)
     outcomes = np.zeros(len(events), OUTCOME)
     for name in ("timestamp", "event_key", "type"):
@@ -32,7 +37,8 @@ def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m"
     outcomes["newest"][list(last.values())] = True
     propensities = np.broadcast_to(np.asarray(propensity, np.float64), len(events)).copy()
     which = np.zeros(len(events), np.uint8)
-    return ScoredRows(batch, outcomes, propensities, (model_id,), which, np.empty(0, np.int64))
+    said = Advice.none(len(events)) if advice is None else Advice(np.array(advice, ADVICE), ACTIONS)
+    return ScoredRows(batch, outcomes, propensities, (model_id,), which, np.empty(0, np.int64), said)
 
 
 def point(of: Event, propensity=0.5, seen=1, model_id="m") -> Point:
@@ -43,9 +49,9 @@ def point(of: Event, propensity=0.5, seen=1, model_id="m") -> Point:
     )  # fmt: skip
 
 
-def latest(of: Event, propensity=0.5, seen=1, model_id="m") -> Latest:
+def latest(of: Event, propensity=0.5, seen=1, model_id="m", **advice) -> Latest:
     """Where a user stands whose newest event this is."""
-    return Latest(of.user_id, of.timestamp, of.type, propensity, seen, model_id)
+    return Latest(of.user_id, of.timestamp, of.type, propensity, seen, model_id, **advice)
 
 
 def in_order(*events: Event) -> list[Event]:

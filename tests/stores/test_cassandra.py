@@ -7,10 +7,12 @@ import random
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from schemas.advice import Advice
 from schemas.cassandra_rows import BODY_COLUMNS, KEY
 from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity
@@ -84,7 +86,8 @@ def test_rows_without_a_body_and_bodies_without_a_score_are_skipped(clustered):
     writer.write(scored(world[1], world[3], again=True, version=5))
     lonely = Run(MODELS["seed"], 5).feed([event("e5", 5)]).scored[0]
     lonely.outcomes["body_row"][:] = -1
-    writer.write(type(lonely)(lonely.events, lonely.outcomes[:0], lonely.propensities[:0], "m", np.array([0])))
+    nothing = {"outcomes": lonely.outcomes[:0], "propensities": lonely.propensities[:0], "model": lonely.model[:0]}
+    writer.write(replace(lonely, **nothing, rivals=np.array([0]), advice=Advice.none(0)))
     writer.flush()
     assert len(ask(clustered, "SELECT event_key FROM propensity_by_user WHERE user_id = 'u'")) == 8
     assert clustered.reader().curve("u") == [point(each) for each in world[::2]]

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.advice import NO_ACTION
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import Grade
@@ -19,8 +20,8 @@ from schemas.scored import Propensity
 from stores.base import Score, Summary
 from tests.model.driving import Run, Table, chunks
 from tests.model.worlds import MODELS, cuts, events, within
-from tests.reference import event_key
-from tests.stores.rows import TIME, event, in_order, latest, point, scored
+from tests.reference import event_key, is_held_out
+from tests.stores.rows import ACTIONS, TIME, event, in_order, latest, point, scored
 
 HOSTILE = [
     "\0",
@@ -258,6 +259,28 @@ def test_where_users_stand_is_restored_from_the_changelog(store):
     assert store.reader().curve("u") == []
 
 
+def test_what_to_do_next_is_told_of_where_users_stand(store):
+    """Of the newest row alone; where nothing is worth doing it is None, whatever was before; held out or not."""
+    writer, gains = store.writer(), {"best_action": ACTIONS[0], "gain": 0.25, "net": -1e-300}
+    old, new = event("old", 0), event("new", 5)
+    advice = [(1, 0.5, 7.5, False), (0, 0.25, -1e-300, True)]
+    writer.write(scored(old, new, version=[1, 2], advice=advice))
+    writer.write(scored(event("e", user="v"), advice=[(NO_ACTION, 0.0, 0.0, True)]))
+    writer.flush()
+    assert store.reader().latest(["u"]) == [latest(new, **gains, hold_out=True)]
+    assert store.reader().latest(["v"]) == [latest(event(user="v"), hold_out=True)]
+    writer.write(scored(event("newest", 9), version=3, advice=[(NO_ACTION, 0.0, 0.0, False)]))
+    writer.write_latest([replace(changelog("v", version=2), **gains, hold_out=True)])
+    writer.flush()
+    assert store.reader().latest(["u", "v"]) == [
+        latest(event("newest", 9)),
+        latest(event(user="v"), **gains, hold_out=True),
+    ]
+    writer.write_latest([changelog("v", version=3)])
+    writer.flush()
+    assert store.reader().latest(["v"]) == [latest(event(user="v"))]
+
+
 def test_the_changelog_and_the_rows_agree_by_version(store):
     writer = store.writer()
     writer.write(scored(event("e", 5), version=5, propensity=0.5))
@@ -459,7 +482,7 @@ def test_a_store_keeps_the_rows_that_its_rules_keep(store, world, cut, other_cut
         assert found == {key: point(cell.event, cell.propensity, cell.seen, "rich") for key, cell in cells.items()}
         (stands,) = reader.latest([user_id])
         last = max(cells.values(), key=lambda cell: cell.seen)
-        assert stands == latest(last.event, last.propensity, last.seen, "rich")
+        assert stands == latest(last.event, last.propensity, last.seen, "rich", hold_out=is_held_out(user_id))
 
 
 def test_what_grades_are_made_of_is_read_user_by_user(store):

@@ -71,7 +71,8 @@ class Stream:
     def _write(self, batch: EventBatch) -> None:
         update = self._bucket.update(batch)
         scores, which = self.models.score(update.features, update.outcomes["timestamp"])
-        self._writer.write(ScoredRows(batch, update.outcomes, scores, self.models.ids, which, update.rivals))
+        advice = self.models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+        self._writer.write(ScoredRows(batch, update.outcomes, scores, self.models.ids, which, update.rivals, advice))
         self._writer.flush()
 
     def close(self) -> None:
