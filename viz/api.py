@@ -127,11 +127,11 @@ def read_propensity(
     drawn = whole if end is None else tracer.trace(reader.curve(user, end=end, limit=2 * tracer.length))
     events = reader.curve(user, start, end, EVENTS)
     first = start if start is not None else events[0].event_time if events else last
-    line = tracer.line(drawn, first, last)
+    line, model = tracer.line(drawn, first, last), tracer.model_at(now)
     return {
         "user_id": user,
-        "model_id": tracer.model.id,
-        "horizon": write_duration(tracer.model.horizon),
+        "model_id": model.id,
+        "horizon": write_duration(model.horizon),
         "now": now,
         "propensity_now": tracer.at(whole, now),
         "events": [_event(point) for point in events],

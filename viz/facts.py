@@ -80,7 +80,7 @@ def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | 
         hint = "Too many of this user's events are no longer stored to draw the curve"
     else:
         hint = f"{trace.points[-1].seen:,} events so far"
-    others = {} if trace is None else {p.model_id for p in trace.points} - {tracer.model.id}
+    others = {} if trace is None else {p.model_id for p in trace.points}.difference(tracer.models.ids)
     if others:
         hint += f"; some were scored by another model ({', '.join(sorted(map(visible, others)))})"
     unknown = "not in the store" if is_asked else "…"

@@ -76,7 +76,7 @@ class Feed:
         self._reader: Reader | None = None
         self._followed: dict[object, tuple[str, ...]] = {}
         self._known: dict[str, tuple[Latest, Trace]] = {}
-        self._lists, self._counts = _Pace(2.0), _Pace(2.0)
+        self._lists, self._counts, self._models = _Pace(2.0), _Pace(2.0), _Pace(2.0)
         self._lock, self._wake, self._stopped = threading.Lock(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -139,6 +139,10 @@ class Feed:
 
     def _read(self, reader: Reader) -> Snapshot:
         old = self.snapshot
+        if self._models.is_due():
+            begun = time.monotonic()
+            self.tracer.follow(reader.models())
+            self._models.took(time.monotonic() - begun)
         with self._lock:
             users = frozenset(user for followed in self._followed.values() for user in followed)
         traces = {user: self._trace(reader, user, old.traces.get(user)) for user in users}

@@ -187,7 +187,7 @@ class Page(pn.viewable.Viewer):
 
     def _show_curves(self, snapshot: Snapshot, now: int | None) -> None:
         tracer = self._feed.tracer
-        self.figures.put(**figures(snapshot, tracer.model, now, self._feed.speed))
+        self.figures.put(**figures(snapshot, tracer.model_at(now), now, self._feed.speed))
         self.notice.put(**notice(snapshot, self._slots))
         traces = {} if now is None else {user: trace.until(now) for user, trace in snapshot.traces.items()}
         query = "" if self._undecided else write_query(self.users, self.window)

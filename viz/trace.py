@@ -12,8 +12,10 @@ from model.curve import Curve, Sequence
 from model.durations import to_milliseconds
 from model.explanation import Explainer
 from model.features import Count
+from model.models import Models
 from model.propensity import Model
 from schemas.events import TYPES
+from schemas.models import StoredModel
 from stores.base import Point
 
 GRID = 480
@@ -83,19 +85,64 @@ class Credit:
     shares: Propensities
 
 
-class Tracer:
-    """Computes curves under one model, with the newest `length` events of a user counting."""
+class _Computing:
+    """Curves and credit under models that follow one another: each moment is of the one that is valid then."""
 
-    def __init__(self, model: Model, length: int) -> None:
-        self.model, self.length = model, length
-        self._curve, self._explainer = Curve(model, length), Explainer(model, length)
-        nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
-        self._curve.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
-        self._look_backs = [
+    def __init__(self, models: Models, length: int) -> None:
+        self.models = models
+        self._curves = [Curve(model, length) for model in models.models]
+        self._explainers = [Explainer(model, length) for model in models.models]
+        self.look_backs = {
             (to_milliseconds(feature.look_back), feature.type)
+            for model in models.models
             for feature in model.features
             if isinstance(feature, Count)
-        ]
+        }
+
+    def propensity(self, sequence: Sequence, times: Times) -> Propensities:
+        """Propensities (m) at the ascending `times` (m) in ms."""
+        which, found = self.models.which(times), np.empty(len(times))
+        for number in np.unique(which).tolist():
+            found[which == number] = self._curves[number].propensity(sequence, times[which == number])
+        return found
+
+    def explainer(self, time: int) -> Explainer:
+        """What explains at a time (ms)."""
+        return self._explainers[int(self.models.which(np.array([time]))[0])]
+
+
+class Tracer:
+    """Computes curves as the stream does, with the newest `length` events of a user counting.
+
+    Args:
+        model: the model, until `follow` tells those of the store.
+        length: L.
+    """
+
+    def __init__(self, model: Model, length: int) -> None:
+        self.length, self._model, self._stored = length, model, list[StoredModel]()
+        self._computing = _Computing(Models(model), length)
+        nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
+        self._computing.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
+
+    def follow(self, stored: list[StoredModel]) -> None:
+        """Compute by the models of the store from now on.
+
+        Raises:
+            ModelFileError: one of them is no model.
+        """
+        if stored != self._stored:
+            self._computing = _Computing(Models.of_store(stored, self._model), self.length)
+            self._stored = stored
+
+    @property
+    def models(self) -> Models:
+        """The models, as far as they are known."""
+        return self._computing.models
+
+    def model_at(self, now: int | None) -> Model:
+        """The model that is valid at a time (ms), the first one where there is no time."""
+        return self.models.first if now is None else self.models.at(now)
 
     def trace(self, points: Listing[Point]) -> Trace:
         """The trace of a user's newest stored points."""
@@ -106,13 +153,14 @@ class Tracer:
         first = trace.exact_from
         if first is None or (trace.sequence.before and time < first):
             return None
-        return float(self._curve.propensity(trace.sequence, np.array([time]))[0])
+        return float(self._computing.propensity(trace.sequence, np.array([time]))[0])
 
     def line(self, trace: Trace, start: int, end: int) -> Line:
         """The curve from `start` to `end` (ms, both included), from a millisecond before the first event on.
 
-        Besides an even grid it has the moments right before and at every event, and right before and after an
-        event leaves a look-back window: jumps are upright, whatever the width.
+        Besides an even grid it has the moments right before and at every event, right before and after an
+        event leaves a look-back window, and right before and at the change of the model: jumps are upright, whatever
+        the width.
         """
         first = trace.exact_from
         if first is None:
@@ -121,17 +169,20 @@ class Tracer:
         if start > end:
             return Line(np.empty(0, np.int64), np.empty(0))
         grid = np.linspace(start, end, GRID).astype(np.int64)
-        jumps = np.unique(np.concatenate([trace.sequence.timestamps, *self._departures(trace)]))
+        computing = self._computing
+        departures = self._departures(trace, computing)
+        jumps = np.unique(np.concatenate([trace.sequence.timestamps, computing.models.starts, *departures]))
         jumps = jumps[np.searchsorted(jumps, start) : np.searchsorted(jumps, end, "right")]
         times = np.unique(np.concatenate([grid, jumps, np.maximum(jumps - 1, start)]))
-        return Line(times, self._curve.propensity(trace.sequence, times))
+        return Line(times, computing.propensity(trace.sequence, times))
 
-    def _departures(self, trace: Trace) -> list[Times]:
+    @staticmethod
+    def _departures(trace: Trace, computing: _Computing) -> list[Times]:
         """When events leave the look-back windows: the first millisecond in which they no longer count."""
         stamps, types = trace.sequence.timestamps, trace.sequence.types
         return [
             (stamps if kind is None else stamps[types == TYPES.index(kind)]) + look_back + 1
-            for look_back, kind in self._look_backs
+            for look_back, kind in computing.look_backs
         ]
 
     def credits(self, trace: Trace) -> dict[int, Credit]:
@@ -139,7 +190,8 @@ class Tracer:
         found = {}
         for place in np.flatnonzero(trace.sequence.types == TYPES.index("CN")).tolist():
             if place >= trace.exact or not trace.sequence.before:
-                credit = self._explainer.credit(trace.sequence, place)
+                explainer = self._computing.explainer(int(trace.sequence.timestamps[place]))
+                credit = explainer.credit(trace.sequence, place)
                 touches = np.flatnonzero(~np.isnan(credit))
                 found[place] = Credit(touches, credit[touches])
         return found
@@ -153,7 +205,7 @@ class Tracer:
         if not len(after):
             return after
         stamps = trace.sequence.timestamps
-        before = self._curve.propensity(trace.sequence, stamps - 1)
+        before = self._computing.propensity(trace.sequence, stamps - 1)
         same = np.flatnonzero(np.diff(stamps) == 0) + 1
         before[same] = after[same - 1]
         if trace.sequence.before:

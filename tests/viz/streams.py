@@ -5,11 +5,12 @@ from datetime import timedelta
 from pathlib import Path
 
 from model.bucket import DEFAULT_LENGTH, Bucket
-from model.models import Models
+from model.models import Models, read_models
 from model.propensity import Model
 from schemas.codec import Codec
 from schemas.events import Event, EventBatch
 from schemas.messages import MessageBatch
+from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import ScoredRows
 from simulator import World
 from simulator.messages import SimulatedStream
@@ -38,10 +39,14 @@ def load(path: Path) -> Model:
 class Stream:
     """One bucket of the dataflow over a SQLite file; every event sent can be read at once."""
 
-    def __init__(self, path: Path, model: Model, length: int = DEFAULT_LENGTH) -> None:
+    def __init__(
+        self, path: Path, model: Model, length: int = DEFAULT_LENGTH, following: Sequence[StoredModel] = ()
+    ) -> None:
         self.path, self.model = path, model
         self._codec, self._writer = Codec(), SqliteWriter(path)
-        self.models = Models(model)
+        self.models = Models(model, read_models(following))
+        for each in (StoredModel(FROM_THE_BEGINNING, model.id, model.model_dump_json()), *following):
+            self._writer.add_model(each)
         self._bucket = Bucket(self.models.plan, length)
         self._sent, self._reached = 0, START
         self._simulated: SimulatedStream | None = None

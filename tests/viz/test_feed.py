@@ -1,9 +1,10 @@
 from pathlib import Path
 
 from schemas.events import Event
+from schemas.models import StoredModel
 from stores.base import Reader, StoreError
 from stores.sqlite import SqliteReader
-from tests.viz.streams import DECAY, HOUR, START, Stream, journey, load
+from tests.viz.streams import DECAY, HOUR, SEED, START, Stream, journey, load
 from viz.feed import Feed
 from viz.shared import Shared
 from viz.trace import Tracer
@@ -74,6 +75,18 @@ def test_a_store_that_fails_is_told_and_tried_again(tmp_path: Path) -> None:
     broken[0] = False
     feed.poll()
     assert (feed.snapshot.problem, feed.snapshot.newest) == ("", START)
+    feed.stop()
+    stream.close()
+
+
+def test_it_follows_the_models_of_the_store(tmp_path: Path) -> None:
+    later = StoredModel(START + HOUR, "seed", load(SEED).model_dump_json())
+    stream = Stream(tmp_path / "store.db", load(DECAY), following=[later])
+    tracer = Tracer(stream.model, 1_000)
+    feed = Feed(lambda: SqliteReader(stream.path), tracer)
+    assert tracer.models.ids == ("decay",)
+    feed.poll()
+    assert tracer.models.ids == ("decay", "seed")
     feed.stop()
     stream.close()
 

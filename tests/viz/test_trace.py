@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +7,11 @@ import pytest
 from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Curve
+from model.explanation import Explainer
 from model.models import Models
 from schemas.credits import BASELINE
 from schemas.events import TYPES, Event
+from schemas.models import StoredModel
 from stores.base import Point
 from stores.sqlite import SqliteReader
 from tests.model.driving import batch_of
@@ -104,6 +107,29 @@ def test_events_of_one_instant_change_it_one_after_another(stream: Stream) -> No
     assert baseline is not None
     assert [point.event_type for point in trace.points] == list(TYPES)
     assert tracer.changes(trace).sum() == pytest.approx(trace.points[-1].propensity - baseline, abs=1e-12)
+
+
+def test_each_moment_is_of_the_model_that_is_valid_then(tmp_path: Path) -> None:
+    """At events as in the stream, between them with a jump where the model changes, and so are credits."""
+    change, seed, decay = START + 13 * HOUR, load(SEED), load(DECAY)
+    stream = Stream(tmp_path / "store.db", seed, following=[StoredModel(change, "decay", decay.model_dump_json())])
+    stream.send(*journey("ann", ["IM", "CL", "CN", "PS", "CN"]))
+    tracer = Tracer(decay, 1_000)
+    with closing(SqliteReader(stream.path)) as reader:
+        tracer.follow(reader.models())
+    trace = tracer.trace(stored(stream, "ann"))
+    assert [point.model_id for point in trace.points] == ["seed"] * 3 + ["decay"] * 2
+    for point in trace.points:
+        assert tracer.at(trace, point.event_time) == pytest.approx(point.propensity, abs=1e-12)
+    line = tracer.line(trace, START, START + 2 * DAY)
+    at = dict(zip(line.times.tolist(), line.propensities.tolist(), strict=True))
+    for model, time in ((seed, change - 1), (decay, change)):
+        assert at[time] == Curve(model).propensity(trace.sequence, np.array([time]))[0]
+    for place, model in ((2, seed), (4, decay)):
+        expected = Explainer(model, 1_000).credit(trace.sequence, place)
+        assert tracer.credits(trace)[place].shares.tolist() == expected[~np.isnan(expected)].tolist()
+    assert [tracer.model_at(time).id for time in (None, change - 1, change)] == ["seed", "seed", "decay"]
+    stream.close()
 
 
 class TestCutOff:
