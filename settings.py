@@ -260,12 +260,19 @@ def load_settings() -> Settings:
     if settings.source is Source.FILE:
         if settings.file is None:
             raise SettingsError("ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file")
-        if not settings.file.is_file():
-            found = "not a file" if settings.file.exists() else "no such file"
-            raise SettingsError(f"ADSTREAMS_FILE: {settings.file}: {found}")
+        _require_file("ADSTREAMS_FILE", settings.file)
     elif settings.file is not None:
         raise SettingsError(f"ADSTREAMS_FILE: not read while ADSTREAMS_SOURCE is {settings.source}; set it to file")
     return settings
+
+
+def _require_file(name: str, path: Path) -> None:
+    """Fail unless a setting's file is there."""
+    try:
+        if not path.is_file():
+            raise SettingsError(f"{name}: {path}: {'not a file' if path.exists() else 'no such file'}")
+    except OSError as error:
+        raise SettingsError(f"{name}: {path}: {error.strerror}") from None
 
 
 def _check_services(settings: Settings) -> None:
@@ -286,8 +293,8 @@ def _check_services(settings: Settings) -> None:
     if (settings.cassandra_username is None) != (settings.cassandra_password is None):
         missing = "PASSWORD" if settings.cassandra_password is None else "USERNAME"
         raise SettingsError(f"ADSTREAMS_CASSANDRA_{missing}: a role needs both a user name and a password")
-    if settings.cassandra_tls_ca is not None and not settings.cassandra_tls_ca.is_file():
-        raise SettingsError(f"ADSTREAMS_CASSANDRA_TLS_CA: {settings.cassandra_tls_ca}: no such file")
+    if settings.cassandra_tls_ca is not None:
+        _require_file("ADSTREAMS_CASSANDRA_TLS_CA", settings.cassandra_tls_ca)
     if settings.retention_days and settings.store is not Store.CASSANDRA:
         raise SettingsError("ADSTREAMS_RETENTION_DAYS: only the cassandra store lets rows go; set it to 0")
 

@@ -37,5 +37,7 @@ def plainly(interrupted: str = "nothing was written") -> Iterator[None]:
         yield
     except _EXPECTED as error:
         stop(error)
+    except PermissionError as error:
+        stop(f"{error.filename}: {error.strerror}")
     except KeyboardInterrupt:
         stop(f"interrupted; {interrupted}")

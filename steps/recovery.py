@@ -56,7 +56,11 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     Raises:
         SettingsError: it is none, cannot be written, or another flow has it.
     """
-    if not any(directory.glob("part-*.sqlite3")):
+    try:
+        is_made = any(directory.glob("part-*.sqlite3"))
+    except OSError as error:
+        raise SettingsError(f"recovery directory {directory}: {error.strerror}") from None
+    if not is_made:
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
     if not is_first_process(arguments):

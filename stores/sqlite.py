@@ -133,13 +133,15 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: it cannot be opened, or is not a database.
     """
-    if not path.parent.is_dir():
-        raise StoreError(f"SQLite file {path}: no such folder")
     try:
+        if not path.parent.is_dir():
+            raise StoreError(f"SQLite file {path}: no such folder")
         if not path.exists():
             _create(path)
         return _open(path)
-    except (sqlite3.Error, OSError) as error:
+    except OSError as error:
+        raise StoreError(f"SQLite file {path}: {error.strerror}") from error
+    except sqlite3.Error as error:
         raise StoreError(f"SQLite file {path}: {error}") from error
 
 

@@ -14,14 +14,18 @@ from model.durations import parse_duration, write_duration
 from model.features import DecayedCount, Feature
 from schemas.events import MISSING, TYPES
 
-MARKETING = ("IM", "CL", "PS")
-"""The types whose weights must not be negative: one touch more never lowers the propensity."""
+MARKETING = ("IM", "CL", "PS", None)
+"""The types whose weights must not be negative, any type's too: one touch more never lowers the propensity."""
 GRIDS = (
     ("1d", "7d"),
     ("6h", "2d", "7d", "28d"),
     ("15min", "3h", "1d", "7d"),
 )
 """Half-lives that are tried together."""
+Pair = tuple[str | None, str | None]
+"""A type and a campaign, None being any."""
+ANY: Pair = (None, None)
+"""How active a user is at all: without it those who fell silent are said to convert more often than they do."""
 LEAST_EVENTS = 200
 """A campaign gets features of its own from so many events of a type on."""
 MOST_CAMPAIGNS = 24
@@ -47,20 +51,20 @@ def candidates(log: Log, look_back: timedelta) -> list[Candidate]:
         if count >= LEAST_EVENTS and replay.names[pair // len(TYPES)] not in ("", MISSING)
     ]
     named = sorted(often[:MOST_CAMPAIGNS], key=lambda pair: (TYPES.index(pair[0]), pair[1]))
-    plain: list[tuple[str, str | None]] = [(kind, None) for place, kind in enumerate(TYPES) if place in replay.types]
+    plain = [(kind, None) for place, kind in enumerate(TYPES) if place in replay.types]
     sets: list[Candidate] = []
     for grid in GRIDS:
         half_lives = [scale for scale in map(parse_duration, grid) if scale <= look_back]
         if not half_lives:
             continue
         scales = ", ".join(map(write_duration, half_lives))
-        sets.append(Candidate(f"by type, {scales}", _features(plain, half_lives)))
+        sets.append(Candidate(f"by type, {scales}", _features([ANY, *plain], half_lives)))
         if named:
-            sets.append(Candidate(f"by type and campaign, {scales}", _features([*plain, *named], half_lives)))
+            sets.append(Candidate(f"by type and campaign, {scales}", _features([ANY, *plain, *named], half_lives)))
     return sets
 
 
-def _features(pairs: Sequence[tuple[str, str | None]], half_lives: Sequence[timedelta]) -> tuple[Feature, ...]:
+def _features(pairs: Sequence[Pair], half_lives: Sequence[timedelta]) -> tuple[Feature, ...]:
     return tuple(
         DecayedCount.model_validate(
             {"aggregation": "decayed_count", "weight": 0.0, "type": kind, "campaign": campaign, "half_life": scale}

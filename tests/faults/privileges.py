@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 _DROP = """
 import ctypes, os, sys
-CAP_DAC_OVERRIDE, CAP_FOWNER, PR_CAPBSET_DROP = 1, 3, 24
-for capability in (CAP_DAC_OVERRIDE, CAP_FOWNER):
+CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER, PR_CAPBSET_DROP = 1, 2, 3, 24
+for capability in (CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, CAP_FOWNER):
     ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, capability, 0, 0, 0)
 os.execv(sys.argv[1], sys.argv[1:])
 """

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+import subprocess
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.flow.running import query, run_flow
+from tests.faults.privileges import unprivileged
+from tests.flow.running import PATIENCE, ROOT, command, environment, query, run_flow
 
 HEADER = "event_id,user_id,timestamp,type,campaign,quantity,revenue\n"
 TIME = 1_500_000_000_000
@@ -129,3 +131,27 @@ def test_bad_settings_stop_at_once(settings: dict[str, str], word: str, tmp_path
     (line,) = run.stderr.splitlines()
     assert line.startswith("ad-streams: ")
     assert word in line
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        ({"source": "file", "file": "log.csv"}, "ADSTREAMS_FILE: "),
+        ({"sqlite_path": "store.db"}, "SQLite file "),
+        ({"model": "model.json"}, "ADSTREAMS_MODEL: "),
+        ({"recovery": "recovery"}, "recovery directory "),
+    ],
+)
+def test_what_lies_in_a_folder_that_may_not_be_entered(settings: dict[str, str], word: str, tmp_path: Path) -> None:
+    """Exit code 2 and one line that says so."""
+    closed, given = tmp_path / "closed", {"sqlite_path": str(tmp_path / "store.db"), **settings}
+    closed.mkdir(mode=0o600)
+    name = list(settings)[-1]
+    given[name] = str(closed / settings[name])
+    recovery = given.pop("recovery", None)
+    run = subprocess.run(
+        unprivileged(command(1, Path(recovery) if recovery else None)),
+        cwd=ROOT, env=environment(**given), capture_output=True, text=True, timeout=PATIENCE,
+    )  # fmt: skip
+    assert (run.returncode, run.stderr.count("\n")) == (2, 1), run.stderr
+    assert run.stderr == f"ad-streams: {word}{closed / settings[name]}: Permission denied\n"
