@@ -16,12 +16,12 @@ from rich.table import Table
 
 from jobs.console import output
 from jobs.live.passes import Pass, Plan, grade_store
-from jobs.problems import JobError
+from jobs.problems import JobError, require_store
 from model.durations import to_milliseconds, write_duration
-from model.models import Models
+from model.propensity import ModelFileError
 from model.training_record import from_milliseconds
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
-from settings import Settings, Store
+from settings import Settings
 from stores.base import StoreError
 from stores.choosing import reader_of, writer_of
 
@@ -33,7 +33,7 @@ _log = logging.getLogger("adstreams.grades")
 
 def plan_of(settings: Settings, days: int, most: int) -> Plan:
     """What the settings say is to be graded."""
-    return Plan(Models(settings.loaded_model), settings.loaded_challenger, days, most, settings.sequence_length)
+    return Plan(settings.loaded_model, settings.loaded_challenger, days, most, settings.sequence_length)
 
 
 def grade_once(settings: Settings, plan: Plan) -> None:
@@ -43,8 +43,7 @@ def grade_once(settings: Settings, plan: Plan) -> None:
         JobError: the store is not there, or holds no scores.
         StoreError: it cannot be used.
     """
-    if settings.store is Store.SQLITE and not settings.sqlite_path.exists():
-        raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
+    require_store(settings)
     found = make_pass(settings, plan)
     if found is None:
         raise JobError("the store holds no scores yet: run the dataflow first")
@@ -77,7 +76,10 @@ def make_pass(settings: Settings, plan: Plan) -> Pass | None:
         StoreError: the store cannot be used.
     """
     with closing(reader_of(settings)()) as reader:
-        found = grade_store(reader, plan)
+        try:
+            found = grade_store(reader, plan)
+        except ModelFileError as error:
+            raise StoreError(f"table models of the store: {error}") from None
     if found is not None and found.grades:
         with closing(writer_of(settings, first=False)()) as writer:
             writer.write_grades(found.grades)
@@ -118,17 +120,18 @@ def tell(found: Pass, plan: Plan) -> None:
 def remarks(found: Pass, plan: Plan) -> list[str]:
     """What a reader of the grades should know of them."""
     lines = []
-    graded = {each.model_id: each.graded_until for each in found.grades}
-    challenger = () if plan.challenger is None else (plan.challenger,)
-    for model in (*plan.models.models, *challenger):
+    graded = {each.model_id for each in found.grades}
+    if plan.challenger is not None and found.models[-1] is not plan.challenger:
+        lines.append(f"{plan.challenger.id}: no challenger any more, the store has a model of this id")
+    for model in found.models:
         horizon = write_duration(model.horizon)
         until = found.now - to_milliseconds(model.horizon)
         if model.id in graded:
             lines.append(f"{model.id}: what was said up to {_minute(until)}, an order within {horizon} is known of it")
         else:
             lines.append(
-                f"{model.id}: nothing to grade yet; the store's newest event is of {_minute(found.now)}, and whether "
-                f"an order follows within {horizon} is known that much later"
+                f"{model.id}: nothing to grade; the store's newest event is of {_minute(found.now)}, and whether an "
+                f"order follows within {horizon} is known of what was said up to {_minute(until)}"
             )
     if found.share < 1:
         lines.append(f"a sample: {found.looked_at:,} of {found.users:,} users, by hash, a share of {found.share:.2%}")
@@ -137,7 +140,7 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
             f"{found.cut:,} users are left out at clock times, and for a challenger: their first events are not stored"
         )
     for name, count in sorted(found.unknown.items()):
-        lines.append(f"{count:,} scores are of a model {name!r} that the settings do not name: not graded")
+        lines.append(f"{count:,} scores are of a model {name!r} that the store does not name: not graded")
     return lines
 
 

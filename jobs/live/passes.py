@@ -28,14 +28,14 @@ class Plan:
     """What is graded, and how.
 
     Args:
-        models: the models whose scores are stored, and which was valid when.
-        challenger: a model that is graded beside them.
+        first: the model whose scores are stored, where the store names none.
+        challenger: a model that is graded beside them, unless it is one of the store's by now.
         days: UTC days that are graded, the last ones whose labels are known.
         most: users at the most; of more, a sample.
         length: the newest events of a user that count, as in the stream.
     """
 
-    models: Models
+    first: Model
     challenger: Model | None
     days: int
     most: int
@@ -46,12 +46,13 @@ class Plan:
 class Pass:
     """What one pass found.
 
-    `now` is the newest event time (ms). Of `users` users a `share` was looked at: `looked_at`. At clock times, and
-    for the challenger, `cut` of them are left out because their first events are no longer stored. `unknown` scores by
-    model id are of models that the settings do not name.
+    `now` is the newest event time (ms), `models` are those that were looked for, a challenger last. Of `users` users a
+    `share` was looked at: `looked_at`. At clock times, and for the challenger, `cut` of them are left out because their
+    first events are no longer stored. `unknown` scores by model id are of models that the store does not name.
     """
 
     now: int
+    models: tuple[Model, ...]
     users: int
     share: float
     looked_at: int = 0
@@ -110,31 +111,35 @@ def _measures(grades: Grades | None) -> dict[str, float]:
 
 
 def grade_store(reader: Reader, plan: Plan) -> Pass | None:
-    """Grade what a store holds; None where it holds no scores.
+    """Grade what a store holds, by the store's models; None where it holds no scores.
 
     Of each user and UTC day one event and one clock time are drawn by hash, as they are for training. Their labels are
     known once event time has passed t + h, of positive ones no sooner than of negative ones. The score of an event is
     the stored one (of several in one ms the last), graded under the model that made it; that of a clock time is made
     here, from the stored sequence, by the model that was valid then, and so are all of the challenger's.
+
+    Raises:
+        StoreError: the store cannot be read.
+        ModelFileError: it has something among its models that is none.
     """
     now = reader.summary().newest
     if now is None:
         return None
-    user_ids = reader.user_ids()
+    user_ids, models = reader.user_ids(), Models.of_store(reader.models(), plan.first)
     chosen, share = sample(user_ids, plan.most)
-    found = Pass(now, len(user_ids), share)
-    rows = [_Rows(model, MODEL) for model in plan.models.models]
-    if plan.challenger is not None:
+    rows = [_Rows(model, MODEL) for model in models.models]
+    if plan.challenger is not None and plan.challenger.id not in models.ids:
         rows.append(_Rows(plan.challenger, CHALLENGER))
+    found = Pass(now, tuple(each.model for each in rows), len(user_ids), share)
     for stored in each_part(reader, chosen):
-        _take(stored, plan, rows, found)
+        _take(stored, plan, models, rows, found)
     version = max([now * 1000, *(held.version + 1 for held in reader.grades())])
     for each in rows:
         found.grades += each.grades(now - to_milliseconds(each.model.horizon), version)
     return found
 
 
-def _take(stored: Stored, plan: Plan, rows: Sequence[_Rows], found: Pass) -> None:
+def _take(stored: Stored, plan: Plan, models: Models, rows: Sequence[_Rows], found: Pass) -> None:
     """Draw moments of some users, and add them with labels and scores to the rows of their models."""
     replay = stored.log.replay
     drawn = dict[int, tuple[Moments, Flags, Flags]]()
@@ -149,12 +154,12 @@ def _take(stored: Stored, plan: Plan, rows: Sequence[_Rows], found: Pass) -> Non
         told = np.zeros(len(moments), np.bool_)
         if each.role == MODEL:
             told = at_event & stored.made_by(model.id)[events]
-            computed &= ~at_event & (plan.models.which(moments.times) == number)
+            computed &= ~at_event & (models.which(moments.times) == number)
         scores = stored.propensities[events]
         scores[computed] = Scorer(model)(replay.features(model.features, moments.take(computed), plan.length))
         graded = told | computed
         each.add(moments.take(graded), at_event[graded], labels[graded], scores[graded], found.looked_at)
-    known = {each.model.id for each in rows if each.role == MODEL}
-    found.unknown.update({name: int(stored.made_by(name).sum()) for name in stored.model_ids if name not in known})
+    unknown = [name for name in stored.model_ids if name not in models.ids]
+    found.unknown.update({name: int(stored.made_by(name).sum()) for name in unknown})
     found.looked_at += len(replay.hashes)
     found.cut += int((~stored.whole).sum())

@@ -67,12 +67,12 @@ def test_scores_whose_labels_are_not_known_yet_are_waited_for(kept, tmp_path):
     run = jobs("grade", "--once", sqlite_path=kept.path, model=model_file(tmp_path, horizon="30d"))
     assert run.returncode == 0
     (line,) = run.stdout.splitlines()
-    assert line.startswith("seed: nothing to grade yet; the store's newest event is of 2017-07-19 00:00 UTC")
+    assert line.startswith("seed: nothing to grade; the store's newest event is of 2017-07-19 00:00 UTC")
 
 
 def test_scores_of_another_model_are_told(kept):
     run = jobs("grade", "--once", sqlite_path=kept.path)
-    assert "250 scores are of a model 'seed' that the settings do not name: not graded" in run.stdout
+    assert "250 scores are of a model 'seed' that the store does not name: not graded" in run.stdout
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from jobs.training.logs import read_log
 from jobs.training.rows import TEST, Rows, draw, label
 from jobs.training.training import Split, score
 from model.durations import to_milliseconds
-from model.models import Models
 from model.propensity import Model
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
 from schemas.log_writer import LogWriter
+from schemas.models import FROM_THE_BEGINNING, StoredModel
 from stores.sqlite import SqliteReader, SqliteWriter
 from tests.flow.running import ROOT, run_flow
 from tests.jobs.worlds import DAY, batches_of
@@ -36,8 +36,8 @@ DAYS = 30
 WEEK = timedelta(days=7)
 
 
-def plan(model=MODEL_OF_A_DAY, challenger=None, *, most=20_000, days=DAYS, later=()):
-    return Plan(Models(model, later), challenger, days, most, 1_000)
+def plan(model=MODEL_OF_A_DAY, challenger=None, *, most=20_000, days=DAYS):
+    return Plan(model, challenger, days, most, 1_000)
 
 
 def at(time, event_id="e", type_="IM", user="u"):
@@ -167,18 +167,21 @@ def test_scores_are_graded_under_the_model_that_made_them(tmp_path):
     second = second.model_copy(update={"horizon": timedelta(days=1)})
     path, numbers = tmp_path / "rows.db", range(6)
     with closing(SqliteWriter(path)) as writer:
+        writer.add_model(StoredModel(FROM_THE_BEGINNING, first.id, first.model_dump_json()))
+        writer.add_model(StoredModel(second.start, second.id, second.model_dump_json()))
         for day in numbers:
             name = "gone" if day == 0 else first.id if day < 2 else second.id
             each = at(day * H, f"e{day}")
             writer.write(scored(each, version=each.timestamp * 1000 + day + 1, seen=day + 1, model_id=name))
         writer.flush()
     with closing(SqliteReader(path)) as reader:
-        found = grade_store(reader, plan(first, later=[second]))
+        found = grade_store(reader, plan(first, second))
     rows = {(each.model_id, each.kind): each.rows for each in found.grades if each.day == ALL}
     assert (rows[first.id, EVENT], rows[second.id, EVENT]) == (1, 3)
     assert rows[first.id, CLOCK] == 2
     assert rows[second.id, CLOCK] in (2, 3)
     assert found.unknown == {"gone": 1}
+    assert {each.role for each in found.grades} == {MODEL}, "a challenger that was added is none any more"
 
 
 def test_an_empty_store_has_no_grades(tmp_path):
