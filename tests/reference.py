@@ -22,6 +22,7 @@ HOUR = 3_600_000
 UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": HOUR, "d": 24 * HOUR}
 BODY = ("state", "segment", "publisher", "creative", "placement", "product", "quantity", "revenue")
 """The fields that are neither identity nor type nor campaign."""
+ANY = {"IM": "any impression", "CL": "any click", "PS": "any paid search"}
 
 Event = dict[str, Any]
 Key = tuple[str, int, str]
@@ -29,7 +30,10 @@ Key = tuple[str, int, str]
 
 @dataclass(frozen=True)
 class Row:
-    """The final row of one event; `body` has of each field the greatest value, where senders disagreed."""
+    """The final row of one event; `body` has of each field the greatest value, where senders disagreed.
+
+    `best` is what to do next: an action's name, its gain and its net.
+    """
 
     type: str
     campaign: str
@@ -37,6 +41,7 @@ class Row:
     propensity: float
     seen: int
     model_id: str
+    best: tuple[str, float, float] | None = None
 
 
 def load(path: Path) -> dict[str, Any]:
@@ -148,12 +153,29 @@ def is_capped(newest: list[Event], time: int, action: dict[str, Any]) -> bool:
     return "cap" in action and len(shown) >= action["cap"]
 
 
+def known_actions(model: dict[str, Any], actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The actions as a model can tell them apart: those of a type of which it knows no campaign are one."""
+    known: list[dict[str, Any]] = []
+    for action in actions:
+        kind = action["type"]
+        alike = [each for each in actions if each["type"] == kind]
+        if len(alike) == 1 or any(f.get("campaign") and f.get("type") in (None, kind) for f in model["features"]):
+            known.append(action)
+        elif action is alike[0]:
+            plain = [each["name"] for each in alike if "campaign" not in each]
+            merged = {"name": plain[0] if plain else ANY[kind], "type": kind}
+            merged |= {"cost": max(each["cost"] for each in alike)} if kind == "IM" else {}
+            caps = [each["cap"] for each in alike if "cap" in each]
+            known.append(merged | ({"cap": min(caps)} if caps else {}))
+    return known
+
+
 def best_action(
     model: dict[str, Any], actions: dict[str, Any], newest: list[Event], time: int
 ) -> tuple[str, float, float] | None:
     """The name, the gain and the net of what is worth its cost most, None where nothing is."""
     best: tuple[str, float, float] | None = None
-    for action in actions["actions"]:
+    for action in known_actions(model, actions["actions"]):
         if action["type"] != "IM" or is_capped(newest, time, action):
             continue
         more = gain(model, newest, time, action)
@@ -194,8 +216,12 @@ def final_rows(
     model: dict[str, Any],
     length: int = 1_000,
     later: Iterable[tuple[int, dict[str, Any]]] = (),
+    actions: dict[str, Any] | None = None,
 ) -> dict[Key, Row]:
-    """The rows that must be there in the end, as if every event had arrived once, in order."""
+    """The rows that must be there in the end, as if every event had arrived once, in order.
+
+    With `actions`, each user's last row says what to do next.
+    """
     rows = {}
     for sequence in sequences(events).values():
         for seen, winners in enumerate(sequence, start=1):
@@ -209,6 +235,9 @@ def final_rows(
                 propensity=propensity_at(valid, newest, event["timestamp"]),
                 seen=seen,
                 model_id=valid["id"],
+                best=best_action(valid, actions, newest, event["timestamp"])
+                if actions is not None and seen == len(sequence)
+                else None,
             )
     return rows
 

@@ -29,7 +29,7 @@ from schemas.models import StoredModel
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
 from tests.faults.conftest import LONG, SEED, Amount
-from tests.flow.exactness import Truth, check_reader
+from tests.flow.exactness import ACTIONS, Truth, check_reader
 from tests.flow.running import count
 from tests.model.driving import DAY, HOUR, TIME
 from tests.model.worlds import DOCUMENTS, MODELS
@@ -204,7 +204,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _check(self) -> Counter[str]:
         """Fail unless the store holds what it must; what became of each message, in all."""
         later = [(SECOND.valid_from, DOCUMENTS[SECOND.model_id])]
-        rows = final_rows(map(asdict, self._events), DOCUMENTS["rich"], LENGTH, later)
+        rows = final_rows(map(asdict, self._events), DOCUMENTS["rich"], LENGTH, later, ACTIONS)
         truth = Truth({key: row for key, row in rows.items() if key[1] >= TIME}, self._letters)
         with self._flow.reader() as reader:
             check_reader(truth, reader)

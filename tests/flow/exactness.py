@@ -13,7 +13,7 @@ import pytest
 
 from schemas.codec import codec
 from schemas.dead_letters import DeadLetter
-from schemas.events import TYPES, Event
+from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
@@ -22,11 +22,12 @@ from stores.base import Latest, Reader
 from stores.choosing import reader_of
 from tests.flow.running import ROOT
 from tests.flow.streaming import Stream
-from tests.reference import event_key, final_rows, load
+from tests.reference import final_rows, is_held_out, load
 from topics.dead_letters import read_dead_letters
 from topics.reading import read_topic
 
 MODEL = ROOT / "model" / "decay.json"
+ACTIONS = load(ROOT / "model" / "actions.json")
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def truth_of(stream: Stream) -> Truth:
                 decoded = codec().decode(MessageBatch.of(topic, number, offset, [value or b""]))
                 events += decoded.events.events()
                 letters += decoded.letters
-    return Truth(final_rows([asdict(event) for event in events], load(MODEL)), letters)
+    return Truth(final_rows([asdict(event) for event in events], load(MODEL), actions=ACTIONS), letters)
 
 
 def counted(errors: list[str]) -> Counter[str]:
@@ -82,12 +83,17 @@ def check_reader(truth: Truth, reader: Reader) -> dict[str, Latest]:
     assert latest.keys() == set(truth.users)
     assert reader.summary().users == len(latest)
     newest: dict[str, Any] = {}
-    for key, row in truth.rows.items():
-        place = (key[1], TYPES.index(row.type), event_key(key[2]))
-        newest[key[0]] = max(newest.get(key[0], (place, 0.0, 0)), (place, row.propensity, row.seen))
-    for user, (place, propensity, seen) in newest.items():
-        assert (latest[user].event_time, latest[user].seen) == (place[0], seen)
-        assert latest[user].propensity == pytest.approx(propensity, abs=1e-12)
+    for (user, time, _), row in truth.rows.items():
+        if user not in newest or row.seen > newest[user][1].seen:
+            newest[user] = time, row
+    for user, (time, row) in newest.items():
+        stands = latest[user]
+        assert (stands.event_time, stands.seen) == (time, row.seen)
+        assert stands.propensity == pytest.approx(row.propensity, abs=1e-12)
+        assert stands.hold_out == is_held_out(user)
+        name, gain, net = row.best or (None, None, None)
+        assert stands.best_action == name
+        assert (stands.gain, stands.net) == (pytest.approx(gain, abs=1e-12), pytest.approx(net, abs=1e-10))
     return latest
 
 
@@ -114,12 +120,13 @@ def check_topics(truth: Truth, stream: Stream, latest: Mapping[str, Latest]) -> 
             else:
                 last[message.key] = PropensityCodec().decode_one(message.value)
     changelog = {
-        row.user_id: (row.timestamp, row.type, row.propensity, row.seen, row.model_id) for row in last.values()
-    }
-    assert changelog == {
-        user: (each.event_time, each.event_type, each.propensity, each.seen, each.model_id)
-        for user, each in latest.items()
-    }
+        row.user_id: Latest(
+            row.user_id, row.timestamp, row.type, row.propensity, row.seen, row.model_id, row.best_action, row.gain,
+            row.net, row.hold_out,
+        )
+        for row in last.values()
+    }  # fmt: skip
+    assert changelog == latest
     letters = [rejection.letter for rejection in read_dead_letters(stream.kafka, f"{stream.name}-dead")]
     assert {(*_place(x), x.reason, x.payload) for x in letters} == {
         (*_place(x), x.reason, x.payload) for x in truth.broken

@@ -52,11 +52,9 @@ def pair(document, actions=ACTIONS):
     return Model.from_json(json.dumps(document)), Actions.from_json(json.dumps(actions))
 
 
-def as_the_model_knows(document, actions=ACTIONS):
-    """The actions as dicts, for the reference."""
-    model, read = pair(document, actions)
-    known = [each.model_dump(exclude_none=True) for each in read.known_to(model.features)]
-    return {**actions, "actions": known}
+def as_the_model_knows(document):
+    """The actions, for the reference."""
+    return {**ACTIONS, "actions": reference.known_actions(document, ACTIONS["actions"])}
 
 
 def advised(models, bucket, sent):
