@@ -18,6 +18,7 @@ from jobs.training.rows import TEST, Rows, draw, label
 from jobs.training.training import Split, score
 from model.durations import to_milliseconds
 from model.propensity import Model
+from schemas.erasures import Erasure
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
 from schemas.log_writer import LogWriter
 from schemas.models import FROM_THE_BEGINNING, StoredModel
@@ -158,6 +159,16 @@ def test_a_user_whose_first_events_went_has_no_clock_times(kept):
     assert kept.found.cut == 1
     assert (both[EVENT, ALL].rows, one[EVENT, ALL].rows) == (10, 9)
     assert (both[CLOCK, ALL].users, one[CLOCK, ALL].users) == (2, 1)
+
+
+def test_of_an_erased_user_nothing_counts_any_more(kept):
+    kept.take(*[at(day * H, f"{user}{day}", user=user) for day in range(6) for user in "uv"])
+    assert kept.grades()[EVENT, ALL].users == 2
+    with closing(SqliteWriter(kept.path)) as writer:
+        writer.erase([Erasure.of("u", MIDNIGHT + 9 * H)])
+        writer.flush()
+    after = kept.grades()[EVENT, ALL]
+    assert (after.users, after.rows) == (1, 5)
 
 
 def test_scores_are_graded_under_the_model_that_made_them(tmp_path):
