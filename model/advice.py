@@ -29,7 +29,7 @@ from model.curve import Curve, Sequence
 from model.features import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
 from model.propensity import Model, Scorer
 from schemas.advice import ADVICE, NO_ACTION
-from schemas.compiling import compiled
+from schemas.compiling import compiled, inlined
 from schemas.events import USER_ID, EventBatch
 from schemas.hashing import xxh3_seeded
 
@@ -83,23 +83,34 @@ class Advisor:
         self.columns = np.array([column(feature) for feature in model.features])
         self._vectors = np.array([model.weights, *(vector.weights for vector in model.bootstrap)])
         self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
-        steps, moving, edges = list[tuple[int, int, int]](), list[int](), [0]
-        for action in self.actions:
+        moves, uses = dict[tuple[int, int, int], int](), dict[str, list[tuple[int, int]]]()
+        bought = 0
+        for action in sorted(self.actions, key=lambda action: isinstance(action, Response)):
+            uses[action.name] = []
             for place, feature in enumerate(model.features):
                 kind = _change(feature, action)
                 if kind is not None and self._vectors[:, place].any():
                     other = column(_recency(feature)) if isinstance(feature, TimeBetween) else -1
-                    steps.append((column(feature), kind, other))
-                    moving.append(place)
-            edges.append(len(steps))
-        self._weights = np.ascontiguousarray(self._vectors[:, moving])
-        self._steps, self._edges = np.array(steps, np.int64).reshape(-1, 3), np.array(edges, np.int64)
-        bought = [action if isinstance(action, Impression) else None for action in self.actions]
-        self._costs = np.array([np.nan if each is None else each.cost for each in bought], np.float64)
-        capped = [None if each is None or each.cap is None else column(_shown(each)) for each in bought]
-        self._shown = np.array([_UNLIMITED if each is None else each for each in capped], np.int64)
-        caps = [math.inf if each is None or each.cap is None else each.cap for each in bought]
-        self._caps = np.log1p(np.array(caps) - 0.5)
+                    move = moves.setdefault((column(feature), kind, other), len(moves))
+                    uses[action.name].append((move, place))
+            if isinstance(action, Impression):
+                bought = len(moves)
+        flat = [use for action in self.actions for use in uses[action.name]]
+        self._moves = np.array(list(moves), np.int64).reshape(-1, 3)
+        self._steps = np.array([move for move, _ in flat], np.int64)
+        self._edges = np.cumsum([0, *(len(uses[action.name]) for action in self.actions)])
+        self._weights = np.ascontiguousarray(self._vectors[:, [place for _, place in flat]])
+        self._bought_moves = self._moves[:bought]
+        costs, caps = list[float](), list[tuple[int, float]]()
+        for action in self.actions:
+            if isinstance(action, Impression):
+                costs.append(action.cost)
+                caps.append((column(_shown(action)), action.cap) if action.cap is not None else (_UNLIMITED, 1))
+            else:
+                costs.append(math.nan)
+                caps.append((_UNLIMITED, 1))
+        self._costs, self._shown = np.array(costs, np.float64), np.array([column for column, _ in caps], np.int64)
+        self._caps = np.log1p(np.array([cap - 0.5 for _, cap in caps]))
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,8 +125,8 @@ class Advisor:
         """
         advice = np.zeros(len(features), ADVICE)
         _recommend(
-            features, propensities, self._weights, self._steps, self._edges, self._shown, self._caps, self._costs,
-            self._value, advice,
+            features, propensities, self._weights, self._bought_moves, self._steps, self._edges, self._shown,
+            self._caps, self._costs, self._value, advice,
         )  # fmt: skip
         return advice
 
@@ -123,7 +134,7 @@ class Advisor:
         """All actions for one user's features (columns) and propensity, in the order of `actions`."""
         (advice,) = self.recommend(features[np.newaxis], np.array([propensity]))
         changes = np.empty((len(self.actions), len(self._weights)))
-        _change_logits(features, self._weights, self._steps, self._edges, changes)
+        _change_logits(features, self._weights, self._moves, self._steps, self._edges, changes)
         with np.errstate(over="ignore"):
             logits = self._intercepts + self._vectors @ features[self.columns]
             own = 1.0 / (1.0 + np.exp(-logits))
@@ -192,13 +203,13 @@ def _change(feature: Feature, action: Impression | Response) -> int | None:
     return _OTHER if matches else None
 
 
-@compiled
-def _moved(features, step):
-    """By how much a step moves its feature."""
-    before = features[step[0]]
-    if step[1] == _MORE:
+@inlined
+def _moved(features, move):
+    """By how much a move changes its feature: (column, kind, another column)."""
+    before = features[move[0]]
+    if move[1] == _MORE:
         return _LN2 if before == 0.0 else math.log1p(math.exp(-before))
-    return (features[step[2]] if step[1] == _OTHER else 0.0) - before
+    return (features[move[2]] if move[1] == _OTHER else 0.0) - before
 
 
 @compiled
@@ -209,49 +220,59 @@ def _gain(propensity, change):
 
 
 @compiled
-def _change_logits(features, weights, steps, edges, changes):
+def _change_logits(features, weights, moves, steps, edges, changes):
     """By how much each action (n) changes the logit of each vector (m), into `changes` (n, m)."""
     for action in range(len(edges) - 1):
         changes[action] = 0.0
         for at in range(edges[action], edges[action + 1]):
-            moved = _moved(features, steps[at])
+            moved = _moved(features, moves[steps[at]])
             for vector in range(len(weights)):
                 changes[action, vector] += weights[vector, at] * moved
 
 
+@inlined
+def _change_of(weights, vector, steps, moved, begin, end):
+    """By how much an action changes the logit of one vector."""
+    change = 0.0
+    for at in range(begin, end):
+        change += weights[vector, at] * moved[steps[at]]
+    return change
+
+
 @compiled
-def _is_above_zero(weights, moves, begin, end):
+def _is_above_zero(weights, steps, moved, begin, end):
     """Whether an action's interval is: it leaves out so many vectors, and a gain has the sign of its logit's change."""
     spare = (len(weights) - 1) // OUTSIDE
     for vector in range(1, len(weights)):
-        change = 0.0
-        for at in range(begin, end):
-            change += weights[vector, at] * moves[at]
-        spare -= change <= 0.0
+        spare -= _change_of(weights, vector, steps, moved, begin, end) <= 0.0
         if spare < 0:
             return False
     return True
 
 
 @compiled
-def _recommend(features, propensities, weights, steps, edges, shown, caps, costs, value, advice):
-    """Fill all of `advice` but who is held out."""
-    moves = np.empty(len(steps))
+def _recommend(features, propensities, weights, moves, steps, edges, shown, caps, costs, value, advice):
+    """Fill all of `advice` but who is held out: of the actions in the order of their nets the first that is certain."""
+    moved, gains, nets = np.empty(len(moves)), np.empty(len(costs)), np.empty(len(costs))
     for row in range(len(features)):
+        for move in range(len(moves)):
+            moved[move] = _moved(features[row], moves[move])
+        for action in range(len(costs)):
+            nets[action] = 0.0
+            capped = shown[action] != _UNLIMITED and features[row, shown[action]] > caps[action]
+            if not capped and not np.isnan(costs[action]):
+                change = _change_of(weights, 0, steps, moved, edges[action], edges[action + 1])
+                gains[action] = _gain(propensities[row], change)
+                nets[action] = gains[action] * value - costs[action]
         given = advice[row]
         given.action, given.gain, given.net = NO_ACTION, 0.0, 0.0
-        for action in range(len(costs)):
-            capped = shown[action] != _UNLIMITED and features[row, shown[action]] > caps[action]
-            if capped or np.isnan(costs[action]):
-                continue
-            begin, end, change = edges[action], edges[action + 1], 0.0
-            for at in range(begin, end):
-                moves[at] = _moved(features[row], steps[at])
-                change += weights[0, at] * moves[at]
-            gain = _gain(propensities[row], change)
-            net = gain * value - costs[action]
-            if net > given.net and _is_above_zero(weights, moves, begin, end):
-                given.action, given.gain, given.net = action, gain, net
+        while given.action == NO_ACTION and len(nets) > 0:
+            best = np.argmax(nets)
+            if nets[best] <= 0.0:
+                break
+            if _is_above_zero(weights, steps, moved, edges[best], edges[best + 1]):
+                given.action, given.gain, given.net = best, gains[best], nets[best]
+            nets[best] = 0.0
 
 
 def hold_out(advice: NDArray[np.void], events: EventBatch, users: NDArray[np.int32]) -> None:

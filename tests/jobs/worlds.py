@@ -11,7 +11,7 @@ from xxhash import xxh3_64_intdigest
 from jobs.training.logs import Log, log_of
 from model.replay import Moments
 from schemas.events import EventBatch, fill_hashes
-from simulator import History, Oracle, Population, Simulator, World
+from simulator import IM, History, Oracle, Population, Simulator, World
 from simulator.messages import Spelling, events_of
 
 START = 1_497_484_800_000
@@ -43,8 +43,13 @@ class Truth:
     oracle: Oracle
     history: History
 
-    def propensities(self, log: Log, moments: Moments, days: float, users: int = 400) -> np.ndarray:
-        """The true propensities at the moments (n) for a horizon in days, for so many users at a time."""
+    def propensities(
+        self, log: Log, moments: Moments, days: float, users: int = 400, shown: int | None = None
+    ) -> np.ndarray:
+        """The true propensities at the moments (n) for a horizon in days, for so many users at a time.
+
+        With one more impression of the campaign `shown` at each moment, if that is given, and then each user has one.
+        """
         history, found = self.history, np.empty(len(moments))
         numbers = {xxh3_64_intdigest(f"user-{n:07d}".encode()): n for n in range(len(history.segment))}
         simulated = np.array([numbers[each] for each in log.replay.hashes.tolist()], np.int64)
@@ -56,14 +61,16 @@ class Truth:
             place = np.full(len(history.segment), -1)
             place[own] = np.arange(len(own))
             chosen = place[history.user] >= 0
-            part = History.of(
-                history.segment[own],
+            asked, times = place[simulated[moments.users[low:high]]], moments.times[low:high]
+            events = [
                 place[history.user[chosen]],
                 history.time[chosen] + history.start_ms,
                 history.type[chosen],
                 history.campaign[chosen],
-                history.start_ms,
-            )
-            asked = place[simulated[moments.users[low:high]]]
-            found[low:high] = self.oracle.probability(part, asked, moments.times[low:high], days)
+            ]
+            if shown is not None:
+                more = (asked, times, np.full(len(asked), IM), np.full(len(asked), shown))
+                events = [np.append(have, add.astype(have.dtype)) for have, add in zip(events, more, strict=True)]
+            part = History.of(history.segment[own], *events, history.start_ms)
+            found[low:high] = self.oracle.probability(part, asked, times, days)
         return found
