@@ -96,7 +96,7 @@ def _is_touch(entry, time, look_back):
 
 @compiled
 def fill_credits(
-    groups, users, entries, plan, length, look_back, starts, weights, intercepts, alphas, counts, credits
+    groups, users, entries, plan, length, look_back, starts, weights, intercepts, credits
 ):  # fmt: skip
     """Write the credits of every conversion that a batch brought or changed, in the order in which `emit` has them."""
     at, outcome, of_feature, longest = 0, -1, np.empty(weights.shape[1]), 0
@@ -117,8 +117,8 @@ def fill_credits(
             for touch in range(low, place):
                 fading[touch - low] = _is_touch(entries[touch], entry.timestamp, look_back)
             _, whole = shares(
-                entries, low, place, entry.timestamp, fading, plan, weights[model], intercepts[model], alphas, counts,
-                terms, of_event, of_feature,
+                entries, low, place, entry.timestamp, fading, plan, weights[model], intercepts[model], terms,
+                of_event, of_feature,
             )  # fmt: skip
             begin = at
             for touch in range(low, place):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from model.arrays import allocate, grown
 from model.attribution import Attribution, count_credits, fill_credits
-from model.credit import ALPHAS, WEIGHTS
 from model.emission import derive_all, emit, let_go
 from model.entries import ENTRY
 from model.erased import Erased
@@ -201,7 +200,7 @@ class Bucket:
         credits = np.empty(count, CREDIT)
         fill_credits(
             groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
-            attribution.starts, attribution.weights, attribution.intercepts, ALPHAS, WEIGHTS, credits,
+            attribution.starts, attribution.weights, attribution.intercepts, credits,
         )  # fmt: skip
         return Credits.of(credits, self._campaigns.text)
 

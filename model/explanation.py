@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.attribution import CONVERSION, LOOK_BACK, short_term
-from model.credit import ALPHAS, WEIGHTS, shares
+from model.credit import shares
 from model.curve import Sequence, entries_of
 from model.plan import FeaturePlan
 from model.propensity import Model
@@ -78,7 +78,7 @@ class Explainer:
         of_event, of_feature, terms = np.empty(high - low), np.empty(len(weights)), np.empty((high - low, len(weights)))
         plan = (self._plan.features, self._plan.windows, self._plan.half_lives, self._plan.never)
         start, whole = shares(
-            entries_of(sequence, self._plan), low, high, time, fading, plan, weights, intercept, ALPHAS, WEIGHTS,
-            terms, of_event, of_feature,
+            entries_of(sequence, self._plan), low, high, time, fading, plan, weights, intercept, terms,
+            of_event, of_feature,
         )  # fmt: skip
         return start, whole, of_event, of_feature

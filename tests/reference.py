@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import xxhash
+from numpy.polynomial.legendre import leggauss
 
 TYPES = ("IM", "CL", "PS", "CN")
 HOUR = 3_600_000
@@ -240,6 +241,119 @@ def final_rows(
                 else None,
             )
     return rows
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a touch has of a conversion by the six rules; the baseline's has no type."""
+
+    time: int
+    event_id: str
+    type: str
+    campaign: str
+    rules: tuple[float, ...]
+
+
+NODES = [((1 + x) / 2, w / 2) for x, w in zip(*(each.tolist() for each in leggauss(120)), strict=True)]
+"""Of an integral from 0 to 1."""
+
+
+def parts(
+    feature: dict[str, Any], newest: list[Event], touches: list[bool], time: int
+) -> tuple[float, list[float]] | None:
+    """What touches add to the sum whose logarithm a feature is, and others: (b, k of each); None where it is no sum."""
+    matching = [is_matching(event, feature) for event in newest]
+    ages = [time - event["timestamp"] for event in newest]
+    match feature["aggregation"]:
+        case "count":
+            window = milliseconds(feature["look_back"])
+            terms = [float(own and age <= window) for own, age in zip(matching, ages, strict=True)]
+        case "decayed_count":
+            half_life = milliseconds(feature["half_life"])
+            terms = [own * 2.0 ** (-age / half_life) for own, age in zip(matching, ages, strict=True)]
+        case "events_since":
+            last = max((number for number, own in enumerate(matching) if own), default=-1)
+            if last >= 0 and touches[last]:
+                return None
+            terms = [float(number > last) for number in range(len(newest))]
+        case _:
+            return None
+    pairs = list(zip(terms, touches, strict=True))
+    return math.fsum(term for term, touch in pairs if not touch), [term * touch for term, touch in pairs]
+
+
+def aumann_shapley(model: dict[str, Any], newest: list[Event], touches: list[bool], time: int) -> list[float]:
+    """What each event before `time` has of the propensity then: phi, by the definition in `model/credit.py`."""
+    others = [event for event, touch in zip(newest, touches, strict=True) if not touch]
+    sums, lines, start, step = [], [], model["intercept"], 0.0
+    for feature in model["features"]:
+        weight = feature["weight"]
+        found = parts(feature, newest, touches, time)
+        if found is not None:
+            sums.append((weight, found[0], math.fsum(found[1]), found[1]))
+            continue
+        without = value(feature, others, time)
+        change = value(feature, newest, time) - without
+        start, step = start + weight * without, step + weight * change
+        if change:
+            setter = max(n for n, event in enumerate(newest) if touches[n] and is_matching(event, feature))
+            lines.append((setter, weight * change))
+    paces, line_pace = [0.0] * len(sums), 0.0
+    for node, count in NODES:
+        alpha, density = node**4, 4 * node**3 * count  # steep where little has faded in
+        logit = start + alpha * step + sum(weight * math.log1p(b + alpha * d) for weight, b, d, _ in sums)
+        slope = density / (2 + math.exp(logit) + math.exp(-logit))
+        line_pace += slope
+        for number, (weight, b, d, _) in enumerate(sums):
+            paces[number] += slope * weight / (1 + b + alpha * d)
+    phi = [
+        sum(pace * terms[number] for pace, (*_, terms) in zip(paces, sums, strict=True))
+        for number in range(len(newest))
+    ]
+    for setter, change in lines:
+        phi[setter] += line_pace * change
+    return phi
+
+
+def final_credits(
+    events: Iterable[Event],
+    model: dict[str, Any],
+    length: int = 1_000,
+    later: Iterable[tuple[int, dict[str, Any]]] = (),
+    look_back: int = 30 * 24 * HOUR,
+) -> dict[Key, list[Share]]:
+    """What must be credited in the end, conversion by conversion: the touches in order, then the baseline."""
+    credits = {}
+    for sequence in sequences(events).values():
+        winners = [others[0] for others in sequence]
+        for place, conversion in enumerate(winners):
+            if conversion["type"] == "CN":
+                newest = winners[max(0, place - length) : place]
+                time = conversion["timestamp"]
+                credits[key_of(conversion)] = _shares(model_at(model, later, time), newest, time, look_back)
+    return credits
+
+
+def _shares(model: dict[str, Any], newest: list[Event], time: int, look_back: int) -> list[Share]:
+    touches = [event["type"] != "CN" and time - event["timestamp"] <= look_back for event in newest]
+    if "attribution" in model:
+        vector = model["attribution"]
+        pairs = zip(model["features"], vector["weights"], strict=True)
+        model = {"intercept": vector["intercept"], "features": [feature | {"weight": w} for feature, w in pairs]}
+    whole = propensity_at(model, newest, time)
+    phi = aumann_shapley(model, newest, touches, time)
+    chosen = [number for number, touch in enumerate(touches) if touch]
+    n = len(chosen)
+    fading = [2.0 ** ((newest[number]["timestamp"] - time) / milliseconds("7d")) for number in chosen]
+    middle = [0.5 if n == 2 else 1.0] * n if n < 3 else [0.4] + [0.2 / (n - 2)] * (n - 2) + [0.4]
+    shares = []
+    for rank, number in enumerate(chosen):
+        event, rest = newest[number], (float(rank == n - 1), float(rank == 0), 1 / n, fading[rank] / sum(fading))
+        rules = (phi[number] / whole, *rest, middle[rank])
+        shares.append(Share(event["timestamp"], event["event_id"], event["type"], event["campaign"], rules))
+    left = 0.0 if n else 1.0
+    rules = (1 - math.fsum(share.rules[0] for share in shares), left, left, left, left, left)
+    return [*shares, Share(0, "", "", "", rules)]
 
 
 class PlainScorer:

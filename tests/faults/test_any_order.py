@@ -29,12 +29,11 @@ from schemas.models import StoredModel
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
 from tests.faults.conftest import LONG, SEED, Amount
-from tests.flow.exactness import ACTIONS, Truth, check_reader
+from tests.flow.exactness import Truth, check_reader
 from tests.flow.running import count
 from tests.model.driving import DAY, HOUR, TIME
 from tests.model.worlds import DOCUMENTS, MODELS
 from tests.model.worlds import events as events_of_two_users
-from tests.reference import final_rows
 from tests.schemas.oracle import Shelf, message_of, registered_message_of
 
 LENGTH = 4
@@ -204,8 +203,8 @@ class AnyOrder(RuleBasedStateMachine):
     def _check(self) -> Counter[str]:
         """Fail unless the store holds what it must; what became of each message, in all."""
         later = [(SECOND.valid_from, DOCUMENTS[SECOND.model_id])]
-        rows = final_rows(map(asdict, self._events), DOCUMENTS["rich"], LENGTH, later, ACTIONS)
-        truth = Truth({key: row for key, row in rows.items() if key[1] >= TIME}, self._letters)
+        whole = Truth.of(self._events, DOCUMENTS["rich"], self._letters, LENGTH, later)
+        rows, truth = whole.rows, whole.since(TIME)
         with self._flow.reader() as reader:
             check_reader(truth, reader)
             assert reader.search("", 100) == truth.users

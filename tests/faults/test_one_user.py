@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 from schemas.codec import codec
 from schemas.events import TYPES, Event, Origin
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
-from tests.flow.exactness import ACTIONS, Truth, check_reader
+from tests.flow.exactness import Truth, check_reader
 from tests.model.driving import HOUR, TIME
 from tests.model.worlds import DOCUMENTS, MODELS
-from tests.reference import final_rows
 
 EVENTS, LENGTH, BATCH = 3_000, 50, 50
 
@@ -34,5 +32,5 @@ def test_half_of_all_events_are_of_one_user(tmp_path: Path) -> None:
         assert flow.run(workers, Breakdown(moment, after=15)) is None
     assert flow.run(2, Breakdown()) is not None
     with flow.reader() as reader:
-        check_reader(Truth(final_rows(map(asdict, events), DOCUMENTS["rich"], LENGTH, actions=ACTIONS), []), reader)
+        check_reader(Truth.of(events, DOCUMENTS["rich"], [], LENGTH), reader)
         assert len(reader.curve("one")) == EVENTS // 2

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import chain
 from typing import Any
 
 import pytest
 
 from schemas.codec import codec
+from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
 from settings import load_settings
-from stores.base import Latest, Reader
+from stores.base import Conversion, Latest, Reader, day_of
 from stores.choosing import reader_of
 from tests.flow.running import ROOT
 from tests.flow.streaming import Stream
-from tests.reference import final_rows, is_held_out, load
+from tests.reference import Share, event_key, final_credits, final_rows, is_held_out, load
 from topics.dead_letters import read_dead_letters
 from topics.reading import read_topic
 
@@ -32,10 +34,33 @@ ACTIONS = load(ROOT / "model" / "actions.json")
 
 @dataclass(frozen=True)
 class Truth:
-    """What must be there: the final rows of all valid events, and a dead letter for each message that is none."""
+    """What must be there: the final rows of all valid events, a dead letter for each message that is none, and credits.
+
+    Of each conversion its shares.
+    """
 
     rows: Mapping[tuple[str, int, str], Any]
     broken: list[DeadLetter]
+    credits: Mapping[tuple[str, int, str], list[Share]]
+
+    @classmethod
+    def of(
+        cls,
+        events: Iterable[Event],
+        model: dict[str, Any],
+        broken: list[DeadLetter],
+        length: int = 1_000,
+        later: Sequence[tuple[int, dict[str, Any]]] = (),
+    ) -> Truth:
+        """The truth about valid events, and messages that are none."""
+        dicts = [asdict(event) for event in events]
+        rows = final_rows(dicts, model, length, later, ACTIONS)
+        return cls(rows, broken, final_credits(dicts, model, length, later))
+
+    def since(self, time: int) -> Truth:
+        """What is left where rows of events before a time (ms) are not kept."""
+        rows, credits = ({key: held[key] for key in held if key[1] >= time} for held in (self.rows, self.credits))
+        return Truth(rows, self.broken, credits)
 
     @property
     def users(self) -> list[str]:
@@ -52,7 +77,7 @@ def truth_of(stream: Stream) -> Truth:
                 decoded = codec().decode(MessageBatch.of(topic, number, offset, [value or b""]))
                 events += decoded.events.events()
                 letters += decoded.letters
-    return Truth(final_rows([asdict(event) for event in events], load(MODEL), actions=ACTIONS), letters)
+    return Truth.of(events, load(MODEL), letters)
 
 
 def counted(errors: list[str]) -> Counter[str]:
@@ -76,6 +101,7 @@ def check_store(truth: Truth, settings: Mapping[str, object], monkeypatch: pytes
 def check_reader(truth: Truth, reader: Reader) -> dict[str, Latest]:
     """Fail unless a store holds the truth, all of it and nothing else; where it says that users stand."""
     _check_curves(truth, reader)
+    _check_credits(truth, reader)
     assert {_place(letter): letter.payload for letter in reader.dead_letters(100_000)} == {
         _place(letter): letter.payload for letter in truth.broken
     }
@@ -108,6 +134,39 @@ def _check_curves(truth: Truth, reader: Reader) -> None:
         assert (point.state, point.segment, point.publisher, point.product) == (state, segment, publisher, product)
         assert (point.quantity, point.revenue) == (quantity, revenue)
         assert point.propensity == pytest.approx(row.propensity, abs=1e-12)
+
+
+def _check_credits(truth: Truth, reader: Reader) -> None:
+    """Each conversion's credits are there, and no others; the sums are those of the rows."""
+    conversions = {user: reader.credits(user) for user in truth.users}
+    found = {(user, each.event_time, each.event_key): each for user, held in conversions.items() for each in held}
+    expected = {(user, time, event_key(event_id)): (user, time, event_id) for user, time, event_id in truth.credits}
+    assert found.keys() == expected.keys()
+    for place, key in expected.items():
+        shares, must = found[place].shares, truth.credits[key]
+        assert (found[place].revenue, found[place].model_id) == (truth.rows[key].body[-1], truth.rows[key].model_id)
+        assert [share[:4] for share in shares] == [
+            (each.time, event_key(each.event_id) if each.type else 0, each.type, each.campaign) for each in must
+        ]
+        for share, each in zip(shares, must, strict=True):
+            assert share.credit == pytest.approx(each.rules[0], abs=1e-6)
+            assert share[5:] == pytest.approx(each.rules[1:], abs=1e-12)
+    check_sums(reader, conversions)
+
+
+def check_sums(reader: Reader, conversions: Mapping[str, Sequence[Conversion]]) -> None:
+    """Fail unless the sums by day, campaign and type are those of the rows of all users."""
+    sums: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0] * 2 * len(RULES))
+    for conversion in chain(*conversions.values()):
+        for share in conversion.shares:
+            held = sums[day_of(conversion.event_time), share.campaign, share.type]
+            for place, part in enumerate(share[4:]):
+                held[place] += part
+                held[len(RULES) + place] += part * conversion.revenue
+    found = {each[:3]: [*each.conversions, *each.revenue] for each in reader.credit_sums()}
+    assert found.keys() == sums.keys()
+    for key, each in sums.items():
+        assert found[key] == pytest.approx(each, abs=1e-9, rel=1e-12)
 
 
 def check_topics(truth: Truth, stream: Stream, latest: Mapping[str, Latest]) -> None:

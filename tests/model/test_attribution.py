@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -20,8 +20,8 @@ from model.propensity import Model
 from schemas.credits import BASELINE, RULES
 from schemas.events import TYPES, USER_ID, Event
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event
-from tests.model.worlds import MODELS, cuts, events, within
-from tests.reference import event_key
+from tests.model.worlds import DOCUMENTS, FOLDER, MODELS, NAMES, cuts, events, within
+from tests.reference import event_key, final_credits, load
 
 LOOK_BACK = 30 * DAY
 PLAIN = {
@@ -137,6 +137,46 @@ def test_of_each_conversion_the_credits_are_one_whatever_came_when(model, sent, 
         assert rows.keys() == whole[conversion].keys()
         for touch, row in rows.items():
             assert row == pytest.approx(whole[conversion][touch], abs=1e-12)
+
+
+def agrees(found: dict, sent: list[Event], document: dict, length: int = 1_000) -> None:
+    """Fail unless credits are those of the reference, to a millionth of what touches have in all."""
+    expected = final_credits(map(asdict, sent), document, length)
+    assert found.keys() == {(user, time, event_key(event_id)) for user, time, event_id in expected}
+    for (user, time, event_id), shares in expected.items():
+        rows, scale = found[user, time, event_key(event_id)], sum(abs(share.rules[0]) for share in shares[:-1])
+        assert len(rows) == len(shares)
+        for share in shares:
+            key = event_key(share.event_id) if share.type else 0
+            credit, *others = rows[share.time, key, TYPES.index(share.type) if share.type else BASELINE]
+            assert credit == pytest.approx(share.rules[0], rel=0, abs=1e-6 * scale + 1e-12)
+            assert others == pytest.approx(share.rules[1:], abs=1e-12)
+
+
+@given(st.lists(events, max_size=24), cuts, st.sampled_from([2, 5, 1_000]), st.sampled_from(NAMES))
+def test_credits_are_those_of_the_plain_reference(sent, places, length, name) -> None:
+    sent = within(sent, length, 2 * length)
+    agrees(credited(MODELS[name], sent, places, length), sent, DOCUMENTS[name], length)
+
+
+@pytest.mark.parametrize("days", [1, 25])
+@pytest.mark.parametrize("count", [1, 5, 40, 999])
+@pytest.mark.parametrize("name", [*NAMES, "default"])
+def test_the_integral_is_right_to_a_millionth(name, count, days) -> None:
+    """However far the touches move the propensity: from one to as many as count, of any types."""
+    rng, document = (
+        np.random.default_rng(count),
+        load(FOLDER / "default.json") if name == "default" else DOCUMENTS[name],
+    )
+    campaigns = rng.choice(["Loyalty", "Retargeting", "Brand", "a", "b"], count).tolist()
+    kinds = rng.choice(TYPES, count, p=[0.53, 0.3, 0.15, 0.02]).tolist()
+    times = np.sort(rng.integers(0, days * DAY, count)).tolist()
+    sent = [
+        event(f"e{number}", time, kind, campaign=campaign)
+        for number, (time, kind, campaign) in enumerate(zip(times, kinds, campaigns, strict=True))
+    ]
+    sent.append(event("n", days * DAY, "CN"))
+    agrees(credited(model_of(document), sent), sent, document)
 
 
 @given(st.lists(events, max_size=30))
