@@ -71,6 +71,7 @@ class Truth:
             if shown is not None:
                 more = (asked, times, np.full(len(asked), IM), np.full(len(asked), shown))
                 events = [np.append(have, add.astype(have.dtype)) for have, add in zip(events, more, strict=True)]
-            part = History.of(history.segment[own], *events, history.start_ms)
+            whose, when, kinds, campaigns = events
+            part = History.of(history.segment[own], whose, when, kinds, campaigns, history.start_ms)
             found[low:high] = self.oracle.probability(part, asked, times, days)
         return found
