@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from model.propensity import ModelFileError
 from schemas.columns import ColumnsError
 from schemas.log_files import LogFileError
 from settings import Settings, SettingsError, Store, stop
@@ -27,7 +28,7 @@ def require_store(settings: Settings) -> None:
         raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
 
 
-_EXPECTED = (JobError, LogFileError, ColumnsError, SettingsError, StoreError, TopicError, RegistryError)
+_EXPECTED = (JobError, LogFileError, ColumnsError, ModelFileError, SettingsError, StoreError, TopicError, RegistryError)
 
 
 @contextlib.contextmanager

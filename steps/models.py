@@ -7,6 +7,7 @@ has scored rows as nobody would again: it undoes the change, and ends the flow.
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 
@@ -22,6 +23,7 @@ from steps.write import SharedWriter
 from stores.base import Writer
 
 _NO_ACTIONS = Actions.none()
+_log = logging.getLogger("adstreams")
 
 
 def models_at_start(writer: Writer, model: Model, is_first: bool) -> list[StoredModel]:
@@ -81,7 +83,8 @@ class KnownModels:
         look_back: int = LOOK_BACK,
     ) -> None:
         self._first, self._actions, self._look_back = first, actions, look_back
-        self._stored, self._newest, self._lock = frozenset[StoredModel](), FROM_THE_BEGINNING, threading.Lock()
+        self._stored, self._newest = frozenset[StoredModel](), FROM_THE_BEGINNING
+        self._lock, self._reading = threading.Lock(), threading.Lock()
         self._current = self._built(())
         self.learn(stored)
 
@@ -115,6 +118,8 @@ class KnownModels:
             too_late = [each for each in changed if each.valid_from <= self._newest]
             if not too_late:
                 self._stored, self._current = found, built
+        if changed and not too_late:
+            _log.info("models: %s", ", ".join([self._first.id, *map(_told, later)]))
         return too_late
 
     def follow(self, writer: SharedWriter) -> None:
@@ -123,9 +128,10 @@ class KnownModels:
         Raises:
             StoreError: the store cannot be asked.
         """
-        stored = writer.models()
         try:
-            too_late = self.learn(stored)
+            with self._reading:  # one thread after another: what was read before is not learnt behind what is newer
+                stored = writer.models()
+                too_late = self.learn(stored)
         except SettingsError as error:
             fail(error)
         for each in too_late:
@@ -137,3 +143,7 @@ class KnownModels:
                 f"model {each.model_id} {came} too late: rows after {from_milliseconds(each.valid_from)}, from when on"
                 f" it is valid, had been scored; it was {undone}"
             )
+
+
+def _told(model: StoredModel) -> str:
+    return f"{model.model_id} from {from_milliseconds(model.valid_from)}"

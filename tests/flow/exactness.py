@@ -67,8 +67,8 @@ class Truth:
         return sorted({user for user, _, _ in self.rows})
 
 
-def truth_of(stream: Stream) -> Truth:
-    """The truth about what lies in the topics, event by event and in plain Python."""
+def truth_of(stream: Stream, later: Sequence[tuple[int, dict[str, Any]]] = ()) -> Truth:
+    """The truth about what lies in the topics, event by event and in plain Python; `later` models follow the first."""
     events, letters = list[Event](), list[DeadLetter]()
     for topic in stream.topics:
         for messages in read_topic(stream.kafka, topic):
@@ -77,7 +77,7 @@ def truth_of(stream: Stream) -> Truth:
                 decoded = codec().decode(MessageBatch.of(topic, number, offset, [value or b""]))
                 events += decoded.events.events()
                 letters += decoded.letters
-    return Truth.of(events, load(MODEL), letters)
+    return Truth.of(events, load(MODEL), letters, later=later)
 
 
 def counted(errors: list[str]) -> Counter[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from model.training_record import from_milliseconds
+from schemas.events import Event
 from schemas.models import StoredModel
 from stores.sqlite import SqliteWriter
 from tests import reference
+from tests.flow.exactness import MODEL, check_store, check_topics, truth_of
 from tests.flow.running import PATIENCE, ROOT, count, make_recovery, processes, query, run_flow, table, wait_for
+from tests.flow.streaming import Stream
+from tests.jobs.running import jobs
 from tests.model.driving import near
+from tests.services.cassandra import Cassandra
+from tests.services.kafka import Kafka
 
 SEED, DECAY = ROOT / "model" / "seed.json", ROOT / "model" / "decay.json"
-EVENTS, DAY = 16_000, 86_400_000
+EVENTS, HOUR, DAY = 16_000, 3_600_000, 86_400_000
 COLUMNS = ("user_id", "timestamp", "event_id", "type", "campaign", "propensity", "seen", "model_id")
 ROWS = "SELECT user_id, event_time, event_id, event_type, campaign, propensity, seen, model_id FROM propensity_by_user"
 
@@ -103,6 +110,40 @@ def test_a_model_that_comes_too_late_is_undone_and_ends_the_flow(tmp_path: Path)
     run = run_flow(recovery=recovery, **settings | {"simulator_rate": 0, "simulator_events": 10_000})
     assert run.returncode == 0, run.stderr
     assert query(store, "SELECT DISTINCT model_id FROM propensity_by_user") == [("seed",)]
+
+
+def test_rows_of_two_models_lie_in_cassandra_and_the_topic(
+    kafka: Kafka, cassandra: Cassandra, keyspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From Kafka a model is of the future; the senders' clocks are far ahead here."""
+    stream = Stream(kafka.brokers).make()
+    settings = stream.settings | {
+        "store": "cassandra", "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,
+        "cassandra_keyspace": keyspace, "model": MODEL,
+    }  # fmt: skip
+    now = time.time_ns() // 1_000_000
+    refused = jobs("models", "add", SEED, "--from", from_milliseconds(now), **settings)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert "has passed" in refused.stderr
+    start = now + 2 * DAY
+    added = jobs("models", "add", SEED, "--from", from_milliseconds(start), **settings)
+    assert (added.returncode, added.stderr) == (0, "")
+    times = range(start - 40 * HOUR, start + 40 * HOUR, HOUR)
+    sent = [
+        Event(f"{user}-{at}", user, at, ("IM", "CL", "PS", "CN")[place % 4])
+        for place, at in enumerate(times)
+        for user in ("anna", "bert", "cleo")
+    ]
+    recovery = make_recovery(tmp_path / "recovery")
+    for some in (sent[::2], sent[1::2]):  # half of them late, on either side
+        stream.send(*some)
+        with processes(2, recovery, max_skew="10d", **settings) as programs:
+            wait_for(stream.is_read, programs[0])
+            programs[0].send_signal(signal.SIGTERM)
+            assert [program.wait(PATIENCE) for program in programs] == [0, 0]
+    truth = truth_of(stream, [(start, reference.load(SEED))])
+    assert {row.model_id for row in truth.rows.values()} == {"decay", "seed"}
+    check_topics(truth, stream, check_store(truth, settings, monkeypatch))
 
 
 def test_a_store_that_began_with_another_model_is_refused_in_one_line(tmp_path: Path) -> None:
