@@ -95,14 +95,10 @@ def credit_lines(points: Sequence[Point], credit: Credit) -> list[str]:
     lines = [f"  {percent(float(credit.shares[place]))} {_touch(points[credit.touches[place]])}" for place in best]
     rest = len(credit.shares) - len(best)
     if rest:
-        lines.append(f"  {_share(1 - _baseline(credit) - float(credit.shares[best].sum()))} {rest:,} other touches")
-    lines.append(f"  {_share(_baseline(credit))} no touch")
+        lines.append(f"  {_share(1 - credit.baseline - float(credit.shares[best].sum()))} {rest:,} other touches")
+    lines.append(f"  {_share(credit.baseline)} no touch")
     last = [f"Last touch: all to {_touch(points[credit.touches[-1]])}"] if len(credit.touches) else []
     return ["\nCredit, by the model:", *lines, *last]
-
-
-def _baseline(credit: Credit) -> float:
-    return 1 - float(credit.shares.sum())
 
 
 def _share(share: float) -> str:

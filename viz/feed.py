@@ -7,7 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from stores.base import Latest, Reader, Summary
+from schemas.grades import Grade
+from stores.base import CreditSum, Latest, Reader, Summary
 from viz.clock import StreamClock
 from viz.trace import Trace, Tracer
 
@@ -22,6 +23,8 @@ RECENT_DAYS = (1, 7)
 DAY = 86_400_000
 LISTED = 9
 """Users in a list."""
+CREDITED_DAYS = 7
+"""UTC days, the newest event's the last, whose credit is summed up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,20 +47,22 @@ class Snapshot:
     recent: tuple[Standing, ...] = ()
     followed: frozenset[str] = frozenset()
     traces: Mapping[str, Trace] = field(default_factory=dict)
+    grades: tuple[Grade, ...] = ()
+    credited: tuple[CreditSum, ...] = ()
     problem: str = ""
 
 
 class _Pace:
-    """When to do something slow again: not before `least` seconds, later if it took long, but within `MOST_WAIT`."""
+    """When to do something slow again: not before `least` seconds, later if it took long, but within `most`."""
 
-    def __init__(self, least: float) -> None:
-        self._least, self._due = least, 0.0
+    def __init__(self, least: float, most: float = MOST_WAIT) -> None:
+        self._least, self._most, self._due = least, most, 0.0
 
     def is_due(self) -> bool:
         return time.monotonic() >= self._due
 
     def took(self, seconds: float) -> None:
-        self._due = time.monotonic() + min(max(self._least, 50 * seconds), MOST_WAIT)
+        self._due = time.monotonic() + min(max(self._least, 50 * seconds), self._most)
 
 
 class Feed:
@@ -77,6 +82,7 @@ class Feed:
         self._followed: dict[object, tuple[str, ...]] = {}
         self._known: dict[str, tuple[Latest, Trace]] = {}
         self._lists, self._counts, self._models = _Pace(2.0), _Pace(2.0), _Pace(2.0)
+        self._sums = _Pace(5.0, 600.0)
         self._lock, self._wake, self._stopped = threading.Lock(), threading.Event(), threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -155,17 +161,27 @@ class Feed:
         if self._lists.is_due() or not likely:
             likely, recent = self._read_lists(reader)
             self._lists.took(time.monotonic() - begun)
-        begun, summary = time.monotonic(), old.summary
+        begun, summary, grades = time.monotonic(), old.summary, old.grades
         if self._counts.is_due():
             summary = reader.summary()
+            grades = tuple(reader.grades())
             self._counts.took(time.monotonic() - begun)
-        return Snapshot(newest, summary, likely, recent, users, {u: t for u, t in traces.items() if t is not None})
+        begun, credited = time.monotonic(), old.credited
+        if newest is not None and self._sums.is_due():
+            credited = tuple(reader.credit_sums(newest - (CREDITED_DAYS - 1) * DAY))
+            self._sums.took(time.monotonic() - begun)
+        known = {user: trace for user, trace in traces.items() if trace is not None}
+        return Snapshot(newest, summary, likely, recent, users, known, grades, credited)
 
     def _trace(self, reader: Reader, user: str, old: Trace | None) -> Trace | None:
         points = tuple(reader.curve(user, limit=2 * self.tracer.length))
         if not points:
             return None
-        return old if old is not None and old.points == points else self.tracer.trace(points)
+        if old is not None and old.points == points:
+            return old
+        trace = self.tracer.trace(points)
+        self.tracer.credits(trace)  # here, so that no page waits for it
+        return trace
 
     def _read_lists(self, reader: Reader) -> tuple[tuple[Standing, ...], tuple[Standing, ...]]:
         likely, recent = self._candidates(reader), reader.most_recent(LISTED)

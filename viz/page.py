@@ -13,6 +13,7 @@ from viz import look
 from viz.chart import WINDOWS, Chart, Shown
 from viz.facts import chips, figures, legend, notice, ranking
 from viz.feed import Snapshot
+from viz.insights import Insights
 from viz.links import read_query, storable, write_query
 from viz.parts import WEB, Part
 from viz.shared import Shared, shared
@@ -46,6 +47,7 @@ class Page(pn.viewable.Viewer):
         self.figures, self.notice = Part("figures"), Part("notice")
         self.chosen, self.controls = Part("chosen", self.receive), Part("controls", self.receive)
         self.picker = Part("picker", self.receive)
+        self.insights = Insights(source.feed.tracer, self._draw)
         users, window = read_query(query)
         self._undecided = users is None
         self.window = window if window in WINDOWS else "auto"
@@ -56,12 +58,13 @@ class Page(pn.viewable.Viewer):
         self.tick()
 
     def __panel__(self) -> pn.viewable.Viewable:
-        return pn.Column(self.figures, self.chosen, self.controls, self.notice, self.chart, self.picker)
+        around = (self.figures, self.chosen, self.controls, self.notice, self.chart, self.picker)
+        return pn.Column(*around, *self.insights.parts.values())
 
     def template(self) -> pn.Template:
         """The page as a document of its own, with nothing in it from another host."""
         names = ("figures", "chosen", "controls", "notice", "chart", "picker")
-        parts = {name: getattr(self, name) for name in names}
+        parts = {name: getattr(self, name) for name in names} | self.insights.parts
         template = pn.Template((WEB / "page.html").read_text(), items=parts)
         template.add_variable("page_css", (WEB / "page.css").read_text())
         return template
@@ -163,7 +166,8 @@ class Page(pn.viewable.Viewer):
             self._held, self._now = snapshot, self._feed.now
         self._show_sides(self._held, self._now or 0)
         known = tuple(user in snapshot.traces for user in self._slots)
-        drawn = (self._held, self._now, self.users, known, self.window, self._hidden, self.chart.width)
+        looks = (self.window, self._hidden, self.chart.width, self.insights.asked)
+        drawn = (self._held, self._now, self.users, known, looks)
         if drawn != self._drawn:
             self._drawn = drawn
             self._show_curves(snapshot, self._now)
@@ -195,6 +199,7 @@ class Page(pn.viewable.Viewer):
         if now is not None:
             shown = [Shown(user, slot, traces[user]) for user, slot in self._slots.items() if user in traces]
             self.chart.draw(shown, self.window, now, self._hidden)
+        self.insights.show(snapshot, traces, self._slots, now)
 
     def _hold(self) -> None:
         """Pause and leave the chart as it is: somebody looks closer at a part of it."""

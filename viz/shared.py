@@ -31,11 +31,12 @@ def shared() -> Shared:
 def _open() -> Shared:
     try:
         settings = load_settings()
-        open_reader = reader_of(settings)
+        actions, open_reader = settings.loaded_actions, reader_of(settings)
         open_reader().close()
     except (SettingsError, StoreError) as error:
         stop(error)
-    feed = Feed(open_reader, Tracer(settings.loaded_model, settings.sequence_length))
+    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions)
+    feed = Feed(open_reader, tracer)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
     return Shared(feed, Desk(open_reader))

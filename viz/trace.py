@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Listing
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
+from model.actions import Actions
+from model.advice import NextAction, Option
 from model.curve import Curve, Sequence
 from model.durations import to_milliseconds
-from model.explanation import Explainer
+from model.explanation import Explainer, Explanation
 from model.features import Count
 from model.models import Models
 from model.propensity import Model
@@ -21,6 +24,7 @@ from stores.base import Point
 GRID = 480
 """Evenly spaced moments at which a curve is drawn, besides those at which it bends."""
 
+_NO_ACTIONS = Actions.none()
 Times = NDArray[np.int64]
 Propensities = NDArray[np.float64]
 
@@ -84,14 +88,23 @@ class Credit:
     touches: NDArray[np.intp]
     shares: Propensities
 
+    @property
+    def baseline(self) -> float:
+        """What is nobody's."""
+        return 1 - float(self.shares.sum())
+
 
 class _Computing:
-    """Curves and credit under models that follow one another: each moment is of the one that is valid then."""
+    """Curves and what is behind them under models that follow one another: each moment is of the one valid then.
 
-    def __init__(self, models: Models, length: int) -> None:
-        self.models = models
+    `credits` keeps what was computed.
+    """
+
+    def __init__(self, models: Models, length: int, actions: Actions) -> None:
+        self.models, self.credits = models, WeakKeyDictionary[Trace, dict[int, Credit]]()
         self._curves = [Curve(model, length) for model in models.models]
         self._explainers = [Explainer(model, length) for model in models.models]
+        self._advisors = [NextAction(model, actions, length) for model in models.models]
         self.look_backs = {
             (to_milliseconds(feature.look_back), feature.type)
             for model in models.models
@@ -108,22 +121,32 @@ class _Computing:
 
     def explainer(self, time: int) -> Explainer:
         """What explains at a time (ms)."""
-        return self._explainers[int(self.models.which(np.array([time]))[0])]
+        return self._explainers[self._number(time)]
+
+    def advisor(self, time: int) -> NextAction:
+        """What advises at a time (ms)."""
+        return self._advisors[self._number(time)]
+
+    def _number(self, time: int) -> int:
+        return int(self.models.which(np.array([time]))[0])
 
 
 class Tracer:
-    """Computes curves as the stream does, with the newest `length` events of a user counting.
+    """Computes curves as the stream does, and what is behind them, with a user's newest `length` events counting.
 
     Args:
         model: the model, until `follow` tells those of the store.
         length: L.
+        actions: what can be done with a user.
     """
 
-    def __init__(self, model: Model, length: int) -> None:
-        self.length, self._model, self._stored = length, model, list[StoredModel]()
-        self._computing = _Computing(Models(model), length)
+    def __init__(self, model: Model, length: int, actions: Actions = _NO_ACTIONS) -> None:
+        self.length, self._model, self._actions, self._stored = length, model, actions, list[StoredModel]()
+        self._computing = _Computing(Models(model), length, actions)
         nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
         self._computing.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
+        self._computing.explainer(0).explain(nothing, 0)
+        self._computing.advisor(0).options(nothing, 0)
 
     def follow(self, stored: list[StoredModel]) -> None:
         """Compute by the models of the store from now on.
@@ -132,7 +155,7 @@ class Tracer:
             ModelFileError: one of them is no model.
         """
         if stored != self._stored:
-            self._computing = _Computing(Models.of_store(stored, self._model), self.length)
+            self._computing = _Computing(Models.of_store(stored, self._model), self.length, self._actions)
             self._stored = stored
 
     @property
@@ -185,12 +208,30 @@ class Tracer:
             for look_back, kind in computing.look_backs
         ]
 
+    def explain(self, trace: Trace, time: int) -> Explanation | None:
+        """What the propensity at a time (ms) is made of, None where it cannot be known exactly."""
+        if self.at(trace, time) is None:
+            return None
+        return self._computing.explainer(time).explain(trace.sequence, time)
+
+    def options(self, trace: Trace, time: int) -> list[Option]:
+        """What can be done with the user at a time (ms), not before the last event, at which `at` is known."""
+        return self._computing.advisor(time).options(trace.sequence, time)
+
     def credits(self, trace: Trace) -> dict[int, Credit]:
-        """For each conversion whose events are all known, by its place: who is credited with it."""
+        """For each conversion whose events are all known, by its place: who is credited with it. Computed once."""
+        computing = self._computing
+        found = computing.credits.get(trace)
+        if found is None:
+            found = computing.credits[trace] = self._credit(trace, computing)
+        return found
+
+    @staticmethod
+    def _credit(trace: Trace, computing: _Computing) -> dict[int, Credit]:
         found = {}
         for place in np.flatnonzero(trace.sequence.types == TYPES.index("CN")).tolist():
             if place >= trace.exact or not trace.sequence.before:
-                explainer = self._computing.explainer(int(trace.sequence.timestamps[place]))
+                explainer = computing.explainer(int(trace.sequence.timestamps[place]))
                 credit = explainer.credit(trace.sequence, place)
                 touches = np.flatnonzero(~np.isnan(credit))
                 found[place] = Credit(touches, credit[touches])

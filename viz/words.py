@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import math
 import unicodedata
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from schemas.events import MISSING
+
 TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}
+PLURALS = {"IM": "Impressions", "CL": "Clicks", "PS": "Paid searches", "CN": "Conversions"}
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
@@ -30,6 +35,65 @@ def points(change: float) -> str:
     ('+4.21 points', '-0.10 points', '+0.00 points')
     """
     return f"{change * 100:+.2f} points"
+
+
+def adding_up(parts: Sequence[float], whole: float) -> list[str]:
+    """Parts of a share in percentage points, with the decimals of `percent`, rounded so that what is read adds up too.
+
+    >>> percent(0.5), adding_up([1 / 6, 1 / 6, 1 / 6], 0.5)
+    ('50.0%', ['16.7', '16.7', '16.6'])
+    >>> percent(0.02), adding_up([0.03, -0.01], 0.02)
+    ('2.00%', ['3.00', '−1.00'])
+    """
+    decimals = 2 if whole < 0.09995 else 1
+    exact = [part * 100 * 10**decimals for part in parts]
+    units = [math.floor(each) for each in exact]
+    order = sorted(range(len(units)), key=lambda place: units[place] - exact[place])
+    for place in order[: round(whole * 100 * 10**decimals) - sum(units)]:
+        units[place] += 1
+    return [number(unit / 10**decimals, decimals) for unit in units]
+
+
+def number(value: float, decimals: int) -> str:
+    """A number with a minus sign that can be seen, and without one where it is rounded to nothing.
+
+    >>> number(-1.234, 1), number(-0.01, 1)
+    ('−1.2', '0.0')
+    """
+    text = f"{value:,.{decimals}f}"
+    return text.removeprefix("-") if not float(text.replace(",", "")) else text.replace("-", "\N{MINUS SIGN}")
+
+
+def dollars(amount: float) -> str:
+    """An amount of money, small ones to a tenth of a cent.
+
+    >>> dollars(1234.5), dollars(-0.0123)
+    ('$1,234.50', '−$0.012')
+    """
+    text = f"${abs(amount):,.{2 if abs(amount) >= 0.1 or not amount else 3}f}"
+    return f"\N{MINUS SIGN}{text}" if amount < 0 else text
+
+
+def touch(kind: str, campaign: str) -> str:
+    """What a touch is called.
+
+    >>> touch("PS", "Brand"), touch("IM", "")
+    ('Paid search, Brand', 'Impression')
+    """
+    return TYPE_NAMES[kind] if campaign in ("", MISSING) else f"{TYPE_NAMES[kind]}, {visible(campaign)}"
+
+
+def ago(span: int) -> str:
+    """How long ago something was, from ms, in the largest unit that it fills.
+
+    >>> ago(7_300_000), ago(90_000), ago(0)
+    ('2 hours ago', '1 minute ago', 'just now')
+    """
+    name, unit = next(((n, u) for n, u in _UNITS if span >= u), ("", 0))
+    if not unit:
+        return "just now"
+    count = span // unit
+    return f"{count:,} {name}{'' if count == 1 else 's'} ago"
 
 
 def moment(time: int) -> str:

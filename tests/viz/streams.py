@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
+from model.attribution import Attribution
 from model.bucket import DEFAULT_LENGTH, Bucket
 from model.models import Models, read_models
 from model.propensity import Model
@@ -47,7 +48,7 @@ class Stream:
         self.models = Models(model, read_models(following))
         for each in (StoredModel(FROM_THE_BEGINNING, model.id, model.model_dump_json()), *following):
             self._writer.add_model(each)
-        self._bucket = Bucket(self.models.plan, length)
+        self._bucket, self._attribution = Bucket(self.models.plan, length), Attribution(self.models)
         self._sent, self._reached = 0, START
         self._simulated: SimulatedStream | None = None
 
@@ -74,10 +75,11 @@ class Stream:
         self._write(decoded.events)
 
     def _write(self, batch: EventBatch) -> None:
-        update = self._bucket.update(batch)
+        update = self._bucket.update(batch, self._attribution)
         scores, which = self.models.score(update.features, update.outcomes["timestamp"])
         advice = self.models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
-        self._writer.write(ScoredRows(batch, update.outcomes, scores, self.models.ids, which, update.rivals, advice))
+        rows = (batch, update.outcomes, scores, self.models.ids, which, update.rivals, advice, update.credits)
+        self._writer.write(ScoredRows(*rows))
         self._writer.flush()
 
     def close(self) -> None:

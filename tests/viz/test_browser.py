@@ -17,6 +17,9 @@ from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, St
 from viz.links import write_query
 from viz.look import MARKS, USER_COLOURS
 
+DEFAULT = ROOT / "model" / "default.json"
+PICTURE = (1400, 1560)
+
 
 @pytest.fixture(scope="module")
 def live(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Stream]]:
@@ -202,6 +205,82 @@ def test_an_empty_store_says_how_to_fill_it_and_comes_alive(browser: Browser, tm
         stream.close()
 
 
+@pytest.fixture(scope="module")
+def trained(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A served page over a store with a few days of the default model's scores."""
+    stream = Stream(tmp_path_factory.mktemp("trained") / "store.db", load(DEFAULT))
+    stream.simulate(3 * DAY, users=200)
+    stream.send(*journey("ann", ["IM", "CL", "IM", "PS", "CN"], START + 2 * DAY, 3 * HOUR))
+    stream.send(*journey("bob", ["PS", "IM"], START + 2 * DAY, 3 * HOUR))
+    with served(stream.path, DEFAULT) as address:
+        yield address
+    stream.close()
+
+
+def summed(page: Page) -> float:
+    """The sum of the parts that the page shows."""
+    texts = page.locator(".why .part-row:not(.total) .value").all_inner_texts()
+    return round(sum(float(text.replace("\N{MINUS SIGN}", "-")) for text in texts), 6)
+
+
+def test_why_a_propensity_is_what_it_is(browser: Browser, trained: str) -> None:
+    """By touch and by campaign the parts that are read add up to the propensity of the user's chip."""
+    with visiting(browser) as page:
+        page.goto(choice(trained, "ann", "bob"))
+        why = page.locator(".why")
+        for place, user in enumerate(("ann", "bob")):
+            page.locator(".subject").get_by_role("button", name=user).click()
+            expect(page.locator(".subject .choice[aria-pressed=true]")).to_have_text(user)
+            chip = page.locator(".chip b").nth(place).inner_text()
+            expect(why.locator(".total .value")).to_have_text(chip)
+            for by in ("By campaign", "By touch"):
+                why.get_by_role("button", name=by).click()
+                expect(why.locator(".choice[aria-pressed=true]")).to_have_text(by)
+                first = "Paid search, Spring" if by == "By touch" else "Paid searches"
+                expect(why.locator(".name", has_text=first).first).to_be_visible()
+                assert summed(page) == float(chip.rstrip("%"))
+
+
+def test_what_to_do_next(browser: Browser, trained: str) -> None:
+    with visiting(browser) as page:
+        page.goto(choice(trained, "ann"))
+        panel = page.locator(".next_move")
+        expect(panel.locator(".options .name")).to_have_count(5)
+        expect(panel.locator(".bids .name")).to_have_text(
+            ["Retargeting click", "Loyalty click", "brand search", "generic search"]
+        )
+        expect(panel.locator(".said")).to_contain_text("Users with this history plus one impression")
+        expect(panel.locator(".said")).to_contain_text("Association, not proven effect: confirm with the hold-out.")
+        best = panel.locator(".best .name").inner_text()
+        expect(panel.locator(".verdict")).to_have_text(f"Best now: {best}")
+        expect(panel.locator(".foot")).to_contain_text("not in the hold-out")
+
+
+def test_who_is_credited_beside_last_click(browser: Browser, trained: str) -> None:
+    with visiting(browser) as page:
+        page.goto(choice(trained, "ann"))
+        panel = page.locator(".credited")
+        expect(panel.locator(".conversion")).to_have_count(1)
+        expect(panel.locator(".conversion .last")).to_contain_text("Paid search, Spring")
+        shares = panel.locator(".shares .value").all_inner_texts()
+        assert round(sum(float(share.rstrip("%")) for share in shares), 6) == 100
+        expect(panel.locator(".shares .name").last).to_have_text("No touch")
+        expect(panel.locator(".sum-row .name").last).to_have_text("No touch")
+        assert panel.locator(".sum-row").count() > 3
+
+
+def test_how_good_the_model_is(browser: Browser, trained: str, live: tuple[str, Stream]) -> None:
+    with visiting(browser) as page:
+        page.goto(choice(trained))
+        panel = page.locator(".graded")
+        expect(panel).to_contain_text("On test users it never saw")
+        expect(panel).to_contain_text("Ranks a converter above a non-converter")
+        expect(panel).to_contain_text("No live grade yet")
+        expect(page.locator(".why")).to_contain_text("Choose a user")
+        page.goto(choice(live[0]))
+        expect(panel).to_contain_text("The model file has no grades")
+
+
 def test_a_narrow_screen_shows_everything(browser: Browser, live: tuple[str, Stream], tmp_path: Path) -> None:
     address, _ = live
     with visiting(browser, 390, 844) as page:
@@ -213,6 +292,10 @@ def test_a_narrow_screen_shows_everything(browser: Browser, live: tuple[str, Str
         assert chart["width"] > 300
         right = chart["x"] + chart["width"]
         settled(page, lambda drawn: all(x < right - 60 for x, _ in drawn["now"]))
+        for card in page.locator(".cards section").all():
+            box = card.bounding_box()
+            assert box is not None
+            assert box["x"] + box["width"] <= 390
         page.screenshot(path=tmp_path / "narrow.png", full_page=True)
 
 
@@ -220,9 +303,9 @@ def test_the_picture_of_the_readme(browser: Browser, tmp_path: Path) -> None:
     """Set PICTURE to make docs/page.png anew, from a larger and moving stream."""
     wanted = bool(os.environ.get("PICTURE"))
     target = ROOT / "docs" / "page.png" if wanted else tmp_path / "page.png"
-    stream = Stream(tmp_path / "store.db", load(DECAY))
-    stream.simulate(7 * DAY, users=3_000 if wanted else 200)
-    with served(stream.path) as address, visiting(browser) as page:
+    stream = Stream(tmp_path / "store.db", load(DEFAULT))
+    stream.simulate(9 * DAY, users=3_000 if wanted else 200)
+    with served(stream.path, DEFAULT) as address, visiting(browser, *PICTURE) as page:
         page.goto(choice(address, *eventful(stream)))
         expect(page.locator(".chip")).to_have_count(3)
         for _ in range(8 if wanted else 0):
@@ -233,7 +316,7 @@ def test_the_picture_of_the_readme(browser: Browser, tmp_path: Path) -> None:
         page.screenshot(path=target)
     stream.close()
     with Image.open(target) as picture:
-        assert picture.size == (1280, 800)
+        assert picture.size == PICTURE
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,23 @@ function named(text, className) {
   return element
 }
 
+function swatch(colour) {
+  const element = node("i", "swatch")
+  element.style.background = colour
+  return element
+}
+
+function choices(label, options, chosen, choose) {
+  const group = node("div", "group", ...Object.entries(options).map(([key, title]) => {
+    const choice = button("choice", () => choose(key), title)
+    choice.setAttribute("aria-pressed", String(key === chosen))
+    return choice
+  }))
+  group.setAttribute("role", "group")
+  group.setAttribute("aria-label", label)
+  return group
+}
+
 function figures(element, data) {
   const parts = (data.figures ?? []).map(({ label, value, hint, warn }) => {
     const figure = node("div", warn ? "figure warn" : "figure", node("dt", "", label), node("dd", "", value))
@@ -40,12 +57,10 @@ function notice(element, data) {
 
 function chosen(element, data, send) {
   const chips = (data.users ?? []).map(({ user, name, colour, value, hint, known }) => {
-    const swatch = node("i", "swatch")
-    swatch.style.background = colour
     const remove = button("remove", () => send({ remove: user }), "×")
     remove.setAttribute("aria-label", `Remove ${name}`)
     remove.title = "Remove from the chart"
-    const chip = node("li", known ? "chip" : "chip unknown", swatch, named(name, "name"), node("b", "", value), remove)
+    const chip = node("li", known ? "chip" : "chip unknown", swatch(colour), named(name, "name"), node("b", "", value), remove)
     if (hint) chip.title = hint
     return chip
   })
@@ -76,14 +91,8 @@ function controls(element, data, send) {
     type.title = shown ? `Hide each ${title.toLowerCase()}` : `Show each ${title.toLowerCase()}`
     return type
   })
-  const windows = (data.windows ?? []).map(({ key, title }) => {
-    const choice = button("choice", () => send({ window: key }), title)
-    choice.setAttribute("aria-pressed", String(key === data.window))
-    return choice
-  })
-  const group = node("div", "group", ...windows)
-  group.setAttribute("role", "group")
-  group.setAttribute("aria-label", "Visible window")
+  const titles = Object.fromEntries((data.windows ?? []).map(({ key, title }) => [key, title]))
+  const group = choices("Visible window", titles, data.window, (key) => send({ window: key }))
   const still = data.paused || data.held
   const live = button(still ? "live paused" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
   live.append(data.paused ? "Paused" : data.held ? "Held" : "Live")
@@ -93,9 +102,7 @@ function controls(element, data, send) {
 
 function ranking(data, send) {
   const rows = (data.users ?? []).map(({ user, name, value, when, colour }) => {
-    const swatch = node("i", "swatch")
-    if (colour) swatch.style.background = colour
-    const row = button("row", () => send(colour ? { remove: user } : { add: user }), swatch)
+    const row = button("row", () => send(colour ? { remove: user } : { add: user }), swatch(colour))
     row.append(named(name, "name"), node("b", "", value), node("small", "", when))
     row.setAttribute("aria-pressed", String(Boolean(colour)))
     return node("li", "", row)
@@ -153,7 +160,107 @@ function picker(element, data, send) {
   if (place >= 0) element.lists.querySelectorAll("button")[place]?.focus()
 }
 
-const kinds = { figures, notice, chosen, controls, picker }
+/* A piece that is made anew only where its data changed, so that nobody's click or focus is lost to what comes in. */
+function piece(element, name, data, make) {
+  element.pieces ??= {}
+  const place = (element.pieces[name] ??= element.appendChild(node("div", name)))
+  const text = JSON.stringify(data ?? null)
+  if (place.shown === text) return
+  place.shown = text
+  place.replaceChildren(...(data ? make(data) : []))
+}
+
+function colouredBar(className, colour, width, start = 0) {
+  const bar = node("i", className)
+  Object.assign(bar.style, { background: colour, width: `${width}%`, left: `${start}%` })
+  bar.hidden = !width
+  return bar
+}
+
+function subject(element, data, send) {
+  piece(element, "about", (data.users ?? []).length > 1 ? data.users : null, (users) => {
+    const group = node("div", "group", ...users.map(({ user, name, colour, chosen }) => {
+      const choice = button("choice", () => send({ about: user }), swatch(colour), named(name, "name"))
+      choice.setAttribute("aria-pressed", String(chosen))
+      return choice
+    }))
+    group.setAttribute("role", "group")
+    group.setAttribute("aria-label", "User explained below")
+    return [node("span", "quiet", "Explain"), group]
+  })
+}
+
+function why(element, data, send) {
+  const head = { by: data.by, choices: data.choices }
+  piece(element, "head", head, ({ by, choices: options }) => [
+    node("h2", "", "Why"),
+    ...(options ? [choices("How the parts are listed", options, by, (key) => send({ by: key }))] : []),
+  ])
+  piece(element, "quiet", data.note, (note) => [note])
+  piece(element, "parts", data.rows && { rows: data.rows, total: data.total }, ({ rows, total }) => [
+    ...rows.map(({ name, detail, value, start, width, colour, less, hint }) => {
+      const label = node("span", "label", named(name, "name"), ...(detail ? [node("small", "", detail)] : []))
+      const track = node("span", "track", colouredBar(less ? "fill less" : "fill", colour, width, start))
+      const part = node("div", "part-row", label, track, node("span", "value", value))
+      if (hint) part.title = hint
+      return part
+    }),
+    node("div", "part-row total", node("span", "label", "Propensity now"), node("span", "track"), node("span", "value", total)),
+  ])
+  piece(element, "foot quiet", data.rows ? "In percentage points; the parts add up to the propensity." : null, (text) => [text])
+}
+
+function next_move(element, data) {
+  piece(element, "head", true, () => [node("h2", "", "What next")])
+  piece(element, "quiet", data.note, (note) => [note])
+  piece(element, "verdict", data.verdict && [data.verdict, data.good], ([text, good]) => [node("p", good ? "good" : "none", text)])
+  piece(element, "said", data.sentence, (text) => [node("p", "", text)])
+  piece(element, "options", data.options?.length ? [data.options, data.horizon] : null, ([options, hint]) => {
+    const head = node("tr", "", ...["Action", "Gain", "Net value"].map((title) => node("th", "", title)))
+    head.title = hint
+    return [node("table", "", head, ...options.map(({ name, gain, interval, net, tag, best }) => node("tr", best ? "best" : "",
+      node("td", "", named(name, "name"), ...(tag ? [node("span", "tag", tag)] : [])),
+      node("td", "number", gain, ...(interval ? [node("small", "", interval)] : [])),
+      node("td", "number", net))))]
+  })
+  piece(element, "bids", data.bids?.length ? data.bids : null, (bids) => [node("table", "",
+    node("tr", "", ...["Cannot be bought", "Gain", "Bid up to"].map((title) => node("th", "", title))),
+    ...bids.map(({ name, gain, interval, bid }) => node("tr", "", node("td", "", named(name, "name")),
+      node("td", "number", gain, ...(interval ? [node("small", "", interval)] : [])), node("td", "number", bid))))])
+  piece(element, "foot quiet", data.hold_out, (text) => [text])
+}
+
+function credited(element, data) {
+  piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", "by the model, beside last click")])
+  const none = data.conversions && !data.conversions.length ? "The users shown have not converted yet." : null
+  piece(element, "quiet", none, (text) => [text])
+  piece(element, "conversions", data.conversions?.length ? [data.conversions, data.more] : null, ([conversions, more]) => [
+    ...conversions.map(({ user, colour, when, revenue, parts, last, last_colour }) => node("article", "conversion",
+      node("p", "who", swatch(colour), named(user, "name"), node("small", "", [when, revenue].filter(Boolean).join(", "))),
+      node("div", "stack", ...parts.map(({ colour: own, width }) => colouredBar("segment", own, width))),
+      node("ul", "shares", ...parts.map(({ name, value, colour: own }) => node("li", "", swatch(own), named(name, "name"), node("span", "value", value)))),
+      node("p", "quiet last", "Last click: all to ", swatch(last_colour), named(last, "name")))),
+    ...(more ? [node("p", "quiet", `${more.toLocaleString("en")} earlier: their stars in the chart tell`)] : []),
+  ])
+  piece(element, "sums", data.sums?.length ? [data.sums, data.title] : null, ([sums, title]) => [
+    node("h3", "", title),
+    node("div", "sum-row heads", node("span", ""), node("span", "", "Model"), node("span", "", "Last click")),
+    ...sums.map(({ name, colour, model, last, model_width, last_width }) => node("div", "sum-row", named(name, "name"),
+      node("span", "sum", node("span", "track", colouredBar("fill", colour, model_width)), node("span", "value", model)),
+      node("span", "sum faint", node("span", "track", colouredBar("fill", colour, last_width)), node("span", "value", last)))),
+  ])
+}
+
+function graded(element, data) {
+  piece(element, "head", data.model, (model) => [node("h2", "", "How good is the model?"), named(model, "name quiet")])
+  piece(element, "sets", data.sets, (sets) => sets.map(({ title, verdict, lines, note }) => node("article", "grade",
+    node("h3", "", title),
+    ...(verdict ? [node("p", "verdict", verdict)] : []),
+    ...(note ? [node("p", "quiet", note)] : []),
+    node("ul", "", ...lines.map(({ text, hint }) => node("li", "", text, ...(hint ? [node("small", "", hint)] : [])))))))
+}
+
+const kinds = { figures, notice, chosen, controls, picker, subject, why, next_move, credited, graded }
 
 export function render({ model }) {
   const element = node("div", `part ${model.kind}`)

@@ -1,0 +1,303 @@
+"""What the four panels say, worked out from real stores."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from model.actions import Actions, is_held_out
+from model.propensity import Model
+from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
+from stores.sqlite import SqliteReader
+from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
+from viz.credited import NO_TOUCH, credited
+from viz.graded import graded
+from viz.next_move import next_move
+from viz.page import Page
+from viz.shared import Shared
+from viz.trace import Trace, Tracer
+from viz.why import CHOICES, why
+from viz.words import adding_up, percent
+
+DEFAULT = ROOT / "model" / "default.json"
+ACTIONS = Actions.from_json((ROOT / "model" / "actions.json").read_bytes())
+NOW = START + 20 * DAY
+
+
+@pytest.fixture(scope="module", params=[DEFAULT, DECAY, SEED], ids=["default", "decay", "seed"])
+def simulated(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Stream:
+    stream = Stream(tmp_path_factory.mktemp("insights") / "store.db", load(request.param))
+    stream.simulate(20 * DAY, users=60)
+    stream.close()
+    return stream
+
+
+def traces(stream: Stream, tracer: Tracer) -> dict[str, Trace]:
+    with closing(SqliteReader(stream.path)) as reader:
+        return {user: tracer.trace(reader.curve(user)) for user in reader.user_ids()}
+
+
+def read(text: str) -> float:
+    """A number as the page writes it."""
+    return float(text.replace("\N{MINUS SIGN}", "-").replace(",", "").rstrip("%"))
+
+
+def sum_of(texts: Sequence[str]) -> float:
+    return round(sum(read(text) for text in texts), 6)
+
+
+@given(st.lists(st.floats(-1, 1), min_size=1, max_size=30).filter(lambda parts: 0.0001 <= sum(parts) <= 0.9994))
+def test_what_is_read_adds_up_and_is_rounded(parts: list[float]) -> None:
+    whole = sum(parts)
+    texts = adding_up(parts, whole)
+    assert sum_of(texts) == read(percent(whole))
+    step = 0.01 if whole < 0.09995 else 0.1
+    for part, text in zip(parts, texts, strict=True):
+        assert abs(read(text) - part * 100) < step + 1e-9
+
+
+def explained(tracer: Tracer, trace: Trace, time: int, by: str = "touch") -> dict[str, Any]:
+    explanation = tracer.explain(trace, time)
+    assert explanation is not None
+    return why(trace, explanation, tracer, time, by)
+
+
+class TestWhy:
+    @pytest.mark.parametrize("by", CHOICES)
+    def test_what_is_read_adds_up_to_the_propensity(self, simulated: Stream, by: str) -> None:
+        tracer, compared = Tracer(simulated.model, 1_000), 0
+        for trace in traces(simulated, tracer).values():
+            now = tracer.at(trace, NOW)
+            assert now is not None
+            facts = explained(tracer, trace, NOW, by)
+            assert facts["total"] == percent(now)
+            assert sum_of([row["value"] for row in facts["rows"]]) == read(percent(now))
+            compared += 1
+        assert compared > 50
+
+    def test_each_bar_begins_where_the_one_before_ended(self, simulated: Stream) -> None:
+        tracer = Tracer(simulated.model, 1_000)
+        for trace in traces(simulated, tracer).values():
+            reached = None
+            for row in explained(tracer, trace, NOW)["rows"]:
+                begin, end = row["start"], row["start"] + row["width"]
+                assert -0.01 <= begin <= end <= 100.02
+                begin, end = (end, begin) if row["less"] else (begin, end)
+                assert reached is None or begin == pytest.approx(reached, abs=0.03)
+                reached = end
+
+    def test_touches_are_told_by_name_and_the_others_together(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["IM"] * 12 + ["PS"], gap=HOUR))
+        tracer = Tracer(load(DEFAULT), 1_000)
+        facts = explained(tracer, traces(stream, tracer)["ann"], START + 15 * HOUR)
+        names = [(row["name"], row["detail"]) for row in facts["rows"]]
+        assert names[:2] == [("Without any event", ""), ("Paid search, Spring", "3 hours ago")]
+        alone = [name for name, _ in names].count("Impression, Spring")
+        assert names[-1] == (f"{12 - alone} {'more ' if alone else ''}impressions", "")
+        assert facts["rows"][0]["hint"].endswith("not an experiment")
+
+    def test_events_that_no_longer_count_are_left_out(self, tmp_path: Path) -> None:
+        stream = Stream(tmp_path / "short.db", load(DECAY), 3)
+        stream.send(*journey("ann", ["PS", "PS", "IM", "IM", "IM"]))
+        tracer = Tracer(stream.model, 3)
+        names = [row["name"] for row in explained(tracer, traces(stream, tracer)["ann"], NOW)["rows"]]
+        assert not any("search" in name for name in names)
+        stream.close()
+
+
+class TestNextMove:
+    def facts(self, stream: Stream, model: Model, user: str) -> dict[str, Any]:
+        tracer = Tracer(model, 1_000, ACTIONS)
+        trace = traces(stream, tracer)[user]
+        return next_move(user, tracer.options(trace, START + DAY), model.horizon)
+
+    def test_the_best_is_marked_and_the_others_are_in_the_order_of_their_net_value(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["CL", "PS"]))
+        facts = self.facts(stream, load(DEFAULT), "ann")
+        (best,) = (option for option in facts["options"] if option["best"])
+        assert facts["verdict"] == f"Best now: {best['name']}"
+        assert facts["good"]
+        nets = [read(option["net"].replace("$", "")) for option in facts["options"]]
+        assert nets == sorted(nets, reverse=True)
+        assert len(facts["options"]) == 5
+        assert [bid["name"] for bid in facts["bids"]] == [
+            "Retargeting click", "Loyalty click", "brand search", "generic search",
+        ]  # fmt: skip
+        gain, interval = best["gain"].removeprefix("+"), best["interval"]
+        campaign = best["name"].removesuffix(" impression")
+        assert facts["sentence"] == (
+            f"Users with this history plus one impression of {campaign} converted {gain} points more often "
+            f"({interval}). Association, not proven effect: confirm with the hold-out."
+        )
+
+    def test_without_vectors_there_is_no_interval_and_without_campaigns_one_impression(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["CL", "PS"]))
+        facts = self.facts(stream, load(SEED), "ann")
+        assert [option["interval"] for option in facts["options"]] == [""]
+        assert "plus one impression converted" in facts["sentence"]
+        assert "(" not in facts["sentence"]
+
+    def test_nothing_is_worth_it(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["IM"]))
+        dear = ACTIONS.model_copy(update={"value": 1e-6})
+        tracer = Tracer(load(DEFAULT), 1_000, dear)
+        facts = next_move("ann", tracer.options(traces(stream, tracer)["ann"], NOW), timedelta(days=7))
+        assert (facts["verdict"], facts["good"]) == ("Nothing is worth its cost now", False)
+
+    def test_a_reached_cap_is_told(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["IM"] * 3 + ["PS"], gap=HOUR, campaign="Loyalty"))
+        facts = self.facts(stream, load(DEFAULT), "ann")
+        tags = {option["name"]: option["tag"] for option in facts["options"]}
+        assert tags["Loyalty impression"] == "Cap reached"
+
+    def test_who_is_held_out_is_left_alone(self, stream: Stream) -> None:
+        user = next(name for name in (f"user-{number}" for number in range(99)) if is_held_out(name))
+        stream.send(*journey(user, ["CL", "PS"]))
+        facts = self.facts(stream, load(DEFAULT), user)
+        assert (facts["verdict"], facts["good"], facts["held_out"]) == ("Leave alone: held out", False, True)
+        assert "This user is in the hold-out" in facts["hold_out"]
+
+    def test_no_actions(self) -> None:
+        assert next_move("ann", [], timedelta(days=7)) == {"note": "No actions are configured."}
+
+
+class TestCredited:
+    def test_shares_add_up_and_sums_are_those_of_all_conversions(self, simulated: Stream) -> None:
+        tracer = Tracer(simulated.model, 1_000)
+        shown = traces(simulated, tracer)
+        with closing(SqliteReader(simulated.path)) as reader:
+            sums = reader.credit_sums()
+        facts = credited(shown, dict.fromkeys(shown, 0), tracer, sums)
+        assert facts["conversions"]
+        for each in facts["conversions"]:
+            assert sum_of([part["value"] for part in each["parts"]]) == 100
+            assert each["parts"][-1]["name"] == NO_TOUCH
+        count = sum(point.event_type == "CN" for trace in shown.values() for point in trace.points)
+        assert len(facts["conversions"]) + facts["more"] == count
+        for rule in ("model", "last"):
+            assert sum(read(row[rule]) for row in facts["sums"]) == pytest.approx(count, abs=0.05 * len(facts["sums"]))
+
+    def test_the_newest_come_first_beside_the_last_touch(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["CN"]), *journey("bob", ["PS", "IM", "CN"], START + DAY))
+        tracer = Tracer(load(DEFAULT), 1_000)
+        facts = credited(traces(stream, tracer), {"ann": 0, "bob": 1}, tracer, [])
+        bob, ann = facts["conversions"]
+        assert (bob["user"], bob["last"], bob["revenue"]) == ("bob", "Impression, Spring", "$159.50")
+        assert bob["parts"][0]["name"] == "Paid search, Spring"
+        assert (ann["last"], [part["value"] for part in ann["parts"]]) == (NO_TOUCH, ["100.0%"])
+        assert facts["sums"] == []
+
+
+def grade(model_id: str, kind: str, role: str = MODEL, day: str = ALL, **measures: float) -> Grade:
+    return Grade(model_id, kind, day, role, 1_000, 500, 30, START + 9 * DAY, 1, **measures)
+
+
+MEASURES = {
+    "auc": 0.781, "auc_low": 0.75, "auc_high": 0.81, "information": 0.12, "information_low": 0.1,
+    "information_high": 0.14, "observed_over_expected": 1.0, "observed_over_expected_low": 0.9,
+    "observed_over_expected_high": 1.1,
+}  # fmt: skip
+
+
+class TestGraded:
+    def test_the_grades_of_the_file_in_words(self) -> None:
+        model = load(DEFAULT)
+        assert model.metrics is not None
+        found = model.metrics.at_clock_times
+        test, live = graded(model, [])["sets"]
+        assert test["title"] == "On test users it never saw"
+        assert test["verdict"].startswith("Better than the base rate")
+        told = [line["text"] for line in test["lines"]]
+        assert told[0] == f"Ranks a converter above a non-converter {found.auc.value * 100:.0f} times in 100."
+        rate = found.positive / found.rows
+        assert told[1] == f"Says {percent(rate / found.observed_over_expected.value)}, {percent(rate)} happen."
+        assert "No live grade yet" in live["note"]
+
+    def test_a_model_without_grades_says_so(self) -> None:
+        assert "has no grades" in graded(load(SEED), [])["sets"][0]["note"]
+
+    def test_live_grades_and_a_challenger(self) -> None:
+        grades = [
+            grade("seed", CLOCK, **MEASURES), grade("seed", EVENT, **MEASURES | {"auc": 0.7}),
+            grade("old", CLOCK, **MEASURES),
+            grade("seed", CLOCK, day="2017-06-22"), grade("new", CLOCK, CHALLENGER, **MEASURES | {"auc_low": 0.4}),
+        ]  # fmt: skip
+        _, live, challenger = graded(load(SEED), grades)["sets"]
+        assert live["title"] == "On this stream, until 24 Jun 00:00"
+        assert [line["text"] for line in live["lines"]] == [
+            "Ranks a converter above a non-converter 78 times in 100.",
+            "Says 3.00%, 3.00% happen.",
+            "Takes away 12% of the uncertainty that the base rate leaves.",
+            "Right after an event: 70 times in 100; says 3.00%, 3.00% happen.",
+        ]
+        assert challenger["title"] == "Challenger new, on this stream, until 24 Jun 00:00"
+        assert challenger["verdict"] == "No better than the base rate"
+
+    def test_one_label_only(self) -> None:
+        _, live = graded(load(SEED), [grade("seed", CLOCK), grade("seed", EVENT)])["sets"]
+        assert "nothing to compare" in live["note"]
+
+
+class TestPanels:
+    @pytest.fixture
+    def page(self, stream: Stream, source: Shared) -> Page:
+        stream.send(*journey("ann", ["IM", "CL", "PS"]), *journey("bob", ["IM", "CN"]))
+        page = Page(source, "?users=ann,bob,eve")
+        source.feed.poll()
+        page.tick()
+        return page
+
+    def test_they_are_about_the_first_user_until_another_is_chosen(self, page: Page) -> None:
+        total = {chip["user"]: chip["value"] for chip in page.chosen.data["users"]}
+        assert page.insights.why.data["total"] == total["ann"]
+        page.insights.receive({"about": "bob"})
+        assert page.insights.why.data["total"] == total["bob"]
+        assert [each["chosen"] for each in page.insights.subject.data["users"]] == [False, True, False]
+        page.receive({"remove": "bob"})
+        assert page.insights.why.data["total"] == total["ann"]
+        page.insights.receive({"by": "feature"})
+        assert page.insights.why.data["by"] == "feature"
+
+    def test_a_user_who_is_not_in_the_store(self, page: Page) -> None:
+        page.insights.receive({"about": "eve"})
+        assert set(page.insights.why.data) == {"note"}
+        assert set(page.insights.next_move.data) == {"note"}
+
+    def test_nothing_is_sent_where_nothing_changed(self, page: Page) -> None:
+        sent: list[str] = []
+        for part in page.insights.parts.values():
+            part.param.watch(lambda event: sent.append(event.obj.kind), "data")
+        page._drawn = None
+        page.tick()
+        assert not sent
+
+    def test_users_whose_early_events_are_gone(self, stream: Stream) -> None:
+        """The panels say so, and nothing fails."""
+        stream.send(*journey("long", ["IM", "CL", "CN"] * 4, gap=HOUR))
+        tracer = Tracer(stream.model, 5)
+        trace = traces(stream, tracer)["long"]
+        short = tracer.trace(trace.points[-3:])
+        assert tracer.explain(short, NOW) is None
+        assert credited({"long": short}, {"long": 0}, tracer, [])["conversions"] == []
+
+    @pytest.mark.parametrize("message", [{}, {"about": 7}, {"by": "magic"}, {"what": "ever"}])
+    def test_messages_that_make_no_sense_change_nothing(self, page: Page, message: dict) -> None:
+        asked = page.insights.asked
+        page.insights.receive(message)
+        assert page.insights.asked == asked
+
+    def test_hostile_texts_can_be_seen(self, stream: Stream, source: Shared) -> None:
+        stream.send(*journey(HOSTILE[2], ["PS", "CN"], campaign=HOSTILE[2]))
+        page = Page(source, "")
+        page.add(HOSTILE[2])
+        source.feed.poll()
+        page.tick()
+        names = [row["name"] for row in page.insights.why.data["rows"]]
+        assert "Paid search, nul␀ and \\u202eturned" in names

@@ -1,0 +1,92 @@
+"""Who is credited, by the model and by last click: the newest conversions of those shown, and the sums of all users."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from schemas.credits import RULES
+from stores.base import CreditSum
+from viz import look
+from viz.feed import CREDITED_DAYS
+from viz.trace import Credit, Trace, Tracer
+from viz.words import adding_up, dollars, number, short_moment, touch, visible
+
+Facts = dict[str, Any]
+MOST_CONVERSIONS, MOST_SEGMENTS, MOST_SUMS = 4, 4, 7
+NO_TOUCH = "No touch"
+_MODEL, _LAST = RULES.index("credit"), RULES.index("last")
+
+
+def credited(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Tracer, sums: Sequence[CreditSum]) -> Facts:
+    """Each conversion's parts add up to 100%; the sums are in conversions."""
+    found = [
+        (trace.points[place].event_time, (user, slots[user], trace, place, credit))
+        for user, trace in traces.items()
+        if user in slots
+        for place, credit in tracer.credits(trace).items()
+    ]
+    found.sort(key=lambda each: each[0], reverse=True)
+    newest = [_conversion(*which) for _, which in found[:MOST_CONVERSIONS]]
+    return {
+        "conversions": newest,
+        "more": len(found) - len(newest),
+        "sums": _sums(sums),
+        "title": f"Conversions of all users in the last {CREDITED_DAYS} days",
+    }  # fmt: skip
+
+
+def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) -> Facts:
+    point, shares = trace.points[place], dict[tuple[str, str], float]()
+    for at, share in zip(credit.touches.tolist(), credit.shares.tolist(), strict=True):
+        touched = trace.points[at].event_type, trace.points[at].campaign
+        shares[touched] = shares.get(touched, 0.0) + share
+    order = sorted((each for each in shares if shares[each]), key=lambda each: -abs(shares[each]))
+    parts = [(touch(*each), shares[each], look.MARKS[each[0]].colour) for each in order[:MOST_SEGMENTS]]
+    if rest := order[MOST_SEGMENTS:]:
+        parts.append((_others(len(rest)), sum(shares[each] for each in rest), look.OTHERS))
+    parts.append((NO_TOUCH, credit.baseline, look.REST))
+    last = trace.points[credit.touches[-1]] if len(credit.touches) else None
+    return {
+        "user": visible(user),
+        "colour": look.USER_COLOURS[slot],
+        "when": short_moment(point.event_time),
+        "revenue": dollars(point.revenue) if point.revenue else "",
+        "parts": [
+            {"name": name, "value": f"{text}%", "width": round(max(value, 0.0) * 100, 2), "colour": colour}
+            for (name, value, colour), text in zip(parts, adding_up([part[1] for part in parts], 1.0), strict=True)
+        ],
+        "last": NO_TOUCH if last is None else touch(last.event_type, last.campaign),
+        "last_colour": look.REST if last is None else look.MARKS[last.event_type].colour,
+    }
+
+
+def _sums(sums: Sequence[CreditSum]) -> list[Facts]:
+    """What each campaign and type has, the greatest first; what is nobody's comes last."""
+    totals: dict[tuple[str, str], tuple[float, float]] = {}
+    for each in sums:
+        model, last = totals.get((each.type, each.campaign), (0.0, 0.0))
+        totals[each.type, each.campaign] = model + each.conversions[_MODEL], last + each.conversions[_LAST]
+    nobody = totals.pop(("", ""), (0.0, 0.0))
+    order = sorted(totals, key=lambda each: -max(totals[each]))
+    rows = [(touch(*each), look.MARKS[each[0]].colour, *totals[each]) for each in order[:MOST_SUMS]]
+    if rest := [totals[each] for each in order[MOST_SUMS:]]:
+        rows.append((_others(len(rest)), look.OTHERS, sum(model for model, _ in rest), sum(last for _, last in rest)))
+    if sums:
+        rows.append((NO_TOUCH, look.REST, *nobody))
+    most = max((max(model, last) for _, _, model, last in rows), default=0.0) or 1.0
+    return [
+        {
+            "name": name,
+            "colour": colour,
+            "model": number(model, 1),
+            "last": number(last, 1),
+            "model_width": round(max(model, 0.0) / most * 100, 2),
+            "last_width": round(max(last, 0.0) / most * 100, 2),
+        }
+        for name, colour, model, last in rows
+    ]
+
+
+def _others(count: int) -> str:
+    return f"{count} other{'' if count == 1 else 's'}"

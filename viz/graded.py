@@ -1,0 +1,103 @@
+"""How good the model is, in words: on the test of its training, and on this stream."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from model.propensity import Model
+from model.training_record import Estimate, Grades, judge
+from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, Grade
+from viz.words import number, percent, short_moment, visible
+
+Facts = dict[str, Any]
+AT_EVENTS = "Right after an event"
+
+
+@dataclass(frozen=True, slots=True)
+class _Measures:
+    """What is told of a model: how often positive (0 to 1), and measures with their 95% intervals."""
+
+    rate: float
+    auc: Estimate
+    ratio: Estimate
+    information: Estimate
+
+    @classmethod
+    def of_test(cls, grades: Grades) -> _Measures | None:
+        if not grades.rows:
+            return None
+        rate = grades.positive / grades.rows
+        return cls(rate, grades.auc, grades.observed_over_expected, grades.information)
+
+    @classmethod
+    def of_stream(cls, grade: Grade) -> _Measures | None:
+        """None while all rows have one label."""
+        estimates = [_estimate(grade, name) for name in ("auc", "observed_over_expected", "information")]
+        known = [each for each in estimates if each is not None]
+        return cls(grade.positives / grade.rows, *known) if len(known) == len(estimates) else None
+
+
+def _estimate(grade: Grade, name: str) -> Estimate | None:
+    value, low, high = (getattr(grade, f"{name}{end}") for end in ("", "_low", "_high"))
+    return None if None in (value, low, high) else Estimate(value=value, low=low, high=high)
+
+
+def graded(model: Model, grades: Sequence[Grade]) -> Facts:
+    """The grades of the model's file, those of its live scores, and those of challengers' scores."""
+    sets = []
+    if model.metrics is None:
+        sets.append(
+            {"title": "In training", "note": "The model file has no grades: nobody knows how good it is.", "lines": []}
+        )
+    else:
+        at_any, at_events = (
+            _Measures.of_test(each) for each in (model.metrics.at_clock_times, model.metrics.at_events)
+        )
+        sets.append(_set("On test users it never saw", at_any, at_events))
+    whole = [grade for grade in grades if grade.day == ALL]
+    names = dict.fromkeys(grade.model_id for grade in whole if grade.model_id == model.id)
+    names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == CHALLENGER)
+    for name in names:
+        mine = {grade.kind: grade for grade in whole if grade.model_id == name}
+        until = short_moment(max(grade.graded_until for grade in mine.values()))
+        who = "On this stream" if name == model.id else f"Challenger {visible(name)}, on this stream"
+        live = [None if kind not in mine else _Measures.of_stream(mine[kind]) for kind in (CLOCK, EVENT)]
+        sets.append(_set(f"{who}, until {until}", *live))
+    if model.id not in names:
+        note = "No live grade yet: a score is graded once its horizon has passed."
+        sets.append({"title": "On this stream", "note": note, "lines": []})
+    return {"sets": sets, "model": visible(model.id)}
+
+
+def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> Facts:
+    told = at_any or at_events
+    if told is None:
+        return {
+            "title": title,
+            "note": "Nobody converted so far, or everybody: there is nothing to compare.",
+            "lines": [],
+        }
+    verdict = judge(told.auc.low, told.information.low, told.ratio.low, told.ratio.high)
+    ends = (told.information.value, told.information.low, told.information.high)
+    gone, least, most = (number(each * 100, 0) for each in ends)
+    lines = [
+        {
+            "text": f"Ranks a converter above a non-converter {told.auc.value * 100:.0f} times in 100.",
+            "hint": f"{told.auc.low * 100:.0f} to {told.auc.high * 100:.0f}; chance is 50",
+        },
+        {
+            "text": f"Says {percent(told.rate / told.ratio.value)}, {percent(told.rate)} happen.",
+            "hint": f"{number(told.ratio.low, 2)} to {number(told.ratio.high, 2)} times what it says",
+        },
+        {
+            "text": f"Takes away {gone}% of the uncertainty that the base rate leaves.",
+            "hint": f"{least}% to {most}%",
+        },
+    ]
+    if at_any and at_events:
+        said, happened = percent(at_events.rate / at_events.ratio.value), percent(at_events.rate)
+        text = f"{AT_EVENTS}: {at_events.auc.value * 100:.0f} times in 100; says {said}, {happened} happen."
+        lines.append({"text": text, "hint": ""})
+    return {"title": title, "verdict": verdict[0].upper() + verdict[1:], "lines": lines}

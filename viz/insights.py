@@ -1,0 +1,75 @@
+"""The four panels under the chart: why, what next, the credit of conversions, and the grade of the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from viz import look
+from viz.credited import credited
+from viz.feed import Snapshot
+from viz.graded import graded
+from viz.next_move import next_move
+from viz.parts import Part
+from viz.trace import Trace, Tracer
+from viz.why import CHOICES, why
+from viz.words import visible
+
+NOBODY = "Choose a user to see this."
+UNKNOWN = "Too many of this user's events are no longer stored to tell."
+
+
+class Insights:
+    """The panels of one session, and which of the users shown the first two are about: the chosen one, or the first.
+
+    Args:
+        tracer: explains and advises.
+        changed: called when somebody asks for something else.
+    """
+
+    def __init__(self, tracer: Tracer, changed: Callable[[], None]) -> None:
+        self._tracer, self._changed = tracer, changed
+        self._user, self._by = "", next(iter(CHOICES))
+        self.subject, self.why = Part("subject", self.receive), Part("why", self.receive)
+        self.next_move, self.credited, self.graded = Part("next_move"), Part("credited"), Part("graded")
+        self.parts = {part.kind: part for part in (self.subject, self.why, self.next_move, self.credited, self.graded)}
+
+    @property
+    def asked(self) -> tuple[str, str]:
+        """What was asked for."""
+        return self._user, self._by
+
+    def receive(self, message: dict[str, Any]) -> None:
+        """Take a click: a dict with the name of what is asked for."""
+        for asked, value in message.items():
+            match asked, value:
+                case "about", str():
+                    self._user = value
+                    self._changed()
+                case "by", str() if value in CHOICES:
+                    self._by = value
+                    self._changed()
+
+    def show(self, snapshot: Snapshot, traces: Mapping[str, Trace], slots: Mapping[str, int], now: int | None) -> None:
+        """Show what there is to know at a time (ms) of the users in `slots`, whose `traces` end then."""
+        user = self._user if self._user in slots else next(iter(slots), "")
+        listed = [
+            {"user": each, "name": visible(each), "colour": look.USER_COLOURS[slot], "chosen": each == user}
+            for each, slot in slots.items()
+        ]
+        self.subject.put(users=listed)
+        trace = traces.get(user)
+        if trace is None or now is None:
+            self._say(NOBODY)
+        elif (explanation := self._tracer.explain(trace, now)) is None:
+            self._say(UNKNOWN)
+        else:
+            self.why.put(**why(trace, explanation, self._tracer, now, self._by))
+            options = self._tracer.options(trace, now)
+            self.next_move.put(**next_move(user, options, self._tracer.model_at(now).horizon))
+        self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited))
+        self.graded.put(**graded(self._tracer.model_at(now), snapshot.grades))
+
+    def _say(self, note: str) -> None:
+        self.why.put(note=note)
+        self.next_move.put(note=note)

@@ -1,0 +1,71 @@
+"""What to do next with a user: what each action would gain, which is worth it, and what is only an association."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from model.actions import Response, is_held_out
+from model.advice import Option
+from viz.words import TYPE_NAMES, dollars, duration, number, visible
+
+Facts = dict[str, Any]
+CAUTION = "Association, not proven effect: confirm with the hold-out."
+HELD_OUT = "This user is in the hold-out (one user in ten): do nothing, so that the effect on the others can be seen."
+NOT_HELD_OUT = "This user is not in the hold-out (one user in ten)."
+
+
+def next_move(user_id: str, options: Sequence[Option], horizon: timedelta) -> Facts:
+    """The actions that can be bought, the greatest net value first, and the bids at which the others break even."""
+    if not options:
+        return {"note": "No actions are configured."}
+    bought = sorted((each for each in options if each.net is not None), key=lambda each: -(each.net or 0.0))
+    best = next((each for each in bought if each.best), None)
+    held_out = is_held_out(user_id)
+    told = best or max(bought or options, key=lambda each: each.gain)
+    verdict = "Nothing is worth its cost now" if best is None else f"Best now: {visible(best.action.name)}"
+    return {
+        "verdict": "Leave alone: held out" if held_out else verdict,
+        "good": best is not None and not held_out,
+        "options": [_option(each) for each in bought],
+        "bids": [_bid(each) for each in options if isinstance(each.action, Response)],
+        "sentence": f"{_sentence(told)} {CAUTION}",
+        "hold_out": HELD_OUT if held_out else NOT_HELD_OUT,
+        "held_out": held_out,
+        "horizon": f"Gain in the propensity of {duration(horizon)}, in points, with its 80% interval",
+    }
+
+
+def _option(option: Option) -> Facts:
+    tag = "Best" if option.best else "Cap reached" if option.capped else ""
+    return _gain(option) | {"net": dollars(option.net or 0.0), "tag": tag, "best": option.best}
+
+
+def _bid(option: Option) -> Facts:
+    return _gain(option) | {"bid": dollars(max(option.worth, 0.0))}
+
+
+def _gain(option: Option) -> Facts:
+    return {
+        "name": visible(option.action.name),
+        "gain": f"{'+' if option.gain >= 0 else ''}{_points(option.gain)}",
+        "interval": _interval(option),
+    }
+
+
+def _interval(option: Option) -> str:
+    return "" if option.low is None or option.high is None else f"{_points(option.low)} to {_points(option.high)}"
+
+
+def _points(gain: float) -> str:
+    return number(gain * 100, 1 if abs(gain) >= 0.0995 else 2)
+
+
+def _sentence(option: Option) -> str:
+    """What the model has learnt of users with this history and one event more."""
+    action, interval = option.action, _interval(option)
+    campaign = f" of {visible(action.campaign)}" if action.campaign else ""
+    more = f"{_points(abs(option.gain))} points {'more' if option.gain >= 0 else 'less'} often"
+    event = TYPE_NAMES[action.type].lower()
+    return f"Users with this history plus one {event}{campaign} converted {more}{f' ({interval})' if interval else ''}."
