@@ -112,6 +112,24 @@ def test_a_model_that_comes_too_late_is_undone_and_ends_the_flow(tmp_path: Path)
     assert query(store, "SELECT DISTINCT model_id FROM propensity_by_user") == [("seed",)]
 
 
+def test_a_model_that_is_removed_too_late_is_put_back_and_ends_the_flow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
+    add(store, 0, monkeypatch)
+    settings = {"sqlite_path": store, "simulator_users": 300, "simulator_rate": 2_000, "model": SEED}
+    with processes(1, recovery, **settings) as (program,), closing(SqliteWriter(store)) as writer:
+        wait_for(lambda: count(store) > 2_000, program)
+        models = writer.models()
+        writer.remove_model(models[1])
+        assert program.wait(PATIENCE) == 1
+        assert writer.models() == models
+        *_, line = program.communicate()[1].splitlines()
+    assert line.startswith("ad-streams: model decay was removed too late: rows after 1970-01-01T00:00:00+00:00, ")
+    assert line.endswith(" it was put back")
+    assert query(store, "SELECT DISTINCT model_id FROM propensity_by_user") == [("decay",)]
+
+
 def test_rows_of_two_models_lie_in_cassandra_and_the_topic(
     kafka: Kafka, cassandra: Cassandra, keyspace: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
