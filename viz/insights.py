@@ -29,7 +29,7 @@ class Insights:
 
     def __init__(self, tracer: Tracer, changed: Callable[[], None]) -> None:
         self._tracer, self._changed = tracer, changed
-        self._user, self._by = "", next(iter(CHOICES))
+        self._user, self._by, self._credited = "", next(iter(CHOICES)), list[object]()
         self.subject, self.why = Part("subject", self.receive), Part("why", self.receive)
         self.next_move, self.credited, self.graded = Part("next_move"), Part("credited"), Part("graded")
         self.parts = {part.kind: part for part in (self.subject, self.why, self.next_move, self.credited, self.graded)}
@@ -67,7 +67,10 @@ class Insights:
             self.why.put(**why(trace, explanation, self._tracer, now, self._by))
             options = self._tracer.options(trace, now)
             self.next_move.put(**next_move(user, options, self._tracer.model_at(now).horizon))
-        self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited))
+        shown = [self._tracer.models, snapshot.credited, *((each, slots[each], traces.get(each)) for each in slots)]
+        if shown != self._credited:  # it does not depend on the time
+            self._credited = shown
+            self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited))
         self.graded.put(**graded(self._tracer.model_at(now), snapshot.grades))
 
     def _say(self, note: str) -> None:

@@ -18,7 +18,7 @@ from viz.links import write_query
 from viz.look import MARKS, USER_COLOURS
 
 DEFAULT = ROOT / "model" / "default.json"
-PICTURE = (1400, 1560)
+PICTURE = (1400, 900)
 
 
 @pytest.fixture(scope="module")
@@ -313,10 +313,10 @@ def test_the_picture_of_the_readme(browser: Browser, tmp_path: Path) -> None:
             page.wait_for_timeout(1_000)
         settled(page, lambda drawn: len(drawn["curve"]) > 1_000)
         target.parent.mkdir(exist_ok=True)
-        page.screenshot(path=target)
+        page.screenshot(path=target, full_page=True)
     stream.close()
     with Image.open(target) as picture:
-        assert picture.size == PICTURE
+        assert picture.width == PICTURE[0]
 
 
 @pytest.mark.parametrize(
