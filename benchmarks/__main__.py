@@ -69,6 +69,7 @@ FILE_PAIRS = (
     ("from file, sequences of 1,000 events against 10", ">= 0.7", "sequences of 1,000", "sequences of 10", "events/s"),
     ("from file, 5% late events against none", ">= 0.7", "late", "few", "events/s"),
     ("from file, one user with half of all events against none such", ">= 0.7", "one", "few", "events/s"),
+    ("all steps with credit for conversions, against without", ">= 0.87", "credit on", "credit off", "events/s"),
     ("from file, 2 processes against 1", ">= 1.6", "2 processes", "1 process", "events/s"),
 )
 """What is compared of logs, with goals and units."""
@@ -120,6 +121,9 @@ def files(tell: Tell, folder: Path, rounds: int) -> None:
         "one": flow("one"),
         "sequences of 1,000": flow("long"),
         "sequences of 10": flow("long", length=10),
+        "credit on": module("benchmarks.credit", "on"),
+        "credit off": module("benchmarks.credit", "off"),
+        "credit of a user": module("benchmarks.credit", "user"),
         "1 process": module("benchmarks.processes", logs["few"], 1),
         "2 processes": module("benchmarks.processes", logs["few"], 2),
     }
@@ -129,6 +133,9 @@ def files(tell: Tell, folder: Path, rounds: int) -> None:
     waits = in_turn({name: module("benchmarks.waiting", PACE, *load) for name, load in WAITS.items()}, min(rounds, 3))
     for name, wait in waits.items():
         tell(Row(f"from due to scored at {PACE:,} events/s, 99 of 100; {name}", "", f"{wait:,.0f} ms", ""))
+    tell(
+        Row("a user of 1,000 events explained, and a conversion", "<= 50 ms", f"{found['credit of a user']:.1f} ms", "")
+    )
     tell(Row("from file, on one core, no recovery", ">= 1,000,000", f"{found['few, one core']:,.0f}", "events/s"))
     for users, events, goal in ((1_000_000, 16, "<= 800"), (10_000, 4, ""), (1_000_000, 4, ""), (10_000_000, 4, "")):
         held = run(sys.executable, "-m", "benchmarks.kernel", "memory", users, events)

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from schemas.compiling import compiled
+
 RULES = ("credit", "last", "first", "linear", "time_decay", "position")
 BASELINE = -1
 """The `type` of the row that has what is nobody's; its other columns about the touch are 0."""
@@ -42,11 +44,7 @@ class Credits:
     @classmethod
     def of(cls, rows: NDArray[np.void], name: Callable[[int], str]) -> Credits:
         """Credits whose campaigns are numbers, by what names a number."""
-        touches = rows["type"] != BASELINE
-        numbers, places = np.unique(rows["campaign"][touches], return_inverse=True)
-        rows["campaign"] = 0
-        rows["campaign"][touches] = places + 1
-        return cls(rows, ("", *(_cut(name(number)) for number in numbers.tolist())))
+        return cls(rows, ("", *(_cut(name(number)) for number in _renumber(rows).tolist())))
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,6 +63,26 @@ class Credits:
         rows = self.rows[kept[self.rows["outcome"]]]
         rows["outcome"] = (np.cumsum(kept) - 1)[rows["outcome"]]
         return Credits(rows, self.campaigns)
+
+
+@compiled
+def _renumber(rows):
+    """Number campaigns from 1 on as they come, 0 being the baseline's; returns the numbers that they had."""
+    greatest = np.int64(0)
+    for row in rows:
+        greatest = max(greatest, np.int64(row.campaign))
+    places, numbers, count = np.zeros(greatest + 1, np.int32), np.empty(greatest + 1, np.int64), 0
+    for row in rows:
+        number = row.campaign
+        if row.type == BASELINE:
+            row.campaign = 0
+            continue
+        if places[number] == 0:
+            numbers[count] = number
+            count += 1
+            places[number] = count
+        row.campaign = places[number]
+    return numbers[:count]
 
 
 NO_CREDITS = Credits(np.empty(0, CREDIT))

@@ -1,6 +1,7 @@
 """The HTTP API: `panel serve viz/app.py --plugins viz.api` serves it beside the page.
 
 `GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve.
+`GET /api/credit?from=&to=` answers with what campaigns and types of touches are credited with, by UTC day.
 `GET /api/grades` answers with how the models' scores did, of all days and of each.
 `GET /api/health` tells whether the store can be read.
 """
@@ -16,7 +17,8 @@ from typing import Any
 from tornado.web import HTTPError, RequestHandler
 
 from model.durations import write_duration
-from stores.base import Point, Reader
+from schemas.credits import RULES
+from stores.base import CreditSum, Point, Reader
 from viz.shared import Shared, shared
 from viz.trace import Tracer
 
@@ -59,20 +61,8 @@ class _Handler(RequestHandler):
         error = about.get("exc_info", (None, None))[1]
         self.finish(json.dumps(error.body if isinstance(error, RefusedError) else {"error": self._reason}))
 
-
-class PropensityHandler(_Handler):
-    """One user's events, their curve, and their propensity now."""
-
-    async def get(self, user: str) -> None:
-        """Answer with the events and the curve between `from` and `to`."""
-        times = self._times()
-        tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.source.desk.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
-        if body is None:
-            raise RefusedError(404, "no event of this user is stored")
-        self.answer(body)
-
-    def _times(self) -> tuple[int | None, int | None]:
+    def times(self) -> tuple[int | None, int | None]:
+        """What `from` and `to` say, in ms since 1970."""
         for name in self.request.query_arguments:
             if name not in ("from", "to"):
                 raise RefusedError(400, f"no such parameter, expected from or to, got {name!r}", name)
@@ -80,6 +70,19 @@ class PropensityHandler(_Handler):
         if start is not None and end is not None and start > end:
             raise RefusedError(400, "must not be later than to", "from")
         return start, end
+
+
+class PropensityHandler(_Handler):
+    """One user's events, their curve, and their propensity now."""
+
+    async def get(self, user: str) -> None:
+        """Answer with the events and the curve between `from` and `to`."""
+        times = self.times()
+        tracer, now = self.source.feed.tracer, self.source.feed.now
+        body = await self.source.desk.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
+        if body is None:
+            raise RefusedError(404, "no event of this user is stored")
+        self.answer(body)
 
 
 class HealthHandler(_Handler):
@@ -93,6 +96,16 @@ class HealthHandler(_Handler):
             self.answer({"status": "unavailable", "problem": str(error)}, 503)
             return
         self.answer({"status": "ok", "newest": newest[0].event_time if newest else None})
+
+
+class CreditHandler(_Handler):
+    """What touches are credited with."""
+
+    async def get(self) -> None:
+        """Answer with the sums over the conversions of the days between `from` and `to`."""
+        times = self.times()
+        sums = await self.source.desk.ask(lambda reader: reader.credit_sums(*times))
+        self.answer({"sums": [_credit_sum(each) for each in sums]})
 
 
 class GradesHandler(_Handler):
@@ -110,7 +123,7 @@ class NotFoundHandler(_Handler):
     def prepare(self) -> None:
         """Refuse."""
         raise RefusedError(
-            404, "no such resource, expected /api/users/{user_id}/propensity, /api/grades or /api/health"
+            404, "no such resource, expected /api/users/{user_id}/propensity, /api/credit, /api/grades or /api/health"
         )
 
 
@@ -141,6 +154,17 @@ def read_propensity(
     }
 
 
+def _credit_sum(each: CreditSum) -> dict[str, Any]:
+    """A sum; the baseline's has neither campaign nor type."""
+    return {
+        "day": each.day,
+        "campaign": each.campaign if each.type else None,
+        "type": each.type or None,
+        "conversions": dict(zip(RULES, each.conversions, strict=True)),
+        "revenue": dict(zip(RULES, each.revenue, strict=True)),
+    }
+
+
 def _event(point: Point) -> dict[str, Any]:
     return asdict(point) | {"event_key": str(point.event_key)}
 
@@ -168,6 +192,7 @@ def _iso(text: str) -> int:
 
 ROUTES = [
     (r"/api/users/([^/]+)/propensity", PropensityHandler),
+    (r"/api/credit", CreditHandler),
     (r"/api/grades", GradesHandler),
     (r"/api/health", HealthHandler),
     (r"/api(?:/.*)?", NotFoundHandler),

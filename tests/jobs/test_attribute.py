@@ -5,9 +5,13 @@ from __future__ import annotations
 import csv
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from tests.flow.running import ROOT
+from jobs.simulate import simulate
+from schemas.credits import RULES
+from settings import Settings
+from tests.flow.running import ROOT, query, run_flow
 from tests.jobs.running import complaint, jobs
 
 LOG = """user_id,timestamp,type,event_id,campaign,revenue
@@ -76,3 +80,25 @@ def test_what_is_wrong_is_told_on_one_line(arguments: tuple[str, ...], line: str
     none.write_text("user_id,timestamp,type,event_id\na,1500000000000,IM,1\n")
     places = {"LOG": log, "NONE": none}
     assert line in complaint("attribute", *(places.get(each, each) for each in arguments))
+
+
+def test_the_stream_credits_the_same(tmp_path: Path) -> None:
+    """To the last bit, whatever the batches: the tables of a flow over the log, and the file that the job writes."""
+    log, credits, store = tmp_path / "log.parquet", tmp_path / "credits.parquet", tmp_path / "store.db"
+    simulate(log, users=300, events=12_000, seed=7, start_ms=Settings().simulator_start_time)
+    assert jobs("attribute", log, "--to", credits).returncode == 0
+    run = run_flow(source="file", file=log, sqlite_path=store)
+    assert run.returncode == 0, run.stderr
+    names = ("type", "campaign", *RULES)
+    offline = duckdb.sql(
+        f"SELECT user_id, epoch_ms(conversion_time), revenue, coalesce(epoch_ms(touch_time), 0), {', '.join(names)}"
+        f" FROM '{credits}' ORDER BY user_id, conversion_time, conversion_id, touch"
+    ).fetchall()
+    stored = query(
+        store,
+        f"SELECT user_id, event_time, revenue, touch_time, {', '.join('touch.' + name for name in names)}"
+        " FROM touch_credit AS touch JOIN propensity_by_user USING (user_id, event_time, event_key)"
+        " ORDER BY user_id, event_time, event_id, place",
+    )
+    assert len(stored) > 200
+    assert stored == offline

@@ -126,6 +126,24 @@ def test_refusals_name_what_is_wrong(ann: Shared, path: str, status: int, parame
     assert body["error"]
 
 
+def test_credit(stream: Stream, source: Shared) -> None:
+    """Of a day what campaigns and types have, and what is nobody's; days are whole."""
+    assert get(source, "/api/credit") == [(200, {"sums": []})]
+    stream.send(*journey("ann", ["CL", "CN"]), *journey("bob", ["CN"], start=START + 3 * DAY))
+    day = START + 5 * HOUR
+    (_, whole), (_, one), (status, body) = get(
+        source, "/api/credit", f"/api/credit?from={day}&to={day + 1}", "/api/credit?from=x"
+    )
+    assert (status, body["parameter"]) == (400, "from")
+    baseline, click = one["sums"]
+    assert (click["day"], click["campaign"], click["type"]) == ("2017-06-15", "Spring", "CL")
+    assert (baseline["day"], baseline["campaign"], baseline["type"]) == ("2017-06-15", None, None)
+    assert (click["conversions"]["last"], click["revenue"]["last"]) == (1.0, 159.5)
+    assert baseline["revenue"]["credit"] + click["revenue"]["credit"] == pytest.approx(159.5)
+    assert [each["day"] for each in whole["sums"]] == ["2017-06-15", "2017-06-15", "2017-06-18"]
+    assert whole["sums"][2]["conversions"] == dict.fromkeys(whole["sums"][2]["conversions"], 1.0)
+
+
 def test_grades(stream: Stream, source: Shared) -> None:
     """Each with what it says, in words."""
     assert get(source, "/api/grades") == [(200, {"grades": []})]
