@@ -1,6 +1,6 @@
 """The HTTP API: `panel serve viz/app.py --plugins viz.api` serves it beside the page.
 
-`GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve.
+`GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve, and with what to do now.
 `GET /api/credit?from=&to=` answers with what campaigns and types of touches are credited with, by UTC day.
 `GET /api/grades` answers with how the models' scores did, of all days and of each.
 `GET /api/health` tells whether the store can be read.
@@ -16,6 +16,8 @@ from typing import Any
 
 from tornado.web import HTTPError, RequestHandler
 
+from model.actions import is_held_out
+from model.advice import Option
 from model.durations import write_duration
 from schemas.credits import RULES
 from stores.base import CreditSum, Point, Reader
@@ -141,12 +143,17 @@ def read_propensity(
     events = reader.curve(user, start, end, EVENTS)
     first = start if start is not None else events[0].event_time if events else last
     line, model = tracer.line(drawn, first, last), tracer.model_at(now)
+    propensity = tracer.at(whole, now)
+    options = [] if propensity is None else tracer.options(whole, now)
     return {
         "user_id": user,
         "model_id": model.id,
         "horizon": write_duration(model.horizon),
         "now": now,
-        "propensity_now": tracer.at(whole, now),
+        "propensity_now": propensity,
+        "hold_out": is_held_out(user),
+        "best_action": next((each.action.name for each in options if each.best), None),
+        "actions": [_option(each) for each in options],
         "events": [_event(point) for point in events],
         "truncated": len(events) == EVENTS,
         "curve": {"times": line.times.tolist(), "propensities": line.propensities.tolist()},
@@ -163,6 +170,12 @@ def _credit_sum(each: CreditSum) -> dict[str, Any]:
         "conversions": dict(zip(RULES, each.conversions, strict=True)),
         "revenue": dict(zip(RULES, each.revenue, strict=True)),
     }
+
+
+def _option(option: Option) -> dict[str, Any]:
+    """What an action would do now: `worth` and `net` in the currency of the actions."""
+    about = {name: getattr(option, name) for name in ("gain", "low", "high", "worth", "net", "capped")}
+    return option.action.model_dump() | about
 
 
 def _event(point: Point) -> dict[str, Any]:

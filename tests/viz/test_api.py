@@ -10,13 +10,16 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
+from model.actions import Actions
 from schemas.grades import Grade
 from stores.base import Reader, StoreError
-from stores.sqlite import SqliteWriter
+from stores.sqlite import SqliteReader, SqliteWriter
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
 from viz.api import ROUTES
+from viz.feed import Feed
 from viz.reading import Desk
 from viz.shared import Shared
+from viz.trace import Tracer
 
 
 def get(source: Shared, *paths: str) -> list[tuple[int, Any]]:
@@ -68,6 +71,31 @@ def test_one_user(ann: Shared) -> None:
     for event in body["events"]:
         assert curve[event["event_time"]] == pytest.approx(event["propensity"], abs=1e-12)
     assert (body["truncated"], body["exact_from"]) == (False, START)
+
+
+def test_what_to_do_now(stream: Stream) -> None:
+    """By all actions, as the tracer says; of nobody who is held out it is kept that there is a best one."""
+    stream.send(*journey("user-7", ["IM", "CL"]))
+    actions = Actions.model_validate(
+        {
+            "value": 90.0,
+            "actions": [
+                {"name": "show", "type": "IM", "cost": 0.01, "cap": 2},
+                {"name": "search", "type": "PS"},
+            ],
+        }
+    )
+    tracer, desk = Tracer(stream.model, 1_000, actions), Desk(lambda: SqliteReader(stream.path))
+    ((status, body),) = get(
+        Shared(Feed(lambda: SqliteReader(stream.path), tracer), desk), "/api/users/user-7/propensity"
+    )
+    desk.close()
+    assert (status, body["best_action"], body["hold_out"]) == (200, "show", True)
+    show, search = body["actions"]
+    assert (show["name"], show["type"], show["cost"], show["cap"], show["capped"]) == ("show", "IM", 0.01, 2, False)
+    assert show["net"] == pytest.approx(90 * show["gain"] - 0.01, abs=1e-12)
+    assert (search["name"], search["net"], search["low"]) == ("search", None, None)
+    assert search["worth"] == pytest.approx(90 * search["gain"], abs=1e-12)
 
 
 @pytest.mark.parametrize(
