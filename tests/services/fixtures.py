@@ -1,9 +1,11 @@
 """Pytest's fixtures `kafka`, `cassandra` and `registry`: one server each for the whole run, started in the background.
 
 Servers that the selected tests use start when collection ends, all at once, and tests that use them come last: the
-others run meanwhile. A test names them as fixtures, or says `@pytest.mark.needs("cassandra")` where it asks for the
-fixture only as it runs, and `@pytest.mark.needs("java")` where it starts a server of its own. A test that stops, kills
-or pauses a shared one may leave it so: it is put right behind the test.
+others run meanwhile. Where several workers share the tests (pytest-xdist), one of them has all of those that use
+servers, and starts these when it comes to the first. A test names them as fixtures, or says
+`@pytest.mark.needs("cassandra")` where it asks for the fixture only as it runs, and `@pytest.mark.needs("java")` where
+it starts a server of its own. A test that stops, kills or pauses a shared one may leave it so: it is put right behind
+the test.
 
 Where Java or Maven is missing these tests are skipped, and the end of the run says so in one line; with CI=true they
 fail.
@@ -43,10 +45,14 @@ class _Running:
         self._servers: dict[str, Server] = {}
         self._starts: dict[str, Future[None]] = {}
         self._threads: list[Thread] = []
+        self.wanted, self._begun = frozenset[str](), frozenset[str]()
         self.missing: MissingTool | None = None
 
     def begin(self, needs: frozenset[str]) -> None:
         """Start servers in the background; those that were begun before are left alone."""
+        if needs <= self._begun:
+            return
+        self._begun |= needs
         try:
             check_tools(frozenset(_KINDS) if _JAVA in needs else needs)
         except MissingTool as error:
@@ -135,18 +141,24 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: bool(_needs(item)))
+    for item in items:
+        if _needs(item):
+            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
-    needed = frozenset[str]().union(*map(_needs, session.items))
-    if needed and not session.config.option.collectonly:
-        session.config.stash[_RUNNING].begin(needed)
+    running = session.config.stash[_RUNNING]
+    running.wanted = frozenset[str]().union(*map(_needs, session.items))
+    if not session.config.option.collectonly and not hasattr(session.config, "workerinput"):
+        running.begin(running.wanted)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if _needs(item):
-        item.config.stash[_RUNNING].check()
+        running = item.config.stash[_RUNNING]
+        running.begin(running.wanted)
+        running.check()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -159,9 +171,14 @@ def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    running = config.stash[_RUNNING]
-    if running.missing is not None:
-        terminalreporter.write_line(f"TESTS WITH REAL SERVERS DID NOT RUN: {running.missing}", red=True, bold=True)
+    missing = config.stash[_RUNNING].missing
+    if config.getoption("numprocesses", None):  # the workers know, and cannot write here
+        try:
+            check_tools(frozenset(_KINDS))
+        except MissingTool as error:
+            missing = error
+    if missing is not None:
+        terminalreporter.write_line(f"TESTS WITH REAL SERVERS DID NOT RUN: {missing}", red=True, bold=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
