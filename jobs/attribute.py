@@ -26,7 +26,7 @@ from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
 
-NAMES = ("credit", "last click", "first", "linear", "time decay", "position")
+NAMES = ("credit", "last touch", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""
 _TOUCH = ("touch_time", *RULES)
 

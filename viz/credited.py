@@ -1,4 +1,4 @@
-"""Who is credited, by the model and by last click: the newest conversions of those shown, and the sums of all users."""
+"""Who is credited, by the model and by last touch: the newest conversions of those shown, and the sums of all users."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert lines[0] == "3 conversions of 3 users, revenue 35.00, from 10 events"
-    assert " ".join(lines[1].split()) == "campaign type revenue credit last click first linear time decay position"
+    assert " ".join(lines[1].split()) == "campaign type revenue credit last touch first linear time decay position"
     assert [line.split()[:2] for line in lines[2:]][-1] == ["no", "touch"]
     with credits.open() as file:
         rows = list(csv.DictReader(file))

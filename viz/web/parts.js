@@ -231,7 +231,7 @@ function next_move(element, data) {
 }
 
 function credited(element, data) {
-  piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", "by the model, beside last click")])
+  piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", "by the model, beside the last touch")])
   const none = data.conversions && !data.conversions.length ? "The users shown have not converted yet." : null
   piece(element, "quiet", none, (text) => [text])
   piece(element, "conversions", data.conversions?.length ? [data.conversions, data.more] : null, ([conversions, more]) => [
@@ -239,12 +239,12 @@ function credited(element, data) {
       node("p", "who", swatch(colour), named(user, "name"), node("small", "", [when, revenue].filter(Boolean).join(", "))),
       node("div", "stack", ...parts.map(({ colour: own, width }) => colouredBar("segment", own, width))),
       node("ul", "shares", ...parts.map(({ name, value, colour: own }) => node("li", "", swatch(own), named(name, "name"), node("span", "value", value)))),
-      node("p", "quiet last", "Last click: all to ", swatch(last_colour), named(last, "name")))),
+      node("p", "quiet last", "Last touch: all to ", swatch(last_colour), named(last, "name")))),
     ...(more ? [node("p", "quiet", `${more.toLocaleString("en")} earlier: their stars in the chart tell`)] : []),
   ])
   piece(element, "sums", data.sums?.length ? [data.sums, data.title] : null, ([sums, title]) => [
     node("h3", "", title),
-    node("div", "sum-row heads", node("span", ""), node("span", "", "Model"), node("span", "", "Last click")),
+    node("div", "sum-row heads", node("span", ""), node("span", "", "Model"), node("span", "", "Last touch")),
     ...sums.map(({ name, colour, model, last, model_width, last_width }) => node("div", "sum-row", named(name, "name"),
       node("span", "sum", node("span", "track", colouredBar("fill", colour, model_width)), node("span", "value", model)),
       node("span", "sum faint", node("span", "track", colouredBar("fill", colour, last_width)), node("span", "value", last)))),
