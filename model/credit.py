@@ -88,23 +88,25 @@ def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums
     Fills `terms` (events, features), 0 where an event does not fade in, and by feature b, d, and whether it is a sum.
     """
     features, windows, half_lives = plan[0], plan[1], plan[2]
-    m, begins, decays = len(features), np.full(len(features), low), np.empty(len(half_lives))
+    begins, decays = np.full(len(features), low), np.empty(len(half_lives))
+    counted, count = np.empty(len(features), np.int64), 0
     rests[:], sums[:] = 0.0, 0.0
-    for feature in range(m):
+    for feature in range(len(features)):
         kind = features[feature, KIND]
         is_sum[feature] = kind <= DECAYED
         if kind == SINCE and weights[feature] != 0.0:
             begins[feature] = _since(entries, low, high, fading, features, feature)
             is_sum[feature] = begins[feature] != NOBODY
+        if weights[feature] != 0.0 and is_sum[feature]:
+            counted[count] = feature
+            count += 1
     for place in range(low, high):
         entry, mine = entries[place], terms[place - low]
         mine[:], decays[:] = 0.0, 0.0
         if is_ghost(entry.tag):
             continue
         age = time - entry.timestamp
-        for feature in range(m):
-            if weights[feature] == 0.0 or not is_sum[feature]:
-                continue
+        for feature in counted[:count]:
             kind, scale, term = features[feature, KIND], features[feature, SCALE], 1.0
             if kind == SINCE:
                 if place < begins[feature]:
