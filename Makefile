@@ -33,7 +33,7 @@ services: setup ## Kafka, Cassandra and a schema registry for development; needs
 	$(BIN)/python -m tests.services
 
 test: setup ## all tests
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 test-faults: export FAULTS := long
 test-faults: setup ## the long form of the faults; FAULTS_SEED=N gives the moments of a run back

@@ -1,11 +1,10 @@
 """Pytest's fixtures `kafka`, `cassandra` and `registry`: one server each for the whole run, started in the background.
 
 Servers that the selected tests use start when collection ends, all at once, and tests that use them come last: the
-others run meanwhile. Where several workers share the tests (pytest-xdist), one of them has all of those that use
-servers, and starts these when it comes to the first. A test names them as fixtures, or says
-`@pytest.mark.needs("cassandra")` where it asks for the fixture only as it runs, and `@pytest.mark.needs("java")` where
-it starts a server of its own. A test that stops, kills or pauses a shared one may leave it so: it is put right behind
-the test.
+others run meanwhile. Where several workers share the tests (pytest-xdist), each has servers of its own, which start
+when it comes to the first test that uses one. A test names them as fixtures, or says `@pytest.mark.needs("cassandra")`
+where it asks for the fixture only as it runs, and `@pytest.mark.needs("java")` where it starts a server of its own. A
+test that stops, kills or pauses a shared one may leave it so: it is put right behind the test.
 
 Where Java or Maven is missing these tests are skipped, and the end of the run says so in one line; with CI=true they
 fail.
@@ -141,9 +140,6 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: bool(_needs(item)))
-    for item in items:
-        if _needs(item):
-            item.add_marker(pytest.mark.xdist_group("servers"))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:

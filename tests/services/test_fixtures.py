@@ -25,7 +25,7 @@ def run_pytest(*arguments: str, **environment: str) -> subprocess.CompletedProce
 @pytest.mark.parametrize("workers", ["0", "2"])
 def test_without_java_tests_with_servers_are_skipped(workers: str, tmp_path: Path) -> None:
     """The run passes, and its end names what is missing, once."""
-    done = run_pytest(_ONE, "-n", workers, "--dist", "loadgroup", PATH=str(tmp_path))
+    done = run_pytest(_ONE, "-n", workers, PATH=str(tmp_path))
     assert done.returncode == 0, done.stdout
     assert "1 skipped" in done.stdout
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("TESTS WITH REAL SERVERS DID NOT RUN")]
