@@ -134,9 +134,12 @@ def test_nothing_is_left_in_cassandra_and_the_topics(
     stream.send(*(Event(f"bad-{user}", user, TIME, "IM", revenue=float("nan")) for user in ("anna", "bert")), topic=1)
     recovery = make_recovery(tmp_path / "recovery")
 
-    def propensities() -> dict[str, bytes | None]:
+    def scores() -> list[tuple[str, bytes | None]]:
         topic = f"{stream.name}-propensity"
-        return {(m.key or b"").decode(): m.value for part in read_topic(stream.kafka, topic) for m in part}
+        return [((m.key or b"").decode(), m.value) for part in read_topic(stream.kafka, topic) for m in part]
+
+    def propensities() -> dict[str, bytes | None]:
+        return dict(scores())
 
     def letters() -> dict[bytes, bytes | None]:
         return {m.key or b"": m.value for part in read_topic(stream.kafka, f"{stream.name}-dead") for m in part}
@@ -152,7 +155,8 @@ def test_nothing_is_left_in_cassandra_and_the_topics(
             done = jobs("erase", "anna", **settings)
             assert (done.returncode, done.stderr) == (0, "")
             assert done.stdout == "erased, with 1 dead letters; running flows follow within seconds\n"
-        wait_for(lambda: propensities()["anna"] is None, programs[0])
+        tombstones = 1 if way == "message" else 2  # one is the command's: then the flow may not have heard of it yet
+        wait_for(lambda: scores().count(("anna", None)) >= tombstones, programs[0])
         wait_for(lambda: sum(value is not None for value in letters().values()) == 1, programs[0])
         stream.send(Event("late", "anna", TIME + 1, "IM"), Event("late-b", "bert", TIME + 1, "IM"))
         wait_for(stream.is_read, programs[0])

@@ -184,4 +184,4 @@ def test_the_default_model_is_a_trained_one():
     assert len(model.bootstrap) == 20
     assert min(model.metrics.at_events.information.low, model.metrics.at_clock_times.information.low) > 0
     assert min(feature.weight for feature in model.features if feature.type != "CN") >= 0
-    assert {feature.type for feature in model.features} == {"IM", "CL", "PS", "CN"}
+    assert {feature.type for feature in model.features} == {None, "IM", "CL", "PS", "CN"}
