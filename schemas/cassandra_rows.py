@@ -118,6 +118,18 @@ def _put_number(out, at, value, size):
 
 
 @compiled
+def _put_long(out, at, value):
+    """A number of 8 bytes; each written out, so that they are stored at once."""
+    out[at] = out[at + 1] = out[at + 2] = 0
+    out[at + 3] = 8
+    out[at + 4], out[at + 5] = (value >> 56) & 0xFF, (value >> 48) & 0xFF
+    out[at + 6], out[at + 7] = (value >> 40) & 0xFF, (value >> 32) & 0xFF
+    out[at + 8], out[at + 9] = (value >> 24) & 0xFF, (value >> 16) & 0xFF
+    out[at + 10], out[at + 11] = (value >> 8) & 0xFF, value & 0xFF
+    return at + 12
+
+
+@compiled
 def _put_size(out, at, size):
     for byte in range(4):
         out[at + byte] = (size >> (24 - 8 * byte)) & 0xFF
@@ -131,7 +143,7 @@ def _put_text(out, at, source, start, stop):
 
 @compiled
 def _put_times(out, at, write_time, timestamp, lifetime):
-    at = _put_number(out, at, write_time, 8)
+    at = _put_long(out, at, write_time)
     return at if lifetime[0] == _FOR_EVER else _put_number(out, at, _seconds_left(timestamp, lifetime), 4)
 
 
@@ -140,7 +152,7 @@ def _put_head(out, at, head, data, user, timestamp, event_key):
     """The start of a statement and the values of `KEY`."""
     at = put_bytes(out, at, head, 0, len(head))
     at = _put_text(out, at, data, user.start[USER_ID], user.stop[USER_ID])
-    return _put_number(out, _put_number(out, at, timestamp, 8), event_key, 8)
+    return _put_long(out, _put_long(out, at, timestamp), event_key)
 
 
 @compiled
@@ -164,16 +176,16 @@ def _put_body(out, at, head, rows, data, row, revenue, types, shown, lifetime):
     for field in shown:
         at = _put_text(out, at, data, record.start[field], record.stop[field])
     at = _put_number(out, at, record.quantity, 4)
-    at = _put_number(out, at, revenue[row], 8)
+    at = _put_long(out, at, revenue[row])
     return _put_times(out, at, record.timestamp * 1000 + record.type, record.timestamp, lifetime)
 
 
 @compiled
 def _put_score(out, at, outcome, propensity, model, ids, lifetime):
     """The values of `COMPUTED`, and the times: the end of both statements about what is computed."""
-    at = _put_number(out, at, propensity, 8)
-    at = _put_number(out, at, outcome.seen, 8)
-    at = _put_number(out, at, outcome.version, 8)
+    at = _put_long(out, at, propensity)
+    at = _put_long(out, at, outcome.seen)
+    at = _put_long(out, at, outcome.version)
     texts, edges = ids
     at = _put_text(out, at, texts, edges[model], edges[model + 1])
     return _put_times(out, at, outcome.version, outcome.timestamp, lifetime)
@@ -194,8 +206,8 @@ def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, advi
     if advice.action != NO_ACTION:
         begin, end = actions[1][advice.action], actions[1][advice.action + 1]
     at = _put_text(out, at, actions[0], begin, end)
-    at = _put_number(out, at, advice.gain, 8)
-    at = _put_number(out, at, advice.net, 8)
+    at = _put_long(out, at, advice.gain)
+    at = _put_long(out, at, advice.net)
     at = _put_number(out, at, advice.held_out, 1)
     return _put_score(out, at, outcome, propensity, model, ids, lifetime)
 
@@ -204,7 +216,7 @@ def _put_latest(out, at, head, data, user, outcome, propensity, model, ids, advi
 def _put_revenue(out, at, head, rows, data, row, revenue, lifetime):
     record = rows[row]
     at = _put_head(out, at, head, data, record, record.timestamp, record.event_key)
-    at = _put_number(out, at, revenue[row], 8)
+    at = _put_long(out, at, revenue[row])
     return _put_times(out, at, record.timestamp * 1000 + record.type, record.timestamp, lifetime)
 
 
@@ -212,11 +224,11 @@ def _put_revenue(out, at, head, rows, data, row, revenue, lifetime):
 def _put_share(out, at, share, names, ends, types):
     """One tuple of the list."""
     start = at + 4
-    at = _put_number(out, _put_number(out, start, share.touch_time, 8), share.touch_key, 8)
+    at = _put_long(out, _put_long(out, start, share.touch_time), share.touch_key)
     at = _put_text(out, at, types[max(share.type, 0)], 0, 0 if share.type == BASELINE else 2)
     at = _put_text(out, at, names, ends[share.campaign - 1] if share.campaign > 0 else 0, ends[share.campaign])
     for value in (share.credit, share.last, share.first, share.linear, share.time_decay, share.position):
-        at = _put_number(out, at, value, 8)
+        at = _put_long(out, at, value)
     _put_size(out, start - 4, at - start)
     return at
 
@@ -224,7 +236,7 @@ def _put_share(out, at, share, names, ends, types):
 @compiled
 def _put_credit(out, at, head, data, user, outcome, shares, names, ends, model, ids, types, lifetime):
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
-    at = _put_number(out, at, outcome.version, 8)
+    at = _put_long(out, at, outcome.version)
     texts, edges = ids
     start = _put_text(out, at, texts, edges[model], edges[model + 1]) + 4
     at = _put_size(out, start, len(shares))
