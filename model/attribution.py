@@ -126,7 +126,7 @@ def fill_credits(
                     credit = credits[at]
                     credit.touch_time, credit.touch_key = entries[touch].timestamp, entries[touch].key
                     credit.type, credit.campaign = type_of(entries[touch].tag), campaign_of(entries[touch].tag)
-                    credit.credit = of_event[touch - low] / whole
+                    credit.credit = of_event[touch - low] / whole if whole > 0.0 else 0.0
                     at += 1
             _by_rule(credits, begin, at)
             rest = credits[at]

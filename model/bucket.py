@@ -60,6 +60,11 @@ class Snapshot:
     entries: NDArray[np.void]
     erased: NDArray[np.void]
 
+    @property
+    def newest(self) -> int:
+        """The time of the newest event in ms, the least int64 where there is none."""
+        return int(self.entries["timestamp"].max(initial=np.iinfo(np.int64).min))
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Sealed:
         """What a stream keeps of a bucket that nothing has come for since it was resumed."""
         return Sealed(self)

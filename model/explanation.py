@@ -61,7 +61,7 @@ class Explainer:
         fading = (types != CONVERSION) & (ages <= self._look_back)
         _, whole, of_event, _ = self._shares(sequence, low, place, time, fading, self._short_term)
         credit = np.full(place, np.nan)
-        credit[low:] = np.where(fading, of_event / whole, np.nan)
+        credit[low:] = np.where(fading, of_event / whole if whole > 0 else 0.0, np.nan)
         return credit
 
     def _shares(

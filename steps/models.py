@@ -134,15 +134,19 @@ class KnownModels:
                 too_late = self.learn(stored)
         except SettingsError as error:
             fail(error)
-        for each in too_late:
-            added = each in stored
-            change = writer.remove_model if added else writer.add_model
-            change(each)
-            came, undone = ("came", "removed") if added else ("was removed", "put back")
-            fail(
-                f"model {each.model_id} {came} too late: rows after {from_milliseconds(each.valid_from)}, from when on"
-                f" it is valid, had been scored; it was {undone}"
-            )
+        if too_late:
+            fail("; ".join([_undo(writer, each, each in stored) for each in too_late]))
+
+
+def _undo(writer: SharedWriter, model: StoredModel, was_added: bool) -> str:
+    """Undo a change of the table, and say so."""
+    change = writer.remove_model if was_added else writer.add_model
+    change(model)
+    came, undone = ("came", "removed") if was_added else ("was removed", "put back")
+    return (
+        f"model {model.model_id} {came} too late: rows after {from_milliseconds(model.valid_from)}, from when on it is"
+        f" valid, had been scored; it was {undone}"
+    )
 
 
 def _told(model: StoredModel) -> str:

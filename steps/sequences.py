@@ -59,7 +59,8 @@ def sequencer(
 
     def sequence(state: Bucket | Snapshot | None, item: EventBatch | list[Erasure]) -> tuple[Bucket, Sequenced]:
         requests = item if isinstance(item, list) else []
-        models, attribution = known_models.until(_newest(item))
+        reached = state.newest if isinstance(state, Snapshot) else FROM_THE_BEGINNING
+        models, attribution = known_models.until(max(_newest(item), reached))
         if isinstance(state, Bucket):
             bucket = state
             if bucket.plan is not models.plan:

@@ -328,7 +328,7 @@ class SqliteWriter:
 
     def remove_model(self, model: StoredModel) -> None:
         """Remove a model."""
-        self._apart("DELETE FROM models WHERE valid_from = ?", (model.valid_from,))
+        self._apart("DELETE FROM models WHERE valid_from = ? AND model_id = ?", (model.valid_from, model.model_id))
 
     def _apart(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Do a statement through a connection of its own, as any thread may, and beside what is held."""

@@ -208,7 +208,7 @@ class CassandraWriter:
 
     def remove_model(self, model: StoredModel) -> None:
         """Remove a model."""
-        self._decide("DELETE FROM {} WHERE valid_from = ? IF EXISTS", model.valid_from)
+        self._decide("DELETE FROM {} WHERE valid_from = ? IF model_id = ?", model.valid_from, model.model_id)
 
     def _decide(self, statement: str, *values: object) -> None:
         """Let the replicas agree on a change of the table of models."""

@@ -122,6 +122,12 @@ def test_a_conversion_that_nothing_came_before() -> None:
     assert len(found) == 2
 
 
+def test_where_the_propensity_is_0_all_is_the_baselines() -> None:
+    """Of a model that is sure that nobody converts."""
+    found = credited(model_of(PLAIN | {"intercept": -800.0}), JOURNEY)["u", TIME + 40 * HOUR, event_key("n")]
+    assert {touch: rules[0] for touch, rules in found.items() if rules[0]} == {(0, 0, BASELINE): 1.0}
+
+
 @given(st.lists(events, max_size=40), cuts, st.sampled_from([2, 5, 1_000]))
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)
 def test_of_each_conversion_the_credits_are_one_whatever_came_when(model, sent, places, length) -> None:

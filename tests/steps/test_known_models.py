@@ -4,11 +4,14 @@ import json
 
 import pytest
 
+from model.bucket import Bucket
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from settings import SettingsError
 from steps.models import KnownModels, models_at_start
+from steps.sequences import sequencer
+from steps.write import SharedWriter
 from stores.sqlite import SqliteWriter
-from tests.model.driving import HOUR, TIME
+from tests.model.driving import HOUR, TIME, batch_of, event
 from tests.model.worlds import MODELS
 
 
@@ -44,6 +47,31 @@ def test_so_it_is_with_a_model_that_goes():
     known.until(TIME + 2 * HOUR)
     assert known.learn([FIRST]) == [LATER]
     assert known.until(0)[0].ids == ("seed", "decay")
+
+
+def test_all_that_comes_too_late_is_undone(tmp_path, monkeypatch):
+    """And told in one line, before the flow ends."""
+    writer, told = SqliteWriter(tmp_path / "rows.db"), []
+    also = stored(TIME + 2 * HOUR, "rich")
+    for model in (FIRST, LATER, also):
+        writer.add_model(model)
+    known = KnownModels(MODELS["seed"], [FIRST])
+    known.until(TIME + 3 * HOUR)
+    monkeypatch.setattr("steps.models.fail", told.append)
+    known.follow(SharedWriter(lambda: writer))
+    assert writer.models() == [FIRST]
+    (line,) = told
+    assert line.count("too late") == 2
+    writer.close()
+
+
+def test_what_a_resumed_bucket_has_reached_counts():
+    """A late event changes the rows behind it, and these must not be of a model that is added meanwhile."""
+    bucket = Bucket(KnownModels(MODELS["seed"]).until(0)[0].plan)
+    bucket.update(batch_of([event("a", 3 * HOUR)]))
+    known = KnownModels(MODELS["seed"], [FIRST])
+    sequencer(known, 1_000)(bucket.snapshot(), batch_of([event("b", 0)]))
+    assert known.learn([FIRST, LATER]) == [LATER]
 
 
 def test_the_first_process_of_a_new_store_notes_its_model(tmp_path):

@@ -522,6 +522,8 @@ def test_models_are_told_in_the_order_of_their_times_and_none_takes_anothers_pla
     for model in (later, first, StoredModel(TIME, "rival", "{}"), later):
         writer.add_model(model)
     assert writer.models() == reader.models() == store.writer().models() == [first, later]
+    writer.remove_model(StoredModel(TIME, "rival", "{}"))
+    assert reader.models() == [first, later]
     writer.remove_model(later)
     assert reader.models() == [first]
     writer.remove_model(later)
