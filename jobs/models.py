@@ -19,6 +19,7 @@ from model.models import MOST, read_models
 from model.propensity import Model, ModelFileError
 from model.training_record import from_milliseconds
 from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.validation import LAST_TIME
 from settings import Settings, Source, load_settings
 from stores.choosing import reader_of, writer_of
 
@@ -91,6 +92,8 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         model = model.model_copy(update={"valid_from": _time(start)})
     if model.valid_from is None:
         raise JobError(f"--from: needed, {file} has no valid_from")
+    if not 0 <= model.start < LAST_TIME:
+        raise JobError("--from: must be between 1970 and 2100, as events are")
     added = StoredModel(model.start, model.id, model.model_dump_json())
     with closing(writer_of(settings)()) as writer:
         stored = writer.models()

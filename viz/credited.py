@@ -47,13 +47,14 @@ def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) 
         parts.append((_others(len(rest)), sum(shares[each] for each in rest), look.OTHERS))
     parts.append((NO_TOUCH, credit.baseline, look.REST))
     last = trace.points[credit.touches[-1]] if len(credit.touches) else None
+    whole = sum(max(value, 0.0) for _, value, _ in parts) or 1.0  # more than 1 where a touch has less than nothing
     return {
         "user": visible(user),
         "colour": look.USER_COLOURS[slot],
         "when": short_moment(point.event_time),
         "revenue": dollars(point.revenue) if point.revenue else "",
         "parts": [
-            {"name": name, "value": f"{text}%", "width": round(max(value, 0.0) * 100, 2), "colour": colour}
+            {"name": name, "value": f"{text}%", "width": round(max(value, 0.0) / whole * 100, 2), "colour": colour}
             for (name, value, colour), text in zip(parts, adding_up([part[1] for part in parts], 1.0), strict=True)
         ],
         "last": NO_TOUCH if last is None else touch(last.event_type, last.campaign),

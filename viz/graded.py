@@ -58,7 +58,8 @@ def graded(model: Model, grades: Sequence[Grade]) -> Facts:
         sets.append(_set("On test users it never saw", at_any, at_events))
     whole = [grade for grade in grades if grade.day == ALL]
     names = dict.fromkeys(grade.model_id for grade in whole if grade.model_id == model.id)
-    names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == CHALLENGER)
+    newest = max((grade.version for grade in whole), default=0)  # a pass writes all of its grades at one version
+    names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == CHALLENGER and grade.version == newest)
     for name in names:
         mine = {grade.kind: grade for grade in whole if grade.model_id == name}
         until = short_moment(max(grade.graded_until for grade in mine.values()))
@@ -79,6 +80,8 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
             "note": "Nobody converted so far, or everybody: there is nothing to compare.",
             "lines": [],
         }
+    if at_any is None:
+        title += ", right after events"
     verdict = judge(told.auc.low, told.information.low, told.ratio.low, told.ratio.high)
     ends = (told.information.value, told.information.low, told.information.high)
     gone, least, most = (number(each * 100, 0) for each in ends)

@@ -24,7 +24,7 @@ def next_move(user_id: str, options: Sequence[Option], horizon: timedelta) -> Fa
     best = next((each for each in bought if each.best), None)
     held_out = is_held_out(user_id)
     told = best or max(bought or options, key=lambda each: each.gain)
-    verdict = "Nothing is worth its cost now" if best is None else f"Best now: {visible(best.action.name)}"
+    verdict = _why_none(bought) if best is None else f"Best now: {visible(best.action.name)}"
     return {
         "verdict": "Leave alone: held out" if held_out else verdict,
         "good": best is not None and not held_out,
@@ -37,8 +37,19 @@ def next_move(user_id: str, options: Sequence[Option], horizon: timedelta) -> Fa
     }
 
 
+def _why_none(bought: Sequence[Option]) -> str:
+    """What keeps each action from being the best."""
+    promising = [each for each in bought if (each.net or 0.0) > 0]
+    if not promising:
+        return "Nothing is worth its cost now"
+    if all(each.capped for each in promising):
+        return "What is worth its cost was shown often enough"
+    return "Nothing is certain enough now"
+
+
 def _option(option: Option) -> Facts:
-    tag = "Best" if option.best else "Cap reached" if option.capped else ""
+    doubtful = option.low is not None and option.low <= 0 < (option.net or 0.0)
+    tag = "Best" if option.best else "Cap reached" if option.capped else "Not certain" if doubtful else ""
     return _gain(option) | {"net": dollars(option.net or 0.0), "tag": tag, "best": option.best}
 
 

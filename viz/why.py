@@ -33,6 +33,7 @@ def why(trace: Trace, explanation: Explanation, tracer: Tracer, now: int, by: st
     values = [explanation.baseline, *(part[2] for part in parts)]
     ends = np.cumsum(values)
     low, high = min(0.0, float(ends.min())), max(float(ends.max()), explanation.propensity)
+    span = (high - low) or 1.0
     rows = []
     for place, text in enumerate(adding_up(values, explanation.propensity)):
         name, detail, value, kind = parts[place - 1] if place else ("Without any event", "", values[0], "")
@@ -42,8 +43,8 @@ def why(trace: Trace, explanation: Explanation, tracer: Tracer, now: int, by: st
                 "name": name,
                 "detail": detail,
                 "value": f"+{text}" if place and text[0].isdigit() else text,
-                "start": round((start - low) / (high - low) * 100, 2),
-                "width": round(abs(value) / (high - low) * 100, 2),
+                "start": round((start - low) / span * 100, 2),
+                "width": round(abs(value) / span * 100, 2),
                 "colour": look.MARKS[kind].colour if kind else look.REST,
                 "less": value < 0,
                 "hint": "" if place else BASELINE_HINT,

@@ -98,6 +98,8 @@ def test_what_cannot_be_added_is_refused_in_one_line(models, tmp_path: Path) -> 
     assert "the store has a model decay already" in complaint("models", "add", good, "--from", "2017-09-01")
     assert "another model is valid from" in complaint("models", "add", other, "--from", "2017-08-01")
     assert "--from: needed" in complaint("models", "add", other)
+    for end in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00"):
+        assert "between 1970 and 2100" in complaint("models", "add", other, "--from", end)
     assert "--from: 'soon' is not a time" in complaint("models", "add", other, "--from", "soon")
     assert "No such file" in complaint("models", "add", none, "--from", "2017-09-01")
     none.write_text("{}")

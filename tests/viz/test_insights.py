@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.actions import Actions, is_held_out
+from model.advice import Option
 from model.propensity import Model
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from stores.sqlite import SqliteReader
@@ -157,6 +159,18 @@ class TestNextMove:
         tags = {option["name"]: option["tag"] for option in facts["options"]}
         assert tags["Loyalty impression"] == "Cap reached"
 
+    @pytest.mark.parametrize(
+        ("low", "capped", "verdict", "tag"),
+        [
+            (0.005, True, "What is worth its cost was shown often enough", "Cap reached"),
+            (-0.005, False, "Nothing is certain enough now", "Not certain"),
+        ],
+    )
+    def test_why_nothing_is_best(self, low: float, capped: bool, verdict: str, tag: str) -> None:
+        option = Option(ACTIONS.actions[0], 0.01, low, 0.02, worth=1.0, net=0.9, capped=capped, best=False)
+        facts = next_move("ann", [option], timedelta(days=7))
+        assert (facts["verdict"], facts["options"][0]["tag"], facts["good"]) == (verdict, tag, False)
+
     def test_who_is_held_out_is_left_alone(self, stream: Stream) -> None:
         user = next(name for name in (f"user-{number}" for number in range(99)) if is_held_out(name))
         stream.send(*journey(user, ["CL", "PS"]))
@@ -239,6 +253,14 @@ class TestGraded:
         ]
         assert challenger["title"] == "Challenger new, on this stream, until 24 Jun 00:00"
         assert challenger["verdict"] == "No better than the base rate"
+
+    def test_a_challenger_that_is_no_longer_graded_is_not_shown(self) -> None:
+        former = replace(grade("former", CLOCK, CHALLENGER, **MEASURES), version=1)
+        live = replace(grade("seed", EVENT, **MEASURES), version=2)
+        assert [each["title"].partition(",")[0] for each in graded(load(SEED), [former, live])["sets"]] == [
+            "In training", "On this stream",
+        ]  # fmt: skip
+        assert graded(load(SEED), [live])["sets"][1]["title"].endswith(", right after events")
 
     def test_one_label_only(self) -> None:
         _, live = graded(load(SEED), [grade("seed", CLOCK), grade("seed", EVENT)])["sets"]
