@@ -92,8 +92,9 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         model = model.model_copy(update={"valid_from": _time(start)})
     if model.valid_from is None:
         raise JobError(f"--from: needed, {file} has no valid_from")
+    named = "--from" if start is not None else f"{file}: valid_from"
     if not 0 <= model.start < LAST_TIME:
-        raise JobError("--from: must be between 1970 and 2100, as events are")
+        raise JobError(f"{named}: must be between 1970 and 2100, as events are")
     added = StoredModel(model.start, model.id, model.model_dump_json())
     with closing(writer_of(settings)()) as writer:
         stored = writer.models()
@@ -108,14 +109,14 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         earliest = _earliest(settings)
         if added.valid_from < earliest:
             raise JobError(
-                f"--from: {from_milliseconds(added.valid_from)} has passed, or will before every process has heard of"
+                f"{named}: {from_milliseconds(added.valid_from)} has passed, or will before every process has heard of"
                 f" it; {from_milliseconds(earliest)} is the earliest that is possible now"
             )
         if added.valid_from not in {each.valid_from for each in stored}:
             writer.add_model(added)
             stored = writer.models()
     if added not in stored:
-        raise JobError(f"--from: another model is valid from {from_milliseconds(added.valid_from)} on")
+        raise JobError(f"{named}: another model is valid from {from_milliseconds(added.valid_from)} on")
     print(f"model {model.id} is valid from {from_milliseconds(added.valid_from)} on; running flows follow in seconds")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from model.propensity import Model
 from model.training_record import Estimate, Grades, judge
-from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, Grade
+from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from viz.words import number, percent, short_moment, visible
 
 Facts = dict[str, Any]
@@ -59,11 +59,13 @@ def graded(model: Model, grades: Sequence[Grade]) -> Facts:
     whole = [grade for grade in grades if grade.day == ALL]
     names = dict.fromkeys(grade.model_id for grade in whole if grade.model_id == model.id)
     newest = max((grade.version for grade in whole), default=0)  # a pass writes all of its grades at one version
-    names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == CHALLENGER and grade.version == newest)
+    for role in (MODEL, CHALLENGER):  # models of before, too
+        names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == role and grade.version == newest)
     for name in names:
         mine = {grade.kind: grade for grade in whole if grade.model_id == name}
         until = short_moment(max(grade.graded_until for grade in mine.values()))
-        who = "On this stream" if name == model.id else f"Challenger {visible(name)}, on this stream"
+        role = "Challenger" if any(grade.role == CHALLENGER for grade in mine.values()) else "Model"
+        who = "On this stream" if name == model.id else f"{role} {visible(name)}, on this stream"
         live = [None if kind not in mine else _Measures.of_stream(mine[kind]) for kind in (CLOCK, EVENT)]
         sets.append(_set(f"{who}, until {until}", *live))
     if model.id not in names:
@@ -83,8 +85,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
     if at_any is None:
         title += ", right after events"
     verdict = judge(told.auc.low, told.information.low, told.ratio.low, told.ratio.high)
-    ends = (told.information.value, told.information.low, told.information.high)
-    gone, least, most = (number(each * 100, 0) for each in ends)
+    least, most = (number(each * 100, 0) for each in (told.information.low, told.information.high))
     lines = [
         {
             "text": f"Ranks a converter above a non-converter {told.auc.value * 100:.0f} times in 100.",
@@ -95,7 +96,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
             "hint": f"{number(told.ratio.low, 2)} to {number(told.ratio.high, 2)} times what it says",
         },
         {
-            "text": f"Takes away {gone}% of the uncertainty that the base rate leaves.",
+            "text": f"{_uncertainty(told.information.value)} the uncertainty that the base rate leaves.",
             "hint": f"{least}% to {most}%",
         },
     ]
@@ -104,3 +105,8 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         text = f"{AT_EVENTS}: {at_events.auc.value * 100:.0f} times in 100; says {said}, {happened} happen."
         lines.append({"text": text, "hint": ""})
     return {"title": title, "verdict": verdict[0].upper() + verdict[1:], "lines": lines}
+
+
+def _uncertainty(information: float) -> str:
+    share = f"{number(abs(information) * 100, 0)}%"
+    return f"Takes away {share} of" if information >= 0 else f"Adds {share} to"

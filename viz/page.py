@@ -136,7 +136,7 @@ class Page(pn.viewable.Viewer):
 
         found = await self._ask(look_up)
         if found and len(found) == 1:
-            self.add(found[0])
+            _change(partial(self.add, found[0]))
         else:
             self._offer(found, "" if found else f"There is no user “{visible(text)}” in the store.")
 
@@ -149,7 +149,7 @@ class Page(pn.viewable.Viewer):
     def _offer(self, found: list[str] | None, message: str) -> None:
         self._found = found or []
         self._message = "The store cannot be read just now." if found is None else message
-        self._draw()
+        _change(self._draw)
 
     def tick(self) -> None:
         """Show what is new since the last tick; a paused page stays as it is."""
@@ -219,6 +219,11 @@ class Page(pn.viewable.Viewer):
         self._undecided = False
         self._feed.follow(self, self.users)
         self._draw()
+
+
+def _change(what: Callable[[], None]) -> None:
+    """Change the page after something was waited for: its document is another's to change meanwhile."""
+    pn.state.execute(what, schedule=True)
 
 
 def _starting(reader: Reader, prefix: str) -> list[str]:

@@ -61,7 +61,7 @@ class Span:
         if free < DAY:
             needed = look_back + 3 * horizon + timedelta(days=1)
             raise JobError(
-                f"{log.name}: {log.counts} within {write_duration(timedelta(days=(end - start) // DAY))}; "
+                f"{log.name}: {log.counts} within {write_duration(timedelta(hours=(end - start) // 3_600_000))}; "
                 f"a horizon of {write_duration(horizon)} and a look-back of {write_duration(look_back)} "
                 f"need {write_duration(needed)}"
             )

@@ -227,6 +227,8 @@ def test_why_a_propensity_is_what_it_is(browser: Browser, trained: str) -> None:
     """By touch and by campaign the parts that are read add up to the propensity of the user's chip."""
     with visiting(browser) as page:
         page.goto(choice(trained, "ann", "bob"))
+        page.get_by_role("button", name="Live").click()  # what is read in turn must not move meanwhile
+        expect(page.get_by_role("button", name="Paused")).to_be_visible()
         why = page.locator(".why")
         for place, user in enumerate(("ann", "bob")):
             page.locator(".subject").get_by_role("button", name=user).click()

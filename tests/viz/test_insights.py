@@ -243,7 +243,8 @@ class TestGraded:
             grade("old", CLOCK, **MEASURES),
             grade("seed", CLOCK, day="2017-06-22"), grade("new", CLOCK, CHALLENGER, **MEASURES | {"auc_low": 0.4}),
         ]  # fmt: skip
-        _, live, challenger = graded(load(SEED), grades)["sets"]
+        _, live, former, challenger = graded(load(SEED), grades)["sets"]
+        assert former["title"] == "Model old, on this stream, until 24 Jun 00:00"
         assert live["title"] == "On this stream, until 24 Jun 00:00"
         assert [line["text"] for line in live["lines"]] == [
             "Ranks a converter above a non-converter 78 times in 100.",
