@@ -32,8 +32,10 @@ run: setup ## the dataflow on simulated events, and the app
 services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven
 	$(BIN)/python -m tests.services
 
+# make test WORKERS=2: in less time, each worker with servers of its own.
+WORKERS ?= 0
 test: setup ## all tests
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-faults: export FAULTS := long
 test-faults: setup ## the long form of the faults; FAULTS_SEED=N gives the moments of a run back
