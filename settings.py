@@ -6,12 +6,13 @@ import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, NoReturn, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -92,6 +93,7 @@ def _object(value: object) -> object:
         raise ValueError("must be a JSON object") from None
 
 
+Held = TypeVar("Held")
 Plain = str | int | float | bool
 Table = Annotated[dict[str, Plain], NoDecode, BeforeValidator(_object)]
 
@@ -188,7 +190,7 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: there is no such file, or it is not a model.
         """
-        return _model_of("ADSTREAMS_MODEL", self.model)
+        return _held_in("ADSTREAMS_MODEL", self.model, Model.from_json)
 
     @cached_property
     def loaded_challenger(self) -> Model | None:
@@ -200,7 +202,7 @@ class Settings(BaseSettings):
         if self.challenger_model is None:
             return None
         name = "ADSTREAMS_CHALLENGER_MODEL"
-        challenger = _model_of(name, self.challenger_model)
+        challenger = _held_in(name, self.challenger_model, Model.from_json)
         if challenger.id == self.loaded_model.id:
             raise SettingsError(f"{name}: {self.challenger_model}: has the id of the model itself, {challenger.id!r}")
         return challenger
@@ -214,21 +216,16 @@ class Settings(BaseSettings):
         """
         if self.actions is None:
             return Actions.none()
-        try:
-            return Actions.from_json(self.actions.read_bytes())
-        except OSError as error:
-            raise SettingsError(f"ADSTREAMS_ACTIONS: {self.actions}: {error.strerror}") from None
-        except ActionsFileError as error:
-            raise SettingsError(f"ADSTREAMS_ACTIONS: {self.actions}: {error}") from None
+        return _held_in("ADSTREAMS_ACTIONS", self.actions, Actions.from_json)
 
 
-def _model_of(name: str, file: Path) -> Model:
-    """The model of the file that a setting names."""
+def _held_in(name: str, file: Path, read: Callable[[bytes], Held]) -> Held:
+    """What the file that a setting names holds."""
     try:
-        return Model.from_json(file.read_bytes())
+        return read(file.read_bytes())
     except OSError as error:
         raise SettingsError(f"{name}: {file}: {error.strerror}") from None
-    except ModelFileError as error:
+    except (ModelFileError, ActionsFileError) as error:
         raise SettingsError(f"{name}: {file}: {error}") from None
 
 

@@ -13,10 +13,10 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console import output
+from jobs.model_files import read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
 from model.models import MOST, read_models
-from model.propensity import Model, ModelFileError
 from model.training_record import from_milliseconds
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.validation import LAST_TIME
@@ -82,12 +82,7 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         JobError: the file is no model, or cannot be added; the message says why.
         StoreError: the store cannot be used.
     """
-    try:
-        model = Model.from_json(file.read_bytes())
-    except OSError as error:
-        raise JobError(f"{file}: {error.strerror}") from None
-    except ModelFileError as error:
-        raise JobError(f"{file}: {error}") from None
+    model = read_model(file)
     if start is not None:
         model = model.model_copy(update={"valid_from": _time(start)})
     if model.valid_from is None:

@@ -112,11 +112,6 @@ class Advisor:
         self._costs, self._shown = np.array(costs, np.float64), np.array([column for column, _ in caps], np.int64)
         self._caps = np.log1p(np.array([cap - 0.5 for _, cap in caps]))
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the actions."""
-        return tuple(action.name for action in self.actions)
-
     def recommend(self, features: NDArray[np.float64], propensities: NDArray[np.float64]) -> NDArray[np.void]:
         """Advice (n) for features (n, columns) and their propensities (n); it says of nobody that they are held out.
 

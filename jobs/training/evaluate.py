@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jobs.bars import progress
+from jobs.model_files import read_model
 from jobs.problems import JobError
 from jobs.training.candidates import candidates
 from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
@@ -21,7 +22,6 @@ from jobs.training.train import duration
 from jobs.training.training import Split, score
 from model.durations import write_duration
 from model.features import Feature, Recency
-from model.propensity import Model, ModelFileError
 from schemas.events import TYPES
 
 SEED = Path(__file__).parent.parent.parent / "model" / "seed.json"
@@ -116,20 +116,6 @@ def boosted(split: Split) -> np.ndarray:
     ).fit(x, y)
     found: np.ndarray = model.predict_proba(split.features(TEST, features))[:, 1]
     return found
-
-
-def read_model(file: Path) -> Model:
-    """The model of a file.
-
-    Raises:
-        JobError: there is none, or it is not a model.
-    """
-    try:
-        return Model.from_json(file.read_bytes())
-    except OSError as error:
-        raise JobError(f"{file}: {error.strerror}") from None
-    except ModelFileError as error:
-        raise JobError(f"{file}: {error}") from None
 
 
 def _distinct(ids: Sequence[str], files: Sequence[Path]) -> list[str]:
