@@ -1,6 +1,7 @@
 """The HTTP API: `panel serve viz/app.py --plugins viz.api` serves it beside the page.
 
 `GET /api/users/{user_id}/propensity?from=&to=` answers with a user's events and their curve, and with what to do now.
+`GET /api/users/{user_id}/explanation?at=` answers with what their propensity is made of at that time.
 `GET /api/credit?from=&to=` answers with what campaigns and types of touches are credited with, by UTC day.
 `GET /api/grades` answers with how the models' scores did, of all days and of each.
 `GET /api/health` tells whether the store can be read.
@@ -26,6 +27,8 @@ from viz.trace import Tracer
 
 EVENTS = 10_000
 """The most events in one answer."""
+EXPLAINED = ("event_id", "event_key", "event_time", "event_type", "campaign")
+"""What is said of an event beside what it adds."""
 
 
 class RefusedError(HTTPError):
@@ -63,12 +66,16 @@ class _Handler(RequestHandler):
         error = about.get("exc_info", (None, None))[1]
         self.finish(json.dumps(error.body if isinstance(error, RefusedError) else {"error": self._reason}))
 
+    def asked(self, *names: str) -> list[int | None]:
+        """What the parameters of these names say, and there are no others: times in ms since 1970."""
+        for name in self.request.query_arguments:
+            if name not in names:
+                raise RefusedError(400, f"no such parameter, expected {' or '.join(names)}, got {name!r}", name)
+        return [_time(name, self.get_query_arguments(name)) for name in names]
+
     def times(self) -> tuple[int | None, int | None]:
         """What `from` and `to` say, in ms since 1970."""
-        for name in self.request.query_arguments:
-            if name not in ("from", "to"):
-                raise RefusedError(400, f"no such parameter, expected from or to, got {name!r}", name)
-        start, end = (_time(name, self.get_query_arguments(name)) for name in ("from", "to"))
+        start, end = self.asked("from", "to")
         if start is not None and end is not None and start > end:
             raise RefusedError(400, "must not be later than to", "from")
         return start, end
@@ -82,6 +89,19 @@ class PropensityHandler(_Handler):
         times = self.times()
         tracer, now = self.source.feed.tracer, self.source.feed.now
         body = await self.source.desk.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
+        if body is None:
+            raise RefusedError(404, "no event of this user is stored")
+        self.answer(body)
+
+
+class ExplanationHandler(_Handler):
+    """What one user's propensity is made of."""
+
+    async def get(self, user: str) -> None:
+        """Answer with what each event and each feature adds at the time `at`, or now."""
+        (at,) = self.asked("at")
+        tracer, now = self.source.feed.tracer, self.source.feed.now
+        body = await self.source.desk.ask(lambda reader: read_explanation(reader, tracer, user, now, at))
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -125,7 +145,9 @@ class NotFoundHandler(_Handler):
     def prepare(self) -> None:
         """Refuse."""
         raise RefusedError(
-            404, "no such resource, expected /api/users/{user_id}/propensity, /api/credit, /api/grades or /api/health"
+            404,
+            "no such resource, expected /api/users/{user_id}/propensity or /explanation, /api/credit, /api/grades or "
+            "/api/health",
         )
 
 
@@ -158,6 +180,37 @@ def read_propensity(
         "truncated": len(events) == EVENTS,
         "curve": {"times": line.times.tolist(), "propensities": line.propensities.tolist()},
         "exact_from": drawn.exact_from,
+    }
+
+
+def read_explanation(
+    reader: Reader, tracer: Tracer, user: str, now: int | None, at: int | None
+) -> dict[str, Any] | None:
+    """What a propensity is made of at `at` (ms), or now; None where the store has no event of the user.
+
+    The baseline and what the events add sum up to the propensity, and so do the baseline and what the features add. All
+    are null where too many of the user's events are no longer stored.
+    """
+    points = reader.curve(user, end=at, limit=2 * tracer.length) or reader.curve(user, limit=2 * tracer.length)
+    if not points:
+        return None
+    at = max(now or 0, points[-1].event_time) if at is None else at
+    trace, model = tracer.trace(points), tracer.model_at(at)
+    explanation = tracer.explain(trace, at)
+    about = {"user_id": user, "model_id": model.id, "horizon": write_duration(model.horizon), "at": at}
+    if explanation is None:
+        return about | dict.fromkeys(("propensity", "baseline", "events", "features"))
+    return about | {
+        "propensity": explanation.propensity,
+        "baseline": explanation.baseline,
+        "events": [
+            {name: value for name, value in _event(point).items() if name in EXPLAINED} | {"adds": adds}
+            for point, adds in zip(trace.until(at).points, explanation.of_event.tolist(), strict=True)
+        ],
+        "features": [
+            {"feature": feature.name, "adds": adds}
+            for feature, adds in zip(model.features, explanation.of_feature.tolist(), strict=True)
+        ],
     }
 
 
@@ -205,6 +258,7 @@ def _iso(text: str) -> int:
 
 ROUTES = [
     (r"/api/users/([^/]+)/propensity", PropensityHandler),
+    (r"/api/users/([^/]+)/explanation", ExplanationHandler),
     (r"/api/credit", CreditHandler),
     (r"/api/grades", GradesHandler),
     (r"/api/health", HealthHandler),

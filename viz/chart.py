@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
 import panel as pn
 from bokeh.core.property.descriptors import UnsetValueError
-from bokeh.events import MouseEnter, MouseLeave, RangesUpdate
+from bokeh.events import MouseEnter, MouseLeave, RangesUpdate, Tap
 from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 
 from schemas.events import MISSING, TYPES
 from stores.base import Point
 from viz import look
-from viz.drawing import add_curves, add_ends, add_events, add_now, empty_figure
+from viz.drawing import add_curves, add_ends, add_events, add_moment, add_now, empty_figure
 from viz.trace import Credit, Trace, Tracer
 from viz.words import TYPE_NAMES, moment, percent, points, short_moment, visible
 
@@ -35,6 +37,8 @@ MOST_CREDITED = 4
 """Touches of a conversion whose credit is told."""
 ROOM = 64
 """Pixels that are left free on the right of now, for the propensities."""
+REACH = 6
+"""Pixels beside an event within which a tap means the event."""
 MARKER = ("time", "propensity", "shape", "size", "colour", "rank", "user", "type", "lines")
 """The columns of the markers."""
 
@@ -117,13 +121,16 @@ class Chart(pn.viewable.Viewer):
         super().__init__()  # type: ignore[no-untyped-call]
         self._tracer = tracer
         self._marked: object = None
+        self._shown: Sequence[Shown] = ()
+        self._pixel = 0.0
         self.curves = [ColumnDataSource({"time": [], "propensity": []}) for _ in look.USER_COLOURS]
         self.events = ColumnDataSource({name: [] for name in MARKER})
         self.ends = ColumnDataSource({name: [] for name in ("time", "propensity", "height", "text", "colour")})
         self.times, self.heights, self._top = Range1d(start=0, end=1), Range1d(start=0, end=1), 0.0
-        self._now, self._future = Span(), BoxAnnotation()
+        self._now, self._future, self._moment = Span(), BoxAnnotation(), Span()
         self.figure = empty_figure(self.times, self.heights)
         add_now(self.figure, self._now, self._future)
+        add_moment(self.figure, self._moment)
         add_curves(self.figure, self.curves)
         add_events(self.figure, self.events)
         add_ends(self.figure, self.ends)
@@ -141,8 +148,34 @@ class Chart(pn.viewable.Viewer):
         self.figure.on_event(MouseEnter, lambda _: told(True))
         self.figure.on_event(MouseLeave, lambda _: told(False))
 
-    def draw(self, shown: Sequence[Shown], window: str, now: int, hidden: frozenset[str] = frozenset()) -> None:
-        """Draw these users' curves up to `now` (ms), and their events but those of the hidden types."""
+    def on_tap(self, told: Callable[[str, int], None]) -> None:
+        """Call `told` with whose curve is nearest to a tap, and the time (ms) of the tap or of their event there."""
+
+        def tapped(event: Any) -> None:
+            if event.x is not None and event.y is not None and self._shown:
+                told(*min((self._near(one, event.x, event.y) for one in self._shown), key=itemgetter(0))[1:])
+
+        self.figure.on_event(Tap, tapped)
+
+    def _near(self, one: Shown, x: float, y: float) -> tuple[float, str, int]:
+        """How far above or below a place a user's curve is, the user, and the time (ms), an event's within reach."""
+        stamps = one.trace.sequence.timestamps
+        nearest = stamps[np.abs(stamps - x).argmin()] if len(stamps) else x
+        time = round(nearest if abs(nearest - x) <= REACH * self._pixel else x)
+        height = self._tracer.at(one.trace, time)
+        return math.inf if height is None else abs(height - y), one.user_id, time
+
+    def draw(
+        self,
+        shown: Sequence[Shown],
+        window: str,
+        now: int,
+        hidden: frozenset[str] = frozenset(),
+        moment: int | None = None,
+    ) -> None:
+        """Draw these users' curves up to `now` (ms), events but those of hidden types, and a line at `moment` (ms)."""
+        self._shown = shown
+        self._moment.update(location=moment or 0, visible=moment is not None)
         start = window_start(window, [one.trace for one in shown], now)
         lines = {one.slot: self._tracer.line(one.trace, start, now) for one in shown}
         lines = {slot: line for slot, line in lines.items() if len(line.times)}
@@ -164,7 +197,8 @@ class Chart(pn.viewable.Viewer):
 
     def _frame(self, start: int, now: int, greatest: float) -> None:
         """Fit the ranges to the window; the height follows in steps, so that it does not tremble."""
-        self.times.update(start=start, end=now + round((now - start) * ROOM / (self.width - ROOM)))
+        self._pixel = (now - start) / (self.width - ROOM)
+        self.times.update(start=start, end=now + round(ROOM * self._pixel))
         self._now.location, self._future.left = now, now
         needed = min(max(greatest * 1.1, 0.02), 1.04)
         if not 0.7 * self._top <= needed <= self._top:

@@ -68,6 +68,12 @@ def add_now(plot: figure, now: Span, future: BoxAnnotation) -> None:
     plot.add_layout(now)
 
 
+def add_moment(plot: figure, moment: Span) -> None:
+    """Add the line of the moment that is explained."""
+    moment.update(dimension="height", line_color=look.INK, line_width=1, visible=False)
+    plot.add_layout(moment)
+
+
 def add_curves(plot: figure, curves: Sequence[ColumnDataSource]) -> None:
     """Add a line in each user colour."""
     for colour, curve in zip(look.USER_COLOURS, curves, strict=True):

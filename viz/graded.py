@@ -23,20 +23,25 @@ class _Measures:
     auc: Estimate
     ratio: Estimate
     information: Estimate
+    log_losses: tuple[float, float]
+    """The model's, and the base rate's."""
 
     @classmethod
     def of_test(cls, grades: Grades) -> _Measures | None:
         if not grades.rows:
             return None
         rate = grades.positive / grades.rows
-        return cls(rate, grades.auc, grades.observed_over_expected, grades.information)
+        log_losses = grades.log_loss.value, grades.base_log_loss
+        return cls(rate, grades.auc, grades.observed_over_expected, grades.information, log_losses)
 
     @classmethod
     def of_stream(cls, grade: Grade) -> _Measures | None:
         """None while all rows have one label."""
-        estimates = [_estimate(grade, name) for name in ("auc", "observed_over_expected", "information")]
-        known = [each for each in estimates if each is not None]
-        return cls(grade.positives / grade.rows, *known) if len(known) == len(estimates) else None
+        auc, ratio, information = (_estimate(grade, name) for name in ("auc", "observed_over_expected", "information"))
+        log_losses = grade.log_loss, grade.base_log_loss
+        if auc is None or ratio is None or information is None or log_losses[0] is None or log_losses[1] is None:
+            return None
+        return cls(grade.positives / grade.rows, auc, ratio, information, (log_losses[0], log_losses[1]))
 
 
 def _estimate(grade: Grade, name: str) -> Estimate | None:
@@ -86,6 +91,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         title += ", right after events"
     verdict = judge(told.auc.low, told.information.low, told.ratio.low, told.ratio.high)
     least, most = (number(each * 100, 0) for each in (told.information.low, told.information.high))
+    losses = told.log_losses
     lines = [
         {
             "text": f"Ranks a converter above a non-converter {told.auc.value * 100:.0f} times in 100.",
@@ -97,7 +103,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         },
         {
             "text": f"{_uncertainty(told.information.value)} the uncertainty that the base rate leaves.",
-            "hint": f"{least}% to {most}%",
+            "hint": f"{least}% to {most}%; log loss {losses[0]:.4f}, the base rate's {losses[1]:.4f}",
         },
     ]
     if at_any and at_events:

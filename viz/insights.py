@@ -13,7 +13,7 @@ from viz.next_move import next_move
 from viz.parts import Part
 from viz.trace import Trace, Tracer
 from viz.why import CHOICES, why
-from viz.words import visible
+from viz.words import moment, visible
 
 NOBODY = "Choose a user to see this."
 UNKNOWN = "Too many of this user's events are no longer stored to tell."
@@ -21,6 +21,8 @@ UNKNOWN = "Too many of this user's events are no longer stored to tell."
 
 class Insights:
     """The panels of one session, and which of the users shown the first two are about: the chosen one, or the first.
+
+    `moment` is the time (ms) that is explained, None for now.
 
     Args:
         tracer: explains and advises.
@@ -30,14 +32,20 @@ class Insights:
     def __init__(self, tracer: Tracer, changed: Callable[[], None]) -> None:
         self._tracer, self._changed = tracer, changed
         self._user, self._by, self._credited = "", next(iter(CHOICES)), list[object]()
+        self.moment: int | None = None
         self.subject, self.why = Part("subject", self.receive), Part("why", self.receive)
         self.next_move, self.credited, self.graded = Part("next_move"), Part("credited"), Part("graded")
         self.parts = {part.kind: part for part in (self.subject, self.why, self.next_move, self.credited, self.graded)}
 
     @property
-    def asked(self) -> tuple[str, str]:
+    def asked(self) -> tuple[str, str, int | None]:
         """What was asked for."""
-        return self._user, self._by
+        return self._user, self._by, self.moment
+
+    def explain(self, user: str, moment: int | None) -> None:
+        """Explain a user's propensity at a time (ms) from now on, None being the stream's now."""
+        self._user, self.moment = user, moment
+        self._changed()
 
     def receive(self, message: dict[str, Any]) -> None:
         """Take a click: a dict with the name of what is asked for."""
@@ -49,6 +57,8 @@ class Insights:
                 case "by", str() if value in CHOICES:
                     self._by = value
                     self._changed()
+                case "now", True:
+                    self.explain(self._user, None)
 
     def show(self, snapshot: Snapshot, traces: Mapping[str, Trace], slots: Mapping[str, int], now: int | None) -> None:
         """Show what there is to know at a time (ms) of the users in `slots`, whose `traces` end then."""
@@ -61,17 +71,27 @@ class Insights:
         trace = traces.get(user)
         if trace is None or now is None:
             self._say(NOBODY)
-        elif (explanation := self._tracer.explain(trace, now)) is None:
-            self._say(UNKNOWN)
         else:
-            self.why.put(**why(trace, explanation, self._tracer, now, self._by))
-            options = self._tracer.options(trace, now)
-            self.next_move.put(**next_move(user, options, self._tracer.model_at(now).horizon))
+            self._explain(trace, now)
+            self._advise(user, trace, now)
         shown = [self._tracer.models, snapshot.credited, *((each, slots[each], traces.get(each)) for each in slots)]
         if shown != self._credited:  # it does not depend on the time
             self._credited = shown
             self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited))
         self.graded.put(**graded(self._tracer.model_at(now), snapshot.grades))
+
+    def _explain(self, trace: Trace, now: int) -> None:
+        time = now if self.moment is None else min(self.moment, now)
+        explanation = self._tracer.explain(trace, time)
+        facts = {"note": UNKNOWN} if explanation is None else why(trace, explanation, self._tracer, time, self._by)
+        self.why.put(**facts, moment=None if self.moment is None else moment(time))
+
+    def _advise(self, user: str, trace: Trace, now: int) -> None:
+        if self._tracer.at(trace, now) is None:
+            self.next_move.put(note=UNKNOWN)
+        else:
+            options = self._tracer.options(trace, now)
+            self.next_move.put(**next_move(user, options, self._tracer.model_at(now).horizon))
 
     def _say(self, note: str) -> None:
         self.why.put(note=note)

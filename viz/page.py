@@ -48,6 +48,7 @@ class Page(pn.viewable.Viewer):
         self.chosen, self.controls = Part("chosen", self.receive), Part("controls", self.receive)
         self.picker = Part("picker", self.receive)
         self.insights = Insights(source.feed.tracer, self._draw)
+        self.chart.on_tap(self._explain)
         users, window = read_query(query)
         self._undecided = users is None
         self.window = window if window in WINDOWS else "auto"
@@ -198,7 +199,7 @@ class Page(pn.viewable.Viewer):
         self.chosen.put(users=chips(traces, self._slots, tracer, now, snapshot.followed), query=query)
         if now is not None:
             shown = [Shown(user, slot, traces[user]) for user, slot in self._slots.items() if user in traces]
-            self.chart.draw(shown, self.window, now, self._hidden)
+            self.chart.draw(shown, self.window, now, self._hidden, self.insights.moment)
         self.insights.show(snapshot, traces, self._slots, now)
 
     def _hold(self) -> None:
@@ -210,6 +211,10 @@ class Page(pn.viewable.Viewer):
         """Hold the chart while the pointer is over it: what is read there must not move away."""
         self._looking = looking
         self._draw()
+
+    def _explain(self, user: str, time: int) -> None:
+        """Explain the moment that was tapped; to the right of now that is now."""
+        self.insights.explain(user, time if time < (self._now or 0) else None)
 
     def _take_slot(self, user: str) -> None:
         if user not in self._slots:

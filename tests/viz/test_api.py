@@ -1,5 +1,6 @@
 import asyncio
 import json
+import sqlite3
 from contextlib import closing
 from typing import Any
 from urllib.parse import quote
@@ -14,7 +15,7 @@ from model.actions import Actions
 from schemas.grades import Grade
 from stores.base import Reader, StoreError
 from stores.sqlite import SqliteReader, SqliteWriter
-from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
+from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, START, Stream, journey, load
 from viz.api import ROUTES
 from viz.feed import Feed
 from viz.reading import Desk
@@ -96,6 +97,38 @@ def test_what_to_do_now(stream: Stream) -> None:
     assert show["net"] == pytest.approx(90 * show["gain"] - 0.01, abs=1e-12)
     assert (search["name"], search["net"], search["low"]) == ("search", None, None)
     assert search["worth"] == pytest.approx(90 * search["gain"], abs=1e-12)
+
+
+@pytest.mark.parametrize("at", [START - 1, START, START + 7 * HOUR, START + 40 * DAY, None])
+def test_what_a_propensity_is_made_of(ann: Shared, at: int | None) -> None:
+    """By event and by feature, adding up to the curve at any time; later events are not in it."""
+    query = "" if at is None else f"?at={at}"
+    (status, body), (_, other) = get(ann, f"/api/users/ann/explanation{query}", "/api/users/ann/propensity")
+    assert (status, body["user_id"], body["model_id"], body["horizon"]) == (200, "ann", "decay", "7d")
+    assert body["at"] == (START + 15 * HOUR if at is None else at)
+    assert [each["event_type"] for each in body["events"]] == [
+        event["event_type"] for event in other["events"] if event["event_time"] <= body["at"]
+    ]
+    assert {each["feature"] for each in body["features"]} == {feature.name for feature in load(DECAY).features}
+    for parts in (body["events"], body["features"]):
+        total = body["baseline"] + sum(each["adds"] for each in parts)
+        assert total == pytest.approx(body["propensity"], abs=1e-9)
+    if at is None:
+        assert body["propensity"] == pytest.approx(other["propensity_now"], abs=1e-12)
+        assert (body["events"][1]["event_id"], body["events"][1]["campaign"]) == ("ann-1", "Spring")
+
+
+def test_what_cannot_be_explained(stream: Stream, ann: Shared) -> None:
+    """Nobody's propensity, one at no time, and one behind which there are events that are no longer stored."""
+    path = "/api/users/ann/explanation"
+    answers = get(ann, "/api/users/eve/explanation", f"{path}?at=soon", f"{path}?to=5")
+    assert [(status, body.get("parameter")) for status, body in answers] == [(404, None), (400, "at"), (400, "to")]
+    with closing(sqlite3.connect(stream.path)) as connection, connection:
+        connection.execute("DELETE FROM propensity_by_user WHERE event_time = ?", (START,))
+    for at in (START, START + 6 * HOUR):
+        ((status, body),) = get(ann, f"{path}?at={at}")
+        assert (status, body["at"]) == (200, at)
+        assert [body[name] for name in ("propensity", "baseline", "events", "features")] == [None] * 4
 
 
 @pytest.mark.parametrize(

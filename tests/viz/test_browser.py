@@ -243,6 +243,27 @@ def test_why_a_propensity_is_what_it_is(browser: Browser, trained: str) -> None:
                 assert summed(page) == float(chip.rstrip("%"))
 
 
+def test_another_moment_is_explained_where_the_chart_is_clicked(browser: Browser, trained: str) -> None:
+    """The user whose curve is there, at the event there; the parts add up to what the propensity was then."""
+    with visiting(browser) as page:
+        page.goto(choice(trained, "ann", "bob"))
+        page.get_by_role("button", name="Live").click()
+        x, y = settled(page, lambda chart: len(chart["Click"]) == 1)["Click"][0]
+        why, chip = page.locator(".why"), page.locator(".chip b").first.inner_text()
+        page.locator(".subject").get_by_role("button", name="bob").click()
+        expect(page.locator(".subject .choice[aria-pressed=true]")).to_have_text("bob")
+        page.mouse.click(x, y)
+        expect(page.locator(".subject .choice[aria-pressed=true]")).to_have_text("ann")
+        expect(why.locator(".then")).to_have_text("Sat 17 Jun 2017, 03:00:00 UTC")
+        expect(why.locator(".total .label")).to_have_text("Propensity then")
+        expect(why.locator(".name", has_text="Click, Spring")).to_be_visible()
+        expect(why.locator(".name", has_text="search")).to_have_count(0)
+        assert summed(page) == float(why.locator(".total .value").inner_text().rstrip("%"))
+        why.get_by_role("button", name="Back to now").click()
+        expect(why.locator(".total .label")).to_have_text("Propensity now")
+        expect(why.locator(".total .value")).to_have_text(chip)
+
+
 def test_what_to_do_next(browser: Browser, trained: str) -> None:
     with visiting(browser) as page:
         page.goto(choice(trained, "ann"))

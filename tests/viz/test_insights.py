@@ -216,7 +216,7 @@ def grade(model_id: str, kind: str, role: str = MODEL, day: str = ALL, **measure
 MEASURES = {
     "auc": 0.781, "auc_low": 0.75, "auc_high": 0.81, "information": 0.12, "information_low": 0.1,
     "information_high": 0.14, "observed_over_expected": 1.0, "observed_over_expected_low": 0.9,
-    "observed_over_expected_high": 1.1,
+    "observed_over_expected_high": 1.1, "log_loss": 0.11, "base_log_loss": 0.125,
 }  # fmt: skip
 
 
@@ -252,6 +252,7 @@ class TestGraded:
             "Takes away 12% of the uncertainty that the base rate leaves.",
             "Right after an event: 70 times in 100; says 3.00%, 3.00% happen.",
         ]
+        assert live["lines"][2]["hint"] == "10% to 14%; log loss 0.1100, the base rate's 0.1250"
         assert challenger["title"] == "Challenger new, on this stream, until 24 Jun 00:00"
         assert challenger["verdict"] == "No better than the base rate"
 
@@ -287,6 +288,19 @@ class TestPanels:
         assert page.insights.why.data["total"] == total["ann"]
         page.insights.receive({"by": "feature"})
         assert page.insights.why.data["by"] == "feature"
+
+    def test_a_moment_is_explained_until_somebody_asks_for_now(self, page: Page) -> None:
+        """Later events are not in it, and what next stays that of now."""
+        total, advice = page.insights.why.data["total"], page.insights.next_move.data
+        page.insights.explain("ann", START + HOUR)
+        told = page.insights.why.data
+        assert [row["name"] for row in told["rows"]] == ["Without any event", "Impression, Spring"]
+        assert told["moment"] == "Thu 15 Jun 2017, 01:00:00 UTC"
+        assert page.insights.next_move.data == advice
+        page.insights.explain("ann", START - HOUR)
+        assert [row["name"] for row in page.insights.why.data["rows"]] == ["Without any event"]
+        page.insights.receive({"now": True})
+        assert (page.insights.why.data["total"], page.insights.why.data["moment"]) == (total, None)
 
     def test_a_user_who_is_not_in_the_store(self, page: Page) -> None:
         page.insights.receive({"about": "eve"})

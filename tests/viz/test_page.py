@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from bokeh.events import Tap
 
 from schemas.events import TYPES, Event
 from stores.base import Reader, StoreError
@@ -192,6 +193,22 @@ def test_a_paused_page_can_still_get_another_user(source: Shared, page: Page) ->
     source.feed.poll()
     page.tick()
     assert "dan" in marked(page)["IM"]
+
+
+def test_a_tap_means_the_nearest_curve_and_the_event_within_reach(source: Shared, page: Page) -> None:
+    chosen = opened(source, "?users=ann,bob")
+    chart = chosen.chart
+    pixel = (float(chart.times.end) - float(chart.times.start)) / chart.width
+    for user in ("ann", "bob"):
+        trace = source.feed.snapshot.traces[user]
+        second = trace.points[1].event_time
+        for beside, meant in ((-3, 0), (3, 0), (30, 30)):
+            moment = round(second + meant * pixel)
+            height = source.feed.tracer.at(trace, moment)
+            chart.figure._trigger_event(Tap(chart.figure, x=second + beside * pixel, y=height))
+            assert (chosen.insights.asked[0], chosen.insights.moment) == (user, moment)
+    chart.figure._trigger_event(Tap(chart.figure, x=chart.times.end, y=0.0))
+    assert chosen.insights.moment is None
 
 
 def test_types_of_event_can_be_hidden(page: Page) -> None:

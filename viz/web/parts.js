@@ -191,13 +191,15 @@ function subject(element, data, send) {
 }
 
 function why(element, data, send) {
-  const head = { by: data.by, choices: data.choices }
-  piece(element, "head", head, ({ by, choices: options }) => [
+  const head = { by: data.by, choices: data.choices, moment: data.moment }
+  piece(element, "head", head, ({ by, choices: options, moment }) => [
     node("h2", "", "Why"),
+    ...(moment ? [node("span", "then quiet", moment), button("link", () => send({ now: true }), "Back to now")] : []),
     ...(options ? [choices("How the parts are listed", options, by, (key) => send({ by: key }))] : []),
   ])
   piece(element, "quiet", data.note, (note) => [note])
-  piece(element, "parts", data.rows && { rows: data.rows, total: data.total }, ({ rows, total }) => [
+  const parts = data.rows && { rows: data.rows, total: data.total, moment: data.moment }
+  piece(element, "parts", parts, ({ rows, total, moment }) => [
     ...rows.map(({ name, detail, value, start, width, colour, less, hint }) => {
       const label = node("span", "label", named(name, "name"), ...(detail ? [node("small", "", detail)] : []))
       const track = node("span", "track", colouredBar(less ? "fill less" : "fill", colour, width, start))
@@ -205,9 +207,9 @@ function why(element, data, send) {
       if (hint) part.title = hint
       return part
     }),
-    node("div", "part-row total", node("span", "label", "Propensity now"), node("span", "track"), node("span", "value", total)),
+    node("div", "part-row total", node("span", "label", moment ? "Propensity then" : "Propensity now"), node("span", "track"), node("span", "value", total)),
   ])
-  piece(element, "foot quiet", data.rows ? "In percentage points; the parts add up to the propensity." : null, (text) => [text])
+  piece(element, "foot quiet", data.rows ? "In percentage points; the parts add up to the propensity. Click into the chart to see another moment." : null, (text) => [text])
 }
 
 function next_move(element, data) {
