@@ -27,6 +27,8 @@ from stores.choosing import reader_of, writer_of
 
 REST = 10.0
 """A pass is followed by at least this many times its own duration without one."""
+FIRST = timedelta(seconds=5)
+"""The pause between two passes while there is nothing to grade yet."""
 
 _log = logging.getLogger("adstreams.grades")
 
@@ -66,7 +68,8 @@ def keep_grading(settings: Settings, plan: Plan, every: timedelta) -> None:
         if words != told:
             told = words
             _log.info("graded: %s", words)
-        time.sleep(max(every.total_seconds(), REST * (time.monotonic() - began)))
+        pause = every if found is not None and found.grades else min(every, FIRST)
+        time.sleep(max(pause.total_seconds(), REST * (time.monotonic() - began)))
 
 
 def make_pass(settings: Settings, plan: Plan) -> Pass | None:

@@ -36,6 +36,8 @@ class Amount:
     """Orders of all that may happen."""
     fuzzing: int
     """Seconds of it."""
+    slow_epochs: int
+    """Epochs saved while Cassandra is slow."""
 
 
 def pytest_report_header() -> str:
@@ -45,8 +47,8 @@ def pytest_report_header() -> str:
 @pytest.fixture(scope="session")
 def amount() -> Amount:
     if LONG:
-        return Amount(200, 1_000_000, 120, 60, 5_000, 1_000, 600)
-    return Amount(20, 100_000, 10, 5, 300, 50, 6)
+        return Amount(200, 1_000_000, 120, 60, 5_000, 1_000, 600, 10)
+    return Amount(12, 100_000, 5, 5, 300, 50, 6, 2)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 import time
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from tests.faults.conftest import Amount
 from tests.faults.loads import check, drain, sending, wait_for_more
 from tests.faults.proxy import Proxy
 from tests.flow.exactness import MODEL
-from tests.flow.running import make_recovery, processes, wait_for
+from tests.flow.running import PATIENCE, make_recovery, processes, wait_for
 from tests.flow.streaming import Stream
 from tests.services.cassandra import Cassandra
 
@@ -43,18 +44,25 @@ def test_acknowledgements_that_are_lost_after_the_write_landed(
 
 
 def test_a_cassandra_that_takes_two_seconds_to_answer(
-    stream: Stream, settings: dict[str, object], cassandra: Cassandra, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stream: Stream,
+    settings: dict[str, object],
+    cassandra: Cassandra,
+    amount: Amount,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Guarantee: slow is not lost: epochs wait for their writes, and all is there in the end."""
+    """Guarantee: slow is not lost: epochs and the end wait for their writes, and all is there."""
     recovery = make_recovery(tmp_path / "recovery")
     with Proxy(cassandra.port).running() as proxy:
         away = settings | {"cassandra_port": proxy.port}
         with sending(stream), processes(1, recovery, **away) as (program,):
             wait_for(lambda: sum(stream.committed().values()) > 0, program)
             proxy.delay = 2.0
-            for _ in range(3):
+            for _ in range(amount.slow_epochs):
                 wait_for_more(stream, program)
-        drain(stream, recovery, 1, away)
+            program.send_signal(signal.SIGTERM)
+            assert program.wait(PATIENCE) == 0
+        drain(stream, recovery, 1, settings)
     check(stream, settings, monkeypatch, least=500)
 
 

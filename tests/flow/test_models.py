@@ -27,7 +27,7 @@ from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 
 SEED, DECAY = ROOT / "model" / "seed.json", ROOT / "model" / "decay.json"
-EVENTS, HOUR, DAY = 16_000, 3_600_000, 86_400_000
+EVENTS, HOUR, DAY = 9_500, 3_600_000, 86_400_000
 COLUMNS = ("user_id", "timestamp", "event_id", "type", "campaign", "propensity", "seen", "model_id")
 ROWS = "SELECT user_id, event_time, event_id, event_type, campaign, propensity, seen, model_id FROM propensity_by_user"
 
@@ -70,7 +70,7 @@ def assert_by_the_models_of_their_times(store: Path, start: int) -> None:
 def test_a_model_is_added_while_the_flow_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Guarantee: through kill -9 and a restart too, and a replay from the beginning leaves the same rows."""
     store, recovery = tmp_path / "store.db", make_recovery(tmp_path / "recovery")
-    settings = {"sqlite_path": store, "simulator_users": 300, "simulator_events": EVENTS, "model": SEED}
+    settings = {"sqlite_path": store, "simulator_users": 150, "simulator_events": EVENTS, "model": SEED}
     with processes(number, recovery, simulator_rate=500, **settings) as programs:
         wait_for(lambda: count(store) > 1_000, programs[0])
         start = newest(store) + 20 * DAY
