@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
+from random import Random
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from jobs.training.training import Split, score
 from model.durations import to_milliseconds
 from model.propensity import Model
 from schemas.erasures import Erasure
+from schemas.events import TYPES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
 from schemas.log_writer import LogWriter
 from schemas.models import FROM_THE_BEGINNING, StoredModel
@@ -193,6 +195,24 @@ def test_scores_are_graded_under_the_model_that_made_them(tmp_path):
     assert rows[second.id, CLOCK] in (2, 3)
     assert found.unknown == {"gone": 1}
     assert {each.role for each in found.grades} == {MODEL}, "a challenger that was added is none any more"
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_grades_do_not_depend_on_the_order_of_arrival(tmp_path, number):
+    """Late, sent again, and graded meanwhile: in the end they are those of events that came once, in order."""
+    chance = Random(number)
+    events = [
+        at(chance.randrange(9 * H), f"e{place}", chance.choices(TYPES, (9, 4, 2, 3))[0], f"user-{place % 20}")
+        for place in range(400)
+    ]
+    expected = Kept(tmp_path / "in order.db").take(*sorted(events, key=lambda each: each.timestamp)).grades()
+    assert expected[CLOCK, ALL].auc is not None
+    kept, arriving = Kept(tmp_path / "as it came.db"), chance.sample(events, 400) + chance.sample(events, 80)
+    for start in range(0, len(arriving), 120):
+        found = kept.take(*arriving[start : start + 120]).grades()
+    assert found.keys() == expected.keys()
+    for key, each in expected.items():
+        assert replace(found[key], version=each.version) == each
 
 
 def test_an_empty_store_has_no_grades(tmp_path):
