@@ -78,9 +78,13 @@ def judge(auc_low: float, information_low: float, ratio_low: float, ratio_high: 
 
     >>> judge(0.7, 0.04, 0.9, 1.1)
     'better than the base rate, and calibrated within the error'
+    >>> judge(0.7, -0.01, 0.9, 1.1)
+    'ranks better than chance, but its percentages are no better than the base rate'
     """
-    if auc_low <= 0.5 or information_low <= 0:
+    if auc_low <= 0.5:
         return "no better than the base rate"
+    if information_low <= 0:
+        return "ranks better than chance, but its percentages are no better than the base rate"
     if ratio_low > 1:
         return "better than the base rate, but says too little"
     if ratio_high < 1:

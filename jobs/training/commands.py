@@ -52,7 +52,7 @@ def evaluate_command(
     rows: MostRows = ROWS,
     report: Annotated[Path | None, typer.Option(help="Also write the report, as HTML.")] = None,
 ) -> None:
-    """Grade models on a log, side by side, with the original's weights and a gradient boosting as the ceiling.
+    """Grade models on a log, side by side, the original's weights and a gradient boosting among them.
 
     Graded are the users and times that `train` on this log would have kept for its test; the last argument is the log:
     CSV (also compressed), Parquet or Avro container in the event's columns, or kafka:TOPIC,TOPIC.

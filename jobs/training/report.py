@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from bokeh.embed import file_html
-from bokeh.layouts import column, row
-from bokeh.models import ColumnDataSource
-from bokeh.models.ui import UIElement
-from bokeh.models.widgets import DataTable, Div, TableColumn
-from bokeh.palettes import Category10_10
+from bokeh.models import FixedTicker, HoverTool, PrintfTickFormatter
+from bokeh.models.annotations import Legend, LegendItem, Title
+from bokeh.models.renderers import DataRenderer
 from bokeh.plotting import figure
 from bokeh.resources import INLINE
+from jinja2 import Template
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from jobs.training.grading import Scored, grade, verdict
-from jobs.training.tables import MEASURES, interval
+from jobs.training.tables import MEASURES
 from model.durations import to_milliseconds, write_duration
 from model.features import Count, DecayedCount
 from model.propensity import Model
+from model.training_record import Estimate
 
+PAGE = Path(__file__).with_name("report.html")
+FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
+INK, MUTED, RULE = "#1d2433", "#667085", "#e7eaf0"
+COLOURS = (
+    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#999933", "#8a94a8",
+)  # fmt: skip
+"""For models, and for the types and campaigns of features: Okabe and Ito's, then some of Tol's."""
 BINS = 10
 POINTS = 400
 """Points of a curve at the most."""
@@ -38,6 +46,10 @@ class Reported:
     scored: Scored
 
 
+Drawn = list[tuple[str, Scored]]
+"""What is drawn in one figure: rows by their model's colour."""
+
+
 def write_report(
     to: Path, title: str, facts: Sequence[str], reported: Sequence[Reported], models: Sequence[Model]
 ) -> None:
@@ -46,43 +58,67 @@ def write_report(
     Raises:
         OSError: the file cannot be written.
     """
-    parts: list[UIElement] = [Div(text=f"<h1>{escape(title)}</h1>")]
-    parts += [Div(text=f"<p>{escape(fact)}</p>", width=1200) for fact in facts]
-    parts.append(grades_table(reported))
+    names = dict.fromkeys(each.name for each in reported)
+    colours = {name: COLOURS[number % len(COLOURS)] for number, name in enumerate(names)}
+    figures, parts = list[figure](), list[dict[str, Any]]()
     for place in dict.fromkeys(each.place for each in reported):
         own = [
-            each for each in reported if each.place == place and 0 < each.scored.labels.sum() < len(each.scored.labels)
+            (colours[each.name], each.scored)
+            for each in reported
+            if each.place == place and 0 < each.scored.labels.sum() < len(each.scored.labels)
         ]
-        parts.append(Div(text=f"<h2>{escape(place)}</h2>"))
-        parts.append(row(roc_figure(own), precision_figure(own), reliability_figure(own), lift_figure(own)))
-    parts.append(Div(text="<h2>Weights by time scale</h2>"))
-    parts += [weights_figure(model) for model in models]
-    to.write_text(file_html(column(*parts), INLINE, escape(title)))
+        drawn = [draw(own) for draw in (roc_figure, precision_figure, reliability_figure, lift_figure)] if own else []
+        note = "" if own else "All rows have one label: there is nothing to draw."
+        parts.append(_part(place.capitalize(), note, drawn, figures))
+    note = "What one more event adds to the log odds goes with the weight; longer time scales remember longer."
+    parts.append(_part("Weights by time scale", note, [weights_figure(model) for model in models], figures))
+    about = {
+        "facts": facts, "heads": (*MEASURES, "Brier", "verdict"), "texts": (0, 1, len(MEASURES) + 1),
+        "lines": [_line(each, colours[each.name]) for each in reported], "parts": parts, "font": FONT,
+    }  # fmt: skip
+    page = file_html(figures, INLINE, title, template=Template(PAGE.read_text()), template_variables=about)
+    to.write_text(page)
 
 
-def grades_table(reported: Sequence[Reported]) -> DataTable:
-    """The measures of all, with their intervals."""
-    names = (*MEASURES, "verdict")
-    lines = []
-    for each in reported:
-        grades = grade(each.scored)
-        if grades is not None:
-            lines.append(
-                (
-                    each.name, each.place, f"{grades.rows:,}", f"{grades.positive:,}",
-                    interval(grades.auc), f"{grades.log_loss.value:.5f}", f"{grades.base_log_loss:.5f}",
-                    interval(grades.information), interval(grades.observed_over_expected), verdict(grades),
-                )
-            )  # fmt: skip
-    columns = {name: [line[at] for line in lines] for at, name in enumerate(names)}
-    wide = {"verdict": 330, "model": 140, "rows": 80, "positive": 70, "log loss": 80, "base rate's": 80}
-    return DataTable(
-        source=ColumnDataSource(columns),
-        columns=[TableColumn(field=name, title=name, width=wide.get(name, 160)) for name in names],
-        width=1600,
-        height=40 + 26 * max(len(lines), 1),
-        index_position=None,
-    )
+def _part(title: str, note: str, drawn: Sequence[figure], figures: list[figure]) -> dict[str, Any]:
+    """A part of the page, whose figures come behind those that there are."""
+    figures += drawn
+    return {"title": title, "note": note, "roots": range(len(figures) - len(drawn), len(figures))}
+
+
+def _line(reported: Reported, colour: str) -> dict[str, Any]:
+    """A line of the table: measures with their intervals."""
+    grades = grade(reported.scored)
+    about = {"name": reported.name, "place": reported.place, "colour": colour, "verdict": verdict(grades)}
+    if grades is None:
+        empty = [("-", "")] * 6
+        counts = len(reported.scored.labels), int(reported.scored.labels.sum())
+        return about | {"measures": [*((f"{count:,}", "") for count in counts), *empty]}
+    return about | {
+        "measures": [
+            (f"{grades.rows:,}", ""),
+            (f"{grades.positive:,}", ""),
+            _measure(grades.auc, 3),
+            (f"{grades.log_loss.value:.5f}", ""),
+            (f"{grades.base_log_loss:.5f}", ""),
+            _measure(grades.information, 3),
+            _measure(grades.observed_over_expected, 2),
+            (f"{grades.brier.value:.5f}", ""),
+        ]
+    }
+
+
+def _measure(estimate: Estimate, digits: int) -> tuple[str, str]:
+    return f"{estimate.value:.{digits}f}", f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+
+
+def _plain(text: str) -> str:
+    r"""A text that Bokeh does not take for TeX, for which the page would ask another host.
+
+    >>> _plain(r"$$a$$ \(b\)")
+    '$ $a$ $ \\ (b\\)'
+    """
+    return re.sub(r"\$\$|\\[(\[]", lambda found: " ".join(found.group()), text)
 
 
 def _thinned(*arrays: np.ndarray) -> list[np.ndarray]:
@@ -91,28 +127,53 @@ def _thinned(*arrays: np.ndarray) -> list[np.ndarray]:
     return [array[keep] for array in arrays]
 
 
-def _figure(title: str, x: str, y: str) -> figure:
-    return figure(title=title, x_axis_label=x, y_axis_label=y, width=400, height=300, toolbar_location=None)
-
-
-def roc_figure(reported: Sequence[Reported]) -> figure:
-    """True against false positives."""
-    plot = _figure("ROC", "false positive rate", "true positive rate")
-    for color, each in zip(Category10_10, reported, strict=False):
-        false, true, _ = roc_curve(each.scored.labels, each.scored.propensities)
-        plot.line(*_thinned(false, true), color=color, legend_label=each.name)
-    plot.line([0, 1], [0, 1], color="gray", line_dash="dotted")
-    if reported:
-        plot.legend.location = "bottom_right"
+def _figure(text: str, x: str, y: str, height: int = 300, **more: Any) -> figure:
+    """An empty figure, as all are."""
+    title = Title(text=text, text_font=FONT, text_font_size="13px", text_color=INK)
+    plot = figure(
+        title=title, x_axis_label=x, y_axis_label=y, height=height, sizing_mode="stretch_width", toolbar_location=None,
+        tools="", outline_line_color=None, **more,
+    )  # fmt: skip
+    plot.grid.grid_line_color = plot.axis.axis_line_color = plot.axis.major_tick_line_color = RULE
+    plot.axis.minor_tick_line_color = None
+    plot.axis.axis_label_text_font_style = "normal"
+    for text in ("major_label", "axis_label"):
+        for name, value in (("font", FONT), ("font_size", "12px"), ("color", MUTED)):
+            setattr(plot.axis, f"{text}_text_{name}", value)
     return plot
 
 
-def precision_figure(reported: Sequence[Reported]) -> figure:
-    """Precision against recall."""
-    plot = _figure("Precision and recall", "recall", "precision")
-    for color, each in zip(Category10_10, reported, strict=False):
-        precision, recall, _ = precision_recall_curve(each.scored.labels, each.scored.propensities)
-        plot.line(*_thinned(recall[::-1], precision[::-1]), color=color)
+def _compare(plot: figure, x: Sequence[float], y: Sequence[float]) -> None:
+    """A dotted line to compare curves with."""
+    plot.line(x, y, color=MUTED, line_dash="dotted")
+
+
+def _tell(plot: figure, points: list[DataRenderer], *tips: tuple[str, str]) -> None:
+    """Tell about a point under the pointer."""
+    plot.add_tools(HoverTool(renderers=points, tooltips=list(tips)))
+
+
+def roc_figure(drawn: Drawn) -> figure:
+    """True against false positives."""
+    plot = _figure("ROC", "False positive rate", "True positive rate")
+    _compare(plot, [0, 1], [0, 1])
+    points = list[DataRenderer]()
+    for colour, scored in drawn:
+        false, true, _ = roc_curve(scored.labels, scored.propensities)
+        points.append(plot.line(*_thinned(false, true), color=colour, line_width=2))
+    _tell(plot, points, ("False positive rate", "$x{0.0%}"), ("True positive rate", "$y{0.0%}"))
+    return plot
+
+
+def precision_figure(drawn: Drawn) -> figure:
+    """Precision against recall, beside the base rate."""
+    plot = _figure("Precision and recall", "Recall", "Precision")
+    points = list[DataRenderer]()
+    for colour, scored in drawn:
+        precision, recall, _ = precision_recall_curve(scored.labels, scored.propensities)
+        points.append(plot.line(*_thinned(recall[::-1], precision[::-1]), color=colour, line_width=2))
+        _compare(plot, [0, 1], [scored.labels.mean()] * 2)
+    _tell(plot, points, ("Recall", "$x{0.0%}"), ("Precision", "$y{0.0%}"))
     return plot
 
 
@@ -129,57 +190,61 @@ def by_bin(scored: Scored) -> tuple[np.ndarray, np.ndarray]:
     return expected, np.array([scored.labels[part].mean() for part in bins])
 
 
-def reliability_figure(reported: Sequence[Reported]) -> figure:
+def reliability_figure(drawn: Drawn) -> figure:
     """What came against what was said, in ten bins of equal size."""
-    plot = _figure("Reliability", "propensity", "observed share")
-    top = 0.0
-    for color, each in zip(Category10_10, reported, strict=False):
-        expected, observed = by_bin(each.scored)
+    plot = _figure("Reliability", "Propensity, mean of a tenth of the rows", "Observed share")
+    top, points = 0.0, list[DataRenderer]()
+    for colour, scored in drawn:
+        expected, observed = by_bin(scored)
         top = max(top, *expected, *observed)
-        plot.line(expected, observed, color=color)
-        plot.scatter(expected, observed, color=color)
-    plot.line([0, top], [0, top], color="gray", line_dash="dotted")
+        plot.line(expected, observed, color=colour, line_width=2)
+        points.append(plot.scatter(expected, observed, color=colour, size=7))
+    _compare(plot, [0, top], [0, top])
+    plot.axis.formatter = PrintfTickFormatter(format="%.2f")
+    _tell(plot, points, ("Said", "@x{0.00%}"), ("Observed", "@y{0.00%}"))
     return plot
 
 
-def lift_figure(reported: Sequence[Reported]) -> figure:
+def lift_figure(drawn: Drawn) -> figure:
     """The observed share of each tenth over that of all, the highest propensities first."""
-    plot = _figure("Lift by decile", "decile, highest propensity first", "times the base rate")
-    for color, each in zip(Category10_10, reported, strict=False):
-        _, observed = by_bin(each.scored)
-        lift = observed[::-1] / each.scored.labels.mean()
+    plot = _figure("Lift by decile", "Decile, highest propensity first", "Times the base rate")
+    points = list[DataRenderer]()
+    for colour, scored in drawn:
+        _, observed = by_bin(scored)
+        lift = observed[::-1] / scored.labels.mean()
         deciles = np.arange(1.0, len(lift) + 1)
-        plot.line(deciles, lift, color=color)
-        plot.scatter(deciles, lift, color=color)
-    plot.line([1, BINS], [1, 1], color="gray", line_dash="dotted")
+        plot.line(deciles, lift, color=colour, line_width=2)
+        points.append(plot.scatter(deciles, lift, color=colour, size=7))
+    _compare(plot, [1, BINS], [1, 1])
+    plot.xaxis.ticker = FixedTicker(ticks=list(range(1, BINS + 1)))
+    _tell(plot, points, ("Decile", "@x{0}"), ("Times the base rate", "@y{0.00}"))
     return plot
 
 
 def weights_figure(model: Model) -> figure:
     """The weights of counts over their time scales, a line for each type and campaign."""
-    series: dict[str, list[tuple[float, float]]] = {}
+    series: dict[str, list[tuple[int, float]]] = {}
+    scales: dict[int, str] = {}
     for feature in model.features:
         if isinstance(feature, Count | DecayedCount):
             scale = feature.look_back if isinstance(feature, Count) else feature.half_life
-            name = " ".join(
-                part for part in (feature.type or "any", feature.campaign or "", feature.aggregation) if part
-            )
-            series.setdefault(name, []).append((to_milliseconds(scale) / 3_600_000, feature.weight))
-    title = f"{model.id}: horizon {write_duration(model.horizon)}"
-    plot = figure(
-        title=title,
-        x_axis_label="hours",
-        y_axis_label="weight",
-        x_axis_type="log",
-        width=1200,
-        height=360,
-        toolbar_location=None,
-    )
+            scales[to_milliseconds(scale)] = write_duration(scale)
+            name = f"{feature.type or 'any'} {feature.campaign or ''}".strip()
+            series.setdefault(name, []).append((to_milliseconds(scale), feature.weight))
+    title = f"{model.id}: an order within {write_duration(model.horizon)}"
+    height = max(300, 24 * len(series) + 60)
+    plot = _figure(_plain(title), "Half-life or look-back", "Weight", height, x_axis_type="log")
+    plot.xaxis.ticker = FixedTicker(ticks=sorted(scales))
+    plot.xaxis.major_label_overrides = dict(sorted(scales.items()))
+    items = []
     for number, (name, points) in enumerate(series.items()):
-        hours, weights = zip(*sorted(points), strict=True)
-        color = Category10_10[number % 10]
-        plot.line(hours, weights, color=color, line_dash=("solid", "dashed", "dotted")[number // 10 % 3])
-        plot.scatter(hours, weights, color=color, legend_label=name)
-    if series:
-        plot.add_layout(plot.legend[0], "right")
+        x, y = zip(*sorted(points), strict=True)
+        colour, dash = COLOURS[number % len(COLOURS)], ("solid", "dashed", "dotted")[number // len(COLOURS) % 3]
+        line = plot.line(x, y, color=colour, line_dash=dash, line_width=2)
+        drawn: list[Any] = [line, plot.scatter(x, y, color=colour, size=7)]
+        items.append(LegendItem(label=_plain(name), renderers=drawn))
+    if items:
+        legend = Legend(items=items, border_line_color=None, label_text_font_size="12px", spacing=0, glyph_width=16)
+        legend.update(label_text_font=FONT, label_text_color=INK)
+        plot.add_layout(legend, "right")
     return plot

