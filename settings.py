@@ -29,7 +29,8 @@ _FIXED_KAFKA = {
     "queue.buffering.max.messages", "queue.buffering.max.kbytes", "delivery.report.only.error", "message.timeout.ms",
 }  # fmt: skip
 """librdkafka settings that the guarantees rest on."""
-
+LONGEST_SEQUENCE = 10_000
+"""The most events of a user that may count: a conversion's touches are one value in Cassandra, of at most 3 MB so."""
 
 MISTAKEN = 2
 """Exit code of what its settings do not allow: another try would say the same."""
@@ -168,7 +169,7 @@ class Settings(BaseSettings):
     buckets: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Buckets of users; fixed for the life of a recovery directory."
     )
-    sequence_length: Annotated[int, Field(ge=1, le=100_000)] = Field(
+    sequence_length: Annotated[int, Field(ge=1, le=LONGEST_SEQUENCE)] = Field(
         1_000, description="Newest events of a user that count; fixed for the life of a recovery directory."
     )
     max_skew: Duration = Field(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from model.training_record import Estimate, Grades, judge
 
-RESAMPLES = 40
+RESAMPLES = 200
 HOURS = (0, 1, 6, 24, 72, 168)
 """Edges of the bins of hours since the last event; the last one is open."""
 _LEAST = 1e-15

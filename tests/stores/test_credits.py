@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from schemas.credits import LONGEST_CAMPAIGN
 from schemas.erasures import Erasure
+from settings import LONGEST_SEQUENCE
 from stores.base import Conversion, Reader, day_of
 from tests.flow.exactness import check_sums
 from tests.model.driving import DAY, Run, chunks
@@ -65,6 +67,17 @@ def test_what_is_credited_is_read(store):
     )
     assert found.shares[0].credit > found.shares[1].credit > 0
     check(store.reader(), "u")
+
+
+def test_the_longest_conversion_is_kept(store):
+    """Its touches and their campaigns are one value of some 3 MB in Cassandra, below what a server takes at once."""
+    names = [f"{number}".ljust(LONGEST_CAMPAIGN, "x") for number in range(7)]
+    shown = [event(f"e{number}", number, campaign=names[number % 7]) for number in range(LONGEST_SEQUENCE)]
+    write(store, *Run(MODELS["seed"], LONGEST_SEQUENCE).feed([*shown, event("bought", LONGEST_SEQUENCE, "CN")]).scored)
+    (found,) = store.reader().credits("u")
+    assert len(found.shares) == LONGEST_SEQUENCE + 1
+    assert {share.campaign for share in found.shares} == {"", *names}
+    assert math.fsum(share.credit for share in found.shares) == pytest.approx(1)
 
 
 def test_a_touch_that_leaves_leaves_nothing(store):
