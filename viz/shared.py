@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import panel as pn
 
+from model.durations import to_milliseconds
 from settings import SettingsError, load_settings, stop
 from stores.base import StoreError
 from stores.choosing import reader_of
@@ -35,7 +36,8 @@ def _open() -> Shared:
         open_reader().close()
     except (SettingsError, StoreError) as error:
         stop(error)
-    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions)
+    look_back = to_milliseconds(settings.look_back)
+    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back)
     feed = Feed(open_reader, tracer)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from model.actions import Actions
 from model.advice import NextAction, Option
+from model.attribution import LOOK_BACK
 from model.curve import Curve, Sequence
 from model.durations import to_milliseconds
 from model.explanation import Explainer, Explanation
@@ -100,10 +101,10 @@ class _Computing:
     `credits` keeps what was computed.
     """
 
-    def __init__(self, models: Models, length: int, actions: Actions) -> None:
+    def __init__(self, models: Models, length: int, actions: Actions, look_back: int) -> None:
         self.models, self.credits = models, WeakKeyDictionary[Trace, dict[int, Credit]]()
         self._curves = [Curve(model, length) for model in models.models]
-        self._explainers = [Explainer(model, length) for model in models.models]
+        self._explainers = [Explainer(model, length, look_back) for model in models.models]
         self._advisors = [NextAction(model, actions, length) for model in models.models]
         self.look_backs = {
             (to_milliseconds(feature.look_back), feature.type)
@@ -138,11 +139,13 @@ class Tracer:
         model: the model, until `follow` tells those of the store.
         length: L.
         actions: what can be done with a user.
+        look_back: how long before a conversion a touch may be, in ms.
     """
 
-    def __init__(self, model: Model, length: int, actions: Actions = _NO_ACTIONS) -> None:
-        self.length, self._model, self._actions, self._stored = length, model, actions, list[StoredModel]()
-        self._computing = _Computing(Models(model), length, actions)
+    def __init__(self, model: Model, length: int, actions: Actions = _NO_ACTIONS, look_back: int = LOOK_BACK) -> None:
+        self.length, self._model, self._stored = length, model, list[StoredModel]()
+        self._actions, self._look_back = actions, look_back
+        self._computing = self._compute(Models(model))
         nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
         self._computing.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
         self._computing.explainer(0).explain(nothing, 0)
@@ -155,8 +158,11 @@ class Tracer:
             ModelFileError: one of them is no model.
         """
         if stored != self._stored:
-            self._computing = _Computing(Models.of_store(stored, self._model), self.length, self._actions)
+            self._computing = self._compute(Models.of_store(stored, self._model))
             self._stored = stored
+
+    def _compute(self, models: Models) -> _Computing:
+        return _Computing(models, self.length, self._actions, self._look_back)
 
     @property
     def models(self) -> Models:

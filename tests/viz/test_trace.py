@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.attribution import Attribution
+from model.attribution import LOOK_BACK, Attribution
 from model.bucket import Bucket
 from model.curve import Curve
 from model.explanation import Explainer
@@ -16,6 +16,7 @@ from stores.base import Point
 from stores.sqlite import SqliteReader
 from tests.model.driving import batch_of
 from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
+from viz.shared import _open as open_shared
 from viz.trace import Trace, Tracer
 
 
@@ -178,9 +179,10 @@ class TestCutOff:
         assert trace.until(points[3].event_time).exact_from is None
 
 
-def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
+@pytest.mark.parametrize("look_back", [LOOK_BACK, 12 * HOUR])
+def test_conversions_are_credited_as_in_a_bucket(simulated: Stream, look_back: int) -> None:
     """What the page tells about a conversion is what `jobs attribute` would."""
-    tracer, compared = Tracer(simulated.model, 1_000), 0
+    tracer, compared = Tracer(simulated.model, 1_000, look_back=look_back), 0
     for number in range(40):
         points = stored(simulated, f"user-{number:07d}")
         trace = tracer.trace(points)
@@ -188,7 +190,7 @@ def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
         sent = [Event(p.event_id, "u", p.event_time, p.event_type, campaign=p.campaign) for p in points]
         if not any(each.type == "CN" for each in sent):
             continue
-        update = bucket.update(batch_of(sent), Attribution(Models(simulated.model)))
+        update = bucket.update(batch_of(sent), Attribution(Models(simulated.model), look_back))
         rows, conversions = update.credits.rows, update.outcomes["event_key"][update.credits.rows["outcome"]]
         for place, credit in tracer.credits(trace).items():
             mine = rows[(conversions == points[place].event_key) & (rows["type"] != BASELINE)]
@@ -196,3 +198,15 @@ def test_conversions_are_credited_as_in_a_bucket(simulated: Stream) -> None:
             np.testing.assert_allclose(credit.shares, mine["credit"], rtol=0, atol=1e-12)
             compared += 1
     assert compared > 1
+
+
+def test_the_setting_says_how_far_back_touches_are_credited(stream: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+    stream.send(*journey("ann", ["CL", "PS", "CN"]))
+    monkeypatch.setenv("ADSTREAMS_SQLITE_PATH", str(stream.path))
+    for look_back, touches in (("1d", [0, 1]), ("6h", [1])):
+        monkeypatch.setenv("ADSTREAMS_LOOK_BACK", look_back)
+        opened = open_shared()
+        opened.feed.stop()
+        opened.desk.close()
+        credit = opened.feed.tracer.credits(opened.feed.tracer.trace(stored(stream, "ann")))
+        assert credit[2].touches.tolist() == touches
