@@ -236,7 +236,7 @@ class Tracer:
     def _credit(trace: Trace, computing: _Computing) -> dict[int, Credit]:
         found = {}
         for place in np.flatnonzero(trace.sequence.types == TYPES.index("CN")).tolist():
-            if place >= trace.exact or not trace.sequence.before:
+            if place > trace.exact or not trace.sequence.before:
                 explainer = computing.explainer(int(trace.sequence.timestamps[place]))
                 credit = explainer.credit(trace.sequence, place)
                 touches = np.flatnonzero(~np.isnan(credit))

@@ -21,11 +21,12 @@ from viz.trace import Trace, Tracer
 
 
 def stored(stream: Stream, user: str, limit: int = 2_000) -> list[Point]:
-    reader = SqliteReader(stream.path)
-    try:
+    return points_of(stream.path, user, limit)
+
+
+def points_of(path: Path, user: str, limit: int = 2_000) -> list[Point]:
+    with closing(SqliteReader(path)) as reader:
         return reader.curve(user, limit=limit)
-    finally:
-        reader.close()
 
 
 @pytest.fixture(params=[SEED, DECAY], ids=["seed", "decay"])
@@ -162,6 +163,18 @@ class TestCutOff:
     def test_changes_before_that_are_not_known(self, points: list[Point]) -> None:
         changes = Tracer(load(DECAY), self.LENGTH).changes(Trace.of(points, self.LENGTH))
         assert np.isnan(changes).tolist() == [True] * self.LENGTH + [False] * self.LENGTH
+
+    def test_conversions_are_credited_once_all_events_before_them_that_count_are_known(
+        self, tmp_path: Path, points: list[Point]
+    ) -> None:
+        """The one at the curve's first moment has a touch among what was cut off."""
+        tracer = Tracer(load(DECAY), self.LENGTH)
+        whole = tracer.credits(tracer.trace(points_of(tmp_path / "long.db", "ann")))
+        found, cut = tracer.credits(tracer.trace(points)), self.EVENTS - 2 * self.LENGTH
+        assert [point.event_type for point in points[self.LENGTH - 1 : self.LENGTH]] == ["CN"]
+        assert list(found) == [14, 19]
+        for place, credit in found.items():
+            assert credit.shares.tolist() == whole[place + cut].shares.tolist()
 
     def test_too_few_events_have_no_curve(self, points: list[Point]) -> None:
         tracer = Tracer(load(DECAY), self.LENGTH)
