@@ -66,6 +66,9 @@ def attribute_command(
     ] = None,
     to: Annotated[Path | None, typer.Option(help="File for all credits: .csv or .parquet.")] = None,
     paths: Annotated[Path | None, typer.Option(help="File for the paths to conversions and to none, counted.")] = None,
+    store_models: Annotated[
+        bool, typer.Option("--store-models", help="By the store's models, each conversion by that of its time.")
+    ] = False,
 ) -> None:
     """Credit each conversion of a log to the touches before it, by the model (ADSTREAMS_MODEL), and sum the credits up.
 
@@ -77,7 +80,7 @@ def attribute_command(
     with plainly():
         settings = load_settings()
         span = settings.look_back if look_back is None else _duration("--look-back", look_back)
-        attribute(settings, events, span, to, paths)
+        attribute(settings, events, span, to, paths, store_models)
 
 
 @app.command(name="rebuild-latest")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,29 +14,36 @@ from rich.table import Table
 
 from jobs.bars import progress
 from jobs.console import output
-from jobs.problems import JobError
+from jobs.problems import JobError, require_store
 from model.attribution import CONVERSION, Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.durations import to_milliseconds
 from model.entries import GHOST, unpack_tags
 from model.models import Models
+from model.propensity import ModelFileError
 from model.texts import texts_of
 from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
 from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
+from stores.base import StoreError
+from stores.choosing import reader_of
 
 NAMES = ("credit", "last touch", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""
 _TOUCH = ("touch_time", *RULES)
+_FORMATS = {".parquet": "PARQUET", ".csv": "CSV"}
 
 
-def attribute(settings: Settings, log: Path, look_back: timedelta, to: Path | None, paths: Path | None) -> None:
+def attribute(
+    settings: Settings, log: Path, look_back: timedelta, to: Path | None, paths: Path | None, by_store: bool = False
+) -> None:
     """Credit every conversion of a log under the settings' model, and print the sums by campaign and type.
 
     Args:
         settings: name the model and the length of the sequences.
+        by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
         log: CSV, Parquet or Avro container in the event's columns.
         look_back: how long before a conversion a touch counts.
         to: file for all credits, a row for each touch of each conversion and one for its baseline.
@@ -43,12 +51,14 @@ def attribute(settings: Settings, log: Path, look_back: timedelta, to: Path | No
 
     Raises:
         LogFileError: the log cannot be read.
-        JobError: nobody converts in it, or a file cannot be written.
+        JobError: nobody converts in it, a file cannot be written, or there is no store to take models from.
+        StoreError: the store cannot be used.
     """
     for name, path in (("--to", to), ("--paths", paths)):
-        if path is not None and path.exists() and path.samefile(log):
-            raise JobError(f"{name}: {path} is the log itself")
-    found = _Credits(settings, to_milliseconds(look_back))
+        if path is not None:
+            _check(name, path, log)
+    models = stored_models(settings) if by_store else Models(settings.loaded_model)
+    found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
     rows, events, dead = LogFile(log), 0, 0
     with progress() as bar:
         task = bar.add_task("crediting", total=None)
@@ -72,12 +82,39 @@ def attribute(settings: Settings, log: Path, look_back: timedelta, to: Path | No
         _write(tables, _PATHS, paths)
 
 
+def stored_models(settings: Settings) -> Models:
+    """The models of the store that the settings name.
+
+    Raises:
+        JobError: there is no store, or it has no models.
+        StoreError: the store cannot be used, or has something among its models that is none.
+    """
+    require_store(settings)
+    with closing(reader_of(settings)()) as reader:
+        stored = reader.models()
+    if not stored:
+        raise JobError("the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts")
+    try:
+        return Models.of_store(stored, settings.loaded_model)
+    except ModelFileError as error:
+        raise StoreError(f"table models of the store: {error}") from None
+
+
+def _check(name: str, path: Path, log: Path) -> None:
+    """Refuse a file that cannot be written, before the log is read."""
+    if path.suffix.lower() not in _FORMATS:
+        raise JobError(f"{name}: {path}: must end with .csv or .parquet")
+    if not path.parent.is_dir():
+        raise JobError(f"{name}: {path}: no such directory")
+    if path.exists() and path.samefile(log):
+        raise JobError(f"{name}: {path} is the log itself")
+
+
 class _Credits:
     """All conversions of a log, and the credits of each as they were computed last."""
 
-    def __init__(self, settings: Settings, look_back: int) -> None:
-        models = Models(settings.loaded_model)
-        self._bucket = Bucket(models.plan, settings.sequence_length)
+    def __init__(self, models: Models, length: int, look_back: int) -> None:
+        self._bucket = Bucket(models.plan, length)
         self._attribution, self._look_back = Attribution(models, look_back), look_back
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
 
@@ -207,9 +244,7 @@ def _show(tables: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    kind = {".parquet": "PARQUET", ".csv": "CSV"}.get(path.suffix.lower())
-    if kind is None:
-        raise JobError(f"{path}: must end with .csv or .parquet")
+    kind = _FORMATS[path.suffix.lower()]
     try:
         tables.sql(f"COPY ({query}) TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT {kind})")
     except (duckdb.Error, OSError) as error:

@@ -113,6 +113,10 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
     if added not in stored:
         raise JobError(f"{named}: another model is valid from {from_milliseconds(added.valid_from)} on")
     print(f"model {model.id} is valid from {from_milliseconds(added.valid_from)} on; running flows follow in seconds")
+    former = read_models(stored)[stored.index(added) - 1]
+    if former.horizon != model.horizon:
+        own, other = write_duration(model.horizon), write_duration(former.horizon)
+        print(f"note: its propensities are for {own}, those of {former.id} before it for {other}: curves will jump")
 
 
 def remove_model(settings: Settings, model_id: str) -> None:

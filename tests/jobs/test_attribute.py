@@ -9,10 +9,12 @@ import duckdb
 import pytest
 
 from jobs.simulate import simulate
+from model.training_record import from_milliseconds
 from schemas.credits import RULES
 from settings import Settings
 from tests.flow.running import ROOT, query, run_flow
 from tests.jobs.running import complaint, jobs
+from tests.model.driving import DAY
 
 LOG = """user_id,timestamp,type,event_id,campaign,revenue
 a,1500000000000,IM,1,Spring,
@@ -72,6 +74,8 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
         (("LOG", "--look-back", "soon"), "--look-back: 'soon' is not a duration"),
         (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .parquet"),
         (("LOG", "--to", "LOG"), "is the log itself"),
+        (("LOG", "--paths", "nowhere/paths.csv"), "--paths: nowhere/paths.csv: no such directory"),
+        (("LOG", "--store-models"), "adstreams.db"),
         (("NONE",), "none of its 1 events is a conversion (CN)"),
     ],
 )
@@ -82,12 +86,22 @@ def test_what_is_wrong_is_told_on_one_line(arguments: tuple[str, ...], line: str
     assert line in complaint("attribute", *(places.get(each, each) for each in arguments))
 
 
-def test_the_stream_credits_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize("following", [False, True], ids=["one model", "two models"])
+def test_the_stream_credits_the_same(tmp_path: Path, following: bool) -> None:
     """To the last bit, whatever the batches: the tables of a flow over the log, and the file that the job writes."""
     log, credits, store = tmp_path / "log.parquet", tmp_path / "credits.parquet", tmp_path / "store.db"
-    simulate(log, users=300, events=12_000, seed=7, start_ms=Settings().simulator_start_time)
-    assert jobs("attribute", log, "--to", credits).returncode == 0
+    start = Settings().simulator_start_time
+    simulate(log, users=300, events=12_000, seed=7, start_ms=start)
+    flags: tuple[str, ...] = ()
+    if following:
+        at, flags = from_milliseconds(start + 9 * DAY), ("--store-models",)
+        run = jobs("models", "add", ROOT / "model" / "decay.json", "--from", at, sqlite_path=store)
+        assert run.returncode == 0, run.stderr
     run = run_flow(source="file", file=log, sqlite_path=store)
+    assert run.returncode == 0, run.stderr
+    models = query(store, "SELECT DISTINCT model_id FROM conversion_credit ORDER BY 1")
+    assert models == [("decay",), ("default",)] if following else [("default",)]
+    run = jobs("attribute", log, "--to", credits, *flags, sqlite_path=store)
     assert run.returncode == 0, run.stderr
     names = ("type", "campaign", *RULES)
     offline = duckdb.sql(

@@ -70,6 +70,12 @@ def test_a_model_is_added_listed_and_taken_back(models, tmp_path: Path) -> None:
     assert models() == [(FROM_THE_BEGINNING, "seed")]
 
 
+def test_a_change_of_the_horizon_is_told(models, tmp_path: Path) -> None:
+    assert "note" not in done("add", file_of(tmp_path), "--from", from_milliseconds(EARLIEST))
+    said = done("add", file_of(tmp_path, id="daily", horizon="1d"), "--from", from_milliseconds(EARLIEST + HOUR))
+    assert "note: its propensities are for 1d, those of decay before it for 7d" in said
+
+
 def test_the_file_may_say_from_when_on_and_the_option_goes_first(models, tmp_path: Path) -> None:
     done("add", file_of(tmp_path, valid_from="2017-07-20T00:00:00+02:00"))
     done("add", file_of(tmp_path, id="other", valid_from="2000-01-01T00:00:00Z"), "--from", "2017-07-21")
