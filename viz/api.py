@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +24,7 @@ from model.advice import Option
 from model.durations import write_duration
 from schemas.credits import RULES
 from stores.base import CreditSum, Point, Reader
+from viz.reading import Answer
 from viz.shared import Shared, shared
 from viz.trace import Tracer
 
@@ -51,6 +54,13 @@ class _Handler(RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
+
+    async def ask(self, question: Callable[[Reader], Answer]) -> Answer:
+        """What `question` returns for the store, which may not be readable just now."""
+        try:
+            return await self.source.desk.ask(question)
+        except Exception as error:  # whatever a store's driver raises
+            raise RefusedError(503, str(error) or type(error).__name__) from None
 
     def answer(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_status(status)
@@ -88,7 +98,7 @@ class PropensityHandler(_Handler):
         """Answer with the events and the curve between `from` and `to`."""
         times = self.times()
         tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.source.desk.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
+        body = await self.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -101,7 +111,7 @@ class ExplanationHandler(_Handler):
         """Answer with what each event and each feature adds at the time `at`, or now."""
         (at,) = self.asked("at")
         tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.source.desk.ask(lambda reader: read_explanation(reader, tracer, user, now, at))
+        body = await self.ask(lambda reader: read_explanation(reader, tracer, user, now, at))
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -113,9 +123,9 @@ class HealthHandler(_Handler):
     async def get(self) -> None:
         """200 with the newest event time, or 503 with what is wrong."""
         try:
-            newest = await self.source.desk.ask(lambda reader: reader.most_recent(1))
-        except Exception as error:  # whatever a store's driver raises
-            self.answer({"status": "unavailable", "problem": str(error)}, 503)
+            newest = await self.ask(lambda reader: reader.most_recent(1))
+        except RefusedError as refused:
+            self.answer({"status": "unavailable", "problem": refused.body["error"]}, 503)
             return
         self.answer({"status": "ok", "newest": newest[0].event_time if newest else None})
 
@@ -126,7 +136,7 @@ class CreditHandler(_Handler):
     async def get(self) -> None:
         """Answer with the sums over the conversions of the days between `from` and `to`."""
         times = self.times()
-        sums = await self.source.desk.ask(lambda reader: reader.credit_sums(*times))
+        sums = await self.ask(lambda reader: reader.credit_sums(*times))
         self.answer({"sums": [_credit_sum(each) for each in sums]})
 
 
@@ -135,7 +145,7 @@ class GradesHandler(_Handler):
 
     async def get(self) -> None:
         """Answer with all grades: each with its verdict in words."""
-        grades = await self.source.desk.ask(lambda reader: reader.grades())
+        grades = await self.ask(lambda reader: reader.grades())
         self.answer({"grades": [asdict(grade) | {"verdict": grade.verdict} for grade in grades]})
 
 
@@ -215,14 +225,18 @@ def read_explanation(
 
 
 def _credit_sum(each: CreditSum) -> dict[str, Any]:
-    """A sum; the baseline's has neither campaign nor type."""
+    """A sum; the baseline's has neither campaign nor type. Revenue is null where it is too great for a number."""
     return {
         "day": each.day,
         "campaign": each.campaign if each.type else None,
         "type": each.type or None,
         "conversions": dict(zip(RULES, each.conversions, strict=True)),
-        "revenue": dict(zip(RULES, each.revenue, strict=True)),
+        "revenue": dict(zip(RULES, map(_finite, each.revenue), strict=True)),
     }
+
+
+def _finite(amount: float) -> float | None:
+    return amount if math.isfinite(amount) else None
 
 
 def _option(option: Option) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from model.actions import Actions
+from schemas.events import Event
 from schemas.grades import Grade
 from stores.base import Reader, StoreError
 from stores.sqlite import SqliteReader, SqliteWriter
@@ -205,6 +206,17 @@ def test_credit(stream: Stream, source: Shared) -> None:
     assert whole["sums"][2]["conversions"] == dict.fromkeys(whole["sums"][2]["conversions"], 1.0)
 
 
+def test_revenue_that_is_too_great_for_a_number(stream: Stream, source: Shared) -> None:
+    """Each conversion's is a number, their sum is not."""
+    for user in ("ann", "bob"):
+        stream.send(Event(f"{user}-1", user, START, "CN", quantity=1, revenue=1.7e308))
+    ((status, body),) = get(source, "/api/credit")
+    assert status == 200
+    (nobody,) = body["sums"]
+    assert set(nobody["conversions"].values()) == {2.0}
+    assert set(nobody["revenue"].values()) == {None}
+
+
 def test_grades(stream: Stream, source: Shared) -> None:
     """Each with what it says, in words."""
     assert get(source, "/api/grades") == [(200, {"grades": []})]
@@ -227,11 +239,25 @@ def test_health(stream: Stream, source: Shared) -> None:
     assert get(source, "/api/health") == [(200, {"status": "ok", "newest": START})]
 
 
-def test_health_of_a_store_that_cannot_be_read(source: Shared) -> None:
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/health", {"status": "unavailable", "problem": "the disk is gone"}),
+        *(
+            (path, {"error": "the disk is gone"})
+            for path in ("/api/users/ann/propensity", "/api/users/ann/explanation", "/api/credit", "/api/grades")
+        ),
+    ],
+)
+def test_a_store_that_cannot_be_read(
+    source: Shared, caplog: pytest.LogCaptureFixture, path: str, body: dict[str, str]
+) -> None:
+    """Every resource says so, and no traceback is logged."""
+
     def broken() -> Reader:
         raise StoreError("the disk is gone")
 
     desk = Desk(broken)
-    ((status, body),) = get(Shared(source.feed, desk), "/api/health")
-    assert (status, body) == (503, {"status": "unavailable", "problem": "the disk is gone"})
+    assert get(Shared(source.feed, desk), path) == [(503, body)]
     desk.close()
+    assert not [record for record in caplog.records if record.exc_info]
