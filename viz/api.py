@@ -172,7 +172,8 @@ def read_propensity(
     last = now if end is None else min(end, now)
     whole = tracer.trace(newest)
     drawn = whole if end is None else tracer.trace(reader.curve(user, end=end, limit=2 * tracer.length))
-    events = reader.curve(user, start, end, EVENTS)
+    found = reader.curve(user, start, end, EVENTS + 1)
+    events = found[-EVENTS:]
     first = start if start is not None else events[0].event_time if events else last
     line, model = tracer.line(drawn, first, last), tracer.model_at(now)
     propensity = tracer.at(whole, now)
@@ -187,7 +188,7 @@ def read_propensity(
         "best_action": next((each.action.name for each in options if each.best), None),
         "actions": [_option(each) for each in options],
         "events": [_event(point) for point in events],
-        "truncated": len(events) == EVENTS,
+        "truncated": len(found) > EVENTS,
         "curve": {"times": line.times.tolist(), "propensities": line.propensities.tolist()},
         "exact_from": drawn.exact_from,
     }

@@ -20,7 +20,7 @@ from stores.base import Point
 from viz import look
 from viz.drawing import add_curves, add_ends, add_events, add_moment, add_now, empty_figure
 from viz.trace import Credit, Trace, Tracer
-from viz.words import TYPE_NAMES, moment, percent, points, short_moment, visible
+from viz.words import TYPE_NAMES, dollars, moment, percent, points, short_moment, visible
 
 HOUR = 3_600_000
 WINDOWS: dict[str, tuple[str, int | None]] = {
@@ -85,7 +85,7 @@ def describe(point: Point, change: float, more: Sequence[str] = ()) -> str:
         f"Propensity after it: {percent(point.propensity)}",
         f"Change it made: {points(change)}" if np.isfinite(change) else "",
         *(f"{name}: {visible(text)}" for name, text in texts.items() if text not in ("", MISSING)),
-        f"Revenue: ${point.revenue:,.2f} for {point.quantity:,}" if point.revenue or point.quantity else "",
+        f"Revenue: {dollars(point.revenue)} for {point.quantity:,}" if point.revenue or point.quantity else "",
         f"Event number {point.seen:,} of this user",
         *more,
     ]
@@ -99,7 +99,8 @@ def credit_lines(points: Sequence[Point], credit: Credit) -> list[str]:
     lines = [f"  {percent(float(credit.shares[place]))} {_touch(points[credit.touches[place]])}" for place in best]
     rest = len(credit.shares) - len(best)
     if rest:
-        lines.append(f"  {_share(1 - credit.baseline - float(credit.shares[best].sum()))} {rest:,} other touches")
+        others = f"{rest:,} other {'touch' if rest == 1 else 'touches'}"
+        lines.append(f"  {_share(1 - credit.baseline - float(credit.shares[best].sum()))} {others}")
     lines.append(f"  {_share(credit.baseline)} no touch")
     last = [f"Last touch: all to {_touch(points[credit.touches[-1]])}"] if len(credit.touches) else []
     return ["\nCredit, by the model:", *lines, *last]

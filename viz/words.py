@@ -12,6 +12,8 @@ from schemas.events import MISSING
 TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}
 PLURALS = {"IM": "Impressions", "CL": "Clicks", "PS": "Paid searches", "CN": "Conversions"}
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))
+_HUGE = 1e12
+"""From here on an amount is told in its leading digits."""
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
@@ -65,12 +67,14 @@ def number(value: float, decimals: int) -> str:
 
 
 def dollars(amount: float) -> str:
-    """An amount of money, small ones to a tenth of a cent.
+    """An amount of money, small ones to a tenth of a cent, huge ones in short.
 
-    >>> dollars(1234.5), dollars(-0.0123)
-    ('$1,234.50', '−$0.012')
+    >>> dollars(1234.5), dollars(-0.0123), dollars(1.7e308)
+    ('$1,234.50', '−$0.012', '$1.7e308')
     """
-    text = f"${abs(amount):,.{2 if abs(amount) >= 0.1 or not amount else 3}f}"
+    size = abs(amount)
+    digits = f"{size:.1e}".replace("e+", "e") if size >= _HUGE else f"{size:,.{2 if size >= 0.1 or not size else 3}f}"
+    text = f"${digits}"
     return f"\N{MINUS SIGN}{text}" if amount < 0 else text
 
 

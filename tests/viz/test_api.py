@@ -75,6 +75,17 @@ def test_one_user(ann: Shared) -> None:
     assert (body["truncated"], body["exact_from"]) == (False, START)
 
 
+@pytest.mark.parametrize(("most", "kinds"), [(4, ["IM", "CL", "PS", "CN"]), (3, ["CL", "PS", "CN"])])
+def test_more_events_than_an_answer_holds(
+    ann: Shared, monkeypatch: pytest.MonkeyPatch, most: int, kinds: list[str]
+) -> None:
+    """The newest are told, and that there are others, where there are."""
+    monkeypatch.setattr("viz.api.EVENTS", most)
+    ((_, body),) = get(ann, "/api/users/ann/propensity")
+    assert [event["event_type"] for event in body["events"]] == kinds
+    assert body["truncated"] == (most < 4)
+
+
 def test_what_to_do_now(stream: Stream) -> None:
     """By all actions, as the tracer says; of nobody who is held out it is kept that there is a best one."""
     stream.send(*journey("user-7", ["IM", "CL"]))

@@ -83,6 +83,22 @@ def test_a_marker_tells_all_about_its_event(source: Shared, page: Page) -> None:
     assert "Product" not in impression
 
 
+@pytest.mark.parametrize(("touches", "rest"), [(5, "1 other touch"), (6, "2 other touches")])
+def test_a_conversion_tells_how_many_other_touches_it_had(
+    stream: Stream, source: Shared, touches: int, rest: str
+) -> None:
+    stream.send(*journey("eve", ["CL"] * touches + ["CN"], gap=HOUR))
+    *_, lines = told(opened(source, "?users=eve"), "eve")
+    assert any(line.endswith(f"% {rest}") for line in lines.splitlines())
+
+
+def test_a_huge_revenue_is_told_in_short(stream: Stream, source: Shared) -> None:
+    stream.send(Event("huge", "eve", START, "CN", quantity=1, revenue=1.7e308))
+    eve = opened(source, "?users=eve")
+    assert "Revenue: $1.7e308 for 1" in told(eve, "eve")[0]
+    assert eve.insights.credited.data["conversions"][0]["revenue"] == "$1.7e308"
+
+
 def test_curves_end_now_at_the_propensity_of_the_chip(source: Shared, page: Page) -> None:
     ann = opened(source, "?users=ann,cyd")
     now = source.feed.now
