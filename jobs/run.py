@@ -48,6 +48,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
     page = f"http://localhost:{port}"
     # Sessions of their own: Ctrl-C reaches this program alone, which stops the others.
     programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app, grader)]
+    print("Starting the dataflow, the page and the grader; the very first start takes half a minute.", flush=True)
     told = False
     while not asked and (programs[0].poll() or 0) in (0, RESTART) and not any(each.poll() for each in programs[1:]):
         if programs[0].poll() == RESTART:

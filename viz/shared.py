@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 import panel as pn
+from tornado.websocket import WebSocketClosedError
 
 from model.durations import to_milliseconds
 from settings import SettingsError, load_settings, stop
@@ -41,4 +43,10 @@ def _open() -> Shared:
     feed = Feed(open_reader, tracer)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
+    logging.getLogger("asyncio").addFilter(is_news)
     return Shared(feed, Desk(open_reader))
+
+
+def is_news(record: logging.LogRecord) -> bool:
+    """Whether a message of the event loop is more than that a browser has gone, which is no error."""
+    return not (record.exc_info and isinstance(record.exc_info[1], WebSocketClosedError))
