@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from io import BytesIO
 from pathlib import Path
 
@@ -93,6 +94,58 @@ def test_a_new_event_appears_without_a_reload(browser: Browser, live: tuple[str,
         stream.send(Event("new", "anna", START + 9 * DAY + HOUR, "CL", campaign="Spring"))
         settled(page, lambda drawn: len(drawn["Click"]) == 2)
         expect(page.locator(".chip b")).not_to_have_text(before)
+
+
+def follow_up(stream: Stream, user: str) -> None:
+    """A click of a user, newer than all that is stored."""
+    with closing(SqliteReader(stream.path)) as reader:
+        (newest,) = reader.most_recent(1)
+    time = newest.event_time + MINUTE
+    stream.send(Event(f"{user} at {time}", user, time, "CL", campaign="Spring"))
+
+
+def test_focus_and_clicks_outlast_what_comes_in(browser: Browser, live: tuple[str, Stream]) -> None:
+    """A button whose user's number changes meanwhile stays the same button."""
+    address, stream = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "ann", "bob"))
+        value, remove = page.locator(".chip b").first, page.get_by_label("Remove ann", exact=True)
+        expect(value).to_contain_text("%")
+        remove.focus()
+        before = value.inner_text()
+        follow_up(stream, "ann")
+        expect(value).not_to_have_text(before)
+        expect(remove).to_be_focused()
+        remove.hover()
+        page.mouse.down()
+        before = value.inner_text()
+        follow_up(stream, "ann")
+        expect(value).not_to_have_text(before)
+        page.mouse.up()
+        expect(page.locator(".chip .name")).to_have_text(["bob"])
+
+
+def test_focus_stays_with_the_user_whose_place_changes(browser: Browser, live: tuple[str, Stream]) -> None:
+    """Enter adds whom it would have added before."""
+    address, stream = live
+    for user in ("anna", "bob"):
+        follow_up(stream, user)
+    with visiting(browser) as page:
+        page.goto(choice(address, "ann"))
+        page.get_by_role("button", name="Most recent").click()
+        names = page.locator(".lists .name")
+        expect(names.first).to_have_text("bob")
+        row = page.locator(".lists .row", has=page.get_by_text("bob", exact=True))
+        row.focus()
+        for number in range(3):
+            follow_up(stream, f"user-{number:07d}")
+        expect(names.nth(3)).to_have_text("bob")
+        expect(row).to_be_focused()
+        follow_up(stream, "bob")
+        expect(names.first).to_have_text("bob")
+        expect(row).to_be_focused()
+        page.keyboard.press("Enter")
+        expect(page.locator(".chip .name")).to_have_text(["ann", "bob"])
 
 
 def test_finding_adding_and_removing_users(browser: Browser, live: tuple[str, Stream]) -> None:

@@ -10,8 +10,56 @@ function node(tag, className, ...children) {
 function button(className, onclick, ...children) {
   const element = node("button", className, ...children)
   element.type = "button"
-  element.addEventListener("click", onclick)
+  element.onclick = onclick
   return element
+}
+
+function keyed(key, element) {
+  element.key = key
+  return element
+}
+
+/* What tells children apart: their key, or else their place among those of the same tag. */
+function keysOf(children) {
+  const counts = {}
+  return children.map((child) => child.key ?? `${child.nodeName} ${(counts[child.nodeName] = (counts[child.nodeName] ?? 0) + 1)}`)
+}
+
+/* Gives an element these children. One that is there already, by its key, stays and is changed in place, so that nobody's
+   click or focus is lost to what comes in: the one that has the focus is not even moved, the others are, around it. */
+function put(element, ...children) {
+  const fresh = children.map((child) => (typeof child === "string" ? document.createTextNode(child) : child))
+  const old = [...element.childNodes], keys = keysOf(old)
+  const held = new Map(old.map((child, place) => [keys[place], child]))
+  const places = keysOf(fresh)
+  const wanted = fresh.map((child, place) => become(held.get(places[place]), child))
+  const kept = new Set(wanted)
+  old.filter((child) => !kept.has(child)).forEach((child) => child.remove())
+  const focused = element.getRootNode().activeElement
+  let next = element.firstChild
+  for (const child of wanted) {
+    while (focused && child.contains(focused) && next !== child) {
+      const other = next
+      next = next.nextSibling
+      element.append(other)
+    }
+    if (child === next) next = next.nextSibling
+    else element.insertBefore(child, next)
+  }
+}
+
+/* The old node with all that the fresh one is, or the fresh one where there is no old one. */
+function become(old, fresh) {
+  if (!old) return fresh
+  if (old.nodeType === Node.TEXT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data
+    return old
+  }
+  for (const name of old.getAttributeNames()) if (!fresh.hasAttribute(name)) old.removeAttribute(name)
+  for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value)
+  old.onclick = fresh.onclick
+  put(old, ...fresh.childNodes)
+  return old
 }
 
 function named(text, className) {
@@ -28,7 +76,7 @@ function swatch(colour) {
 
 function choices(label, options, chosen, choose) {
   const group = node("div", "group", ...Object.entries(options).map(([key, title]) => {
-    const choice = button("choice", () => choose(key), title)
+    const choice = keyed(key, button("choice", () => choose(key), title))
     choice.setAttribute("aria-pressed", String(key === chosen))
     return choice
   }))
@@ -43,16 +91,15 @@ function figures(element, data) {
     if (hint) figure.title = hint
     return figure
   })
-  element.replaceChildren(node("p", "sentence", data.sentence ?? ""), node("dl", "", ...parts))
+  put(element, node("p", "sentence", data.sentence ?? ""), node("dl", "", ...parts))
 }
 
 function notice(element, data) {
-  element.replaceChildren()
-  if (!data.title) return
+  if (!data.title) return put(element)
   const lines = (data.lines ?? []).map(({ text, code }) => node("p", "", text, ...(code ? [node("code", "", code)] : [])))
   const box = node("div", data.beside ? "message beside" : "message", node("h2", "", data.title), ...lines)
   box.setAttribute("role", "status")
-  element.append(box)
+  put(element, box)
 }
 
 function chosen(element, data, send) {
@@ -60,11 +107,11 @@ function chosen(element, data, send) {
     const remove = button("remove", () => send({ remove: user }), "×")
     remove.setAttribute("aria-label", `Remove ${name}`)
     remove.title = "Remove from the chart"
-    const chip = node("li", known ? "chip" : "chip unknown", swatch(colour), named(name, "name"), node("b", "", value), remove)
+    const chip = keyed(user, node("li", known ? "chip" : "chip unknown", swatch(colour), named(name, "name"), node("b", "", value), remove))
     if (hint) chip.title = hint
     return chip
   })
-  element.replaceChildren(node("ul", "chips", ...chips))
+  put(element, node("ul", "chips", ...chips))
   if (data.query && data.query !== location.search) history.replaceState(null, "", data.query + location.hash)
 }
 
@@ -86,7 +133,7 @@ function shape(name, colour) {
 
 function controls(element, data, send) {
   const types = (data.legend ?? []).map(({ key, title, shape: name, colour, shown }) => {
-    const type = button("type", () => send({ toggle: key }), shape(name, colour), title)
+    const type = keyed(key, button("type", () => send({ toggle: key }), shape(name, colour), title))
     type.setAttribute("aria-pressed", String(shown))
     type.title = shown ? `Hide each ${title.toLowerCase()}` : `Show each ${title.toLowerCase()}`
     return type
@@ -97,7 +144,7 @@ function controls(element, data, send) {
   const live = button(still ? "live paused" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
   live.append(data.paused ? "Paused" : data.held ? "Held" : "Live")
   live.title = data.paused ? "Follow the stream again" : data.held ? "Goes on when the pointer leaves the chart" : "Hold the page still"
-  element.replaceChildren(node("div", "bar", node("div", "legend", ...types), group, live))
+  put(element, node("div", "bar", node("div", "legend", ...types), group, live))
 }
 
 function ranking(data, send) {
@@ -105,7 +152,7 @@ function ranking(data, send) {
     const row = button("row", () => send(colour ? { remove: user } : { add: user }), swatch(colour))
     row.append(named(name, "name"), node("b", "", value), node("small", "", when))
     row.setAttribute("aria-pressed", String(Boolean(colour)))
-    return node("li", "", row)
+    return keyed(user, node("li", "", row))
   })
   return rows.length ? node("ol", "ranking", ...rows) : node("p", "quiet", "No users yet.")
 }
@@ -142,32 +189,22 @@ function picker(element, data, send) {
     element.cleared = data.clear
     element.search.value = ""
   }
-  const found = (data.found ?? []).map(({ user, name }) => node("li", "", button("row plain", () => send({ add: user }), named(name, "name"))))
+  const found = (data.found ?? []).map(({ user, name }) => keyed(user, node("li", "", button("row plain", () => send({ add: user }), named(name, "name")))))
   const message = node("p", "quiet", data.message ?? "")
   message.setAttribute("role", "status")
-  const held = element.getRootNode().activeElement
-  if (JSON.stringify([data.found, data.message]) !== element.shown) {
-    element.shown = JSON.stringify([data.found, data.message])
-    element.found.replaceChildren(...(found.length ? [node("ul", "ranking", ...found)] : []), ...(data.message ? [message] : []))
-  }
-  const place = [...element.lists.querySelectorAll("button")].indexOf(held)
+  put(element.found, ...(found.length ? [node("ul", "ranking", ...found)] : []), ...(data.message ? [message] : []))
   const tabs = [["likely", "Most likely now"], ["recent", "Most recent"]].map(([key, title]) => {
-    const tab = button("tab", () => send({ list: key }), title)
+    const tab = keyed(key, button("tab", () => send({ list: key }), title))
     tab.setAttribute("aria-pressed", String(key === data.list))
     return tab
   })
-  element.lists.replaceChildren(node("div", "tabs", ...tabs), ranking(data, send))
-  if (place >= 0) element.lists.querySelectorAll("button")[place]?.focus()
+  put(element.lists, node("div", "tabs", ...tabs), ranking(data, send))
 }
 
-/* A piece that is made anew only where its data changed, so that nobody's click or focus is lost to what comes in. */
+/* A piece of a part, in a box of its own that is empty where there is no data. */
 function piece(element, name, data, make) {
   element.pieces ??= {}
-  const place = (element.pieces[name] ??= element.appendChild(node("div", name)))
-  const text = JSON.stringify(data ?? null)
-  if (place.shown === text) return
-  place.shown = text
-  place.replaceChildren(...(data ? make(data) : []))
+  put((element.pieces[name] ??= element.appendChild(node("div", name))), ...(data ? make(data) : []))
 }
 
 function colouredBar(className, colour, width, start = 0) {
@@ -180,7 +217,7 @@ function colouredBar(className, colour, width, start = 0) {
 function subject(element, data, send) {
   piece(element, "about", (data.users ?? []).length > 1 ? data.users : null, (users) => {
     const group = node("div", "group", ...users.map(({ user, name, colour, chosen }) => {
-      const choice = button("choice", () => send({ about: user }), swatch(colour), named(name, "name"))
+      const choice = keyed(user, button("choice", () => send({ about: user }), swatch(colour), named(name, "name")))
       choice.setAttribute("aria-pressed", String(chosen))
       return choice
     }))
