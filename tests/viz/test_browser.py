@@ -169,7 +169,7 @@ def test_finding_adding_and_removing_users(browser: Browser, live: tuple[str, St
         box.press("Enter")
         expect(page.get_by_text("There is no user “nobody at all” in the store.")).to_be_visible()
         page.wait_for_url("**/app?users=ann,bob&window=auto")
-        page.locator(".lists .row").first.click()
+        page.locator(".lists .row[aria-pressed=false]").first.click()
         expect(page.locator(".chip")).to_have_count(3)
         page.get_by_label("Remove ann", exact=True).click()
         expect(page.locator(".chip")).to_have_count(2)
@@ -218,6 +218,19 @@ def test_a_server_that_is_gone_is_told_and_a_new_one_taken(browser: Browser, tmp
         expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
         expect(page.get_by_text("Waiting for the first event")).to_be_visible(timeout=60_000)
         page.close()
+
+
+def test_a_server_that_another_answers_for_is_gone_too(browser: Browser, live: tuple[str, Stream]) -> None:
+    """A proxy before it says 502 or 503; once it is there again, the page is loaded anew."""
+    page = browser.new_page()
+    page.goto(choice(live[0], "ann"))
+    expect(page.locator(".chip")).to_have_count(1)
+    page.route("**/bokeh.min.js", lambda route: route.fulfill(status=503))
+    expect(page.locator("#lost")).to_be_visible(timeout=60_000)
+    page.unroute_all()
+    expect(page.locator("#lost")).to_be_hidden(timeout=60_000)
+    expect(page.locator(".chip")).to_have_count(1)
+    page.close()
 
 
 def test_hostile_texts_stay_texts(browser: Browser, live: tuple[str, Stream]) -> None:
