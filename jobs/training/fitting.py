@@ -134,13 +134,16 @@ class Platt:
     shift: float
 
     @classmethod
-    def of(cls, logits: Floats, labels: Flags) -> Platt:
-        """The one that fits logits (n) to labels (n); the slope is at least 0, so that no weight changes its sign."""
-        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logits[:, None], labels)
+    def of(cls, logits: Floats, labels: Flags, weight: Floats | None = None) -> Platt:
+        """The one that fits logits (n) to labels (n), `weight` (n) by row.
+
+        The slope is at least 0, so that no weight changes its sign.
+        """
+        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logits[:, None], labels, weight)
         slope = float(model.coef_[0, 0])
         if slope > 0:
             return cls(slope, float(model.intercept_[0]))
-        share = float(labels.mean())
+        share = float(np.average(labels, weights=weight))
         return cls(0.0, float(np.log(share / (1 - share))))
 
     def fold(self, weights: Weights) -> Weights:

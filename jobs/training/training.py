@@ -91,7 +91,7 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
 
     1. Sets of features are compared under one regularisation, then regularisations, by log loss on other users.
     2. Fitted on all training users, calibrated on others after T1, folded into the weights.
-    3. The same features for the short horizon, and for users drawn again.
+    3. The same features for the short horizon, and for users drawn again, to fit and to calibrate with.
     """
     choice = choose(split, step)
     features = choice.candidate.features
@@ -106,10 +106,14 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     short = min(SHORT, horizon)
     near = _short_term(split, learning, x, calibrating, groups, choice.strength, to_milliseconds(short))
     again = []
-    rng, (_, owner) = np.random.default_rng(1), np.unique(learning.moments.users, return_inverse=True)
+    rng = np.random.default_rng(1)
+    owner, other = (_owners(rows) for rows in (learning, split.parts[CALIBRATE]))
     for number in range(vectors):
         step(f"users drawn again: {number + 1} of {vectors}")
-        again.append(platt.fold(fit(x, learning.labels, groups, choice.strength, draw_again(rng, owner), raw)))
+        drawn = fit(x, learning.labels, groups, choice.strength, draw_again(rng, owner), raw)
+        labels, weight = split.parts[CALIBRATE].labels, draw_again(rng, other)
+        usable = 0 < weight @ labels < weight.sum()
+        again.append(Platt.of(drawn.logits(calibrating), labels, weight if usable else None).fold(drawn))
     step("grading")
     kept = np.flatnonzero((raw.weights != 0) | (near.weights != 0))
     if not len(kept):
@@ -125,6 +129,11 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
         trained_on=_record(split, choice),
     )
     return model.model_copy(update={"metrics": measure(split, model)})
+
+
+def _owners(rows: Rows) -> NDArray[np.int64]:
+    """The users of rows (n), numbered from 0 without a gap."""
+    return np.unique(rows.moments.users, return_inverse=True)[1]
 
 
 def choose(split: Split, step: Step) -> Choice:
