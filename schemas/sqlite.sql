@@ -54,6 +54,8 @@ CREATE TABLE IF NOT EXISTS conversion_credit (
   PRIMARY KEY (user_id, event_time DESC, event_key)
 ) WITHOUT ROWID;
 
+CREATE INDEX IF NOT EXISTS credit_by_time ON conversion_credit (event_time);
+
 -- What each touch before a conversion has of it by each rule, and last what no touch has, the baseline's. Of one
 -- conversion each rule's shares sum up to 1.
 CREATE TABLE IF NOT EXISTS touch_credit (

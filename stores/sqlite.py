@@ -22,7 +22,7 @@ from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.grades import COLUMNS, Grade
 from schemas.models import StoredModel
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
 
 SCHEMA = Path(__file__).parent.parent / "schemas" / "sqlite.sql"
 VERSION = 3
@@ -31,6 +31,7 @@ PATIENCE = 60
 """Seconds to wait for another process's write."""
 HELD_ROWS = 100_000
 """Rows held before they are written without being asked to."""
+_DAY = 86_400_000
 
 _KINDS = (*TYPES, "")
 """Types of touches by number; the last, BASELINE, is none."""
@@ -101,7 +102,17 @@ WHERE user_id = ? AND event_time >= ? AND event_time <= ? ORDER BY event_time, e
 """
 _OF_CONVERSION = 4
 """Columns of that which are the conversion's."""
-_SUMS = f"day, campaign, type, {', '.join((*RULES, *(f'{rule}_revenue' for rule in RULES)))}"
+_SUMS = f"""
+WITH credited AS MATERIALIZED (
+  SELECT user_id, event_time, event_key FROM conversion_credit WHERE event_time BETWEEN ? AND ?
+)
+SELECT date(event_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
+  {", ".join(f"sum({rule})" for rule in RULES)}, {", ".join(f"sum(revenue * {rule})" for rule in RULES)}
+FROM credited CROSS JOIN propensity_by_user USING (user_id, event_time, event_key)
+  CROSS JOIN touch_credit AS touch USING (user_id, event_time, event_key)
+GROUP BY day, touch.campaign, touch.type ORDER BY day, touch.campaign, touch.type
+"""
+"""What `credit_by_day` has of the conversions between two times, in the time that these take and no others."""
 _DROP_TOUCHES = f"DELETE FROM touch_credit WHERE {_CREDIT_KEY}"
 _INSERT_TOUCH = (
     f"INSERT INTO touch_credit (user_id, event_time, event_key, place, {_SHARE})"
@@ -425,6 +436,11 @@ def _behind(prefix: str) -> str | None:
     return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
+def _bounded(time: int) -> int:
+    """A time as far as the file can compare it."""
+    return min(max(time, -(2**63)), 2**63 - 1)
+
+
 class SqliteReader:
     """Reads the file; every question sees the newest state that was written."""
 
@@ -524,9 +540,9 @@ class SqliteReader:
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
         """Sums over the conversions of all users, from the rows as they are now."""
-        first, last = day_of(-(2**63) if start is None else start), day_of(2**63 - 1 if end is None else end)
-        order = "WHERE day >= ? AND day <= ? ORDER BY day, campaign, type"
-        rows = self._ask(f"SELECT {_SUMS} FROM credit_by_day {order}", (first, last))
+        first = _bounded(-(2**63) if start is None else start // _DAY * _DAY)
+        last = _bounded(2**63 - 1 if end is None else (end // _DAY + 1) * _DAY - 1)
+        rows = self._ask(_SUMS, (first, last))
         return [
             CreditSum(day, campaign, kind, tuple(sums[: len(RULES)]), tuple(sums[len(RULES) :]))
             for day, campaign, kind, *sums in rows

@@ -167,7 +167,7 @@ class Feed:
             grades = tuple(reader.grades())
             self._counts.took(time.monotonic() - begun)
         begun, credited = time.monotonic(), old.credited
-        if newest is not None and self._sums.is_due():
+        if newest is not None and old.newest is not None and self._sums.is_due():  # what takes long is not waited for
             credited = tuple(reader.credit_sums(newest - (CREDITED_DAYS - 1) * DAY))
             self._sums.took(time.monotonic() - begun)
         known = {user: trace for user, trace in traces.items() if trace is not None}

@@ -126,7 +126,7 @@ def test_credit_is_cut_to_its_times_and_sums_to_whole_days(store):
     assert sorted({each.day for each in reader.credit_sums(TIME + DAY, TIME + 2 * DAY + 1)}) == days[1:3]
     assert sorted({each.day for each in reader.credit_sums(end=TIME + DAY)}) == days[:2]
     assert reader.credit_sums(-(2**80), 2**80) == reader.credit_sums()
-    assert reader.credit_sums(TIME + 9 * DAY) == []
+    assert reader.credit_sums(TIME + 9 * DAY) == reader.credit_sums(2**80) == reader.credit_sums(end=-(2**80)) == []
 
 
 def test_an_erasure_takes_credit_too(store):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stores.base import StoreError
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite import _SUMS, SqliteReader, SqliteWriter, connect
 from tests.flow.running import query
 from tests.model.driving import Run
 from tests.model.worlds import MODELS
@@ -156,6 +156,10 @@ def test_a_view_sums_credit_by_day_campaign_and_type(tmp_path):
         for rows in (*run.scored, run.scored[0]):
             writer.write(rows)
             writer.flush()
+    with contextlib.closing(SqliteReader(path)) as reader:
+        assert [
+            (each.day, each.campaign, each.type, *each.conversions, *each.revenue) for each in reader.credit_sums()
+        ] == query(path, "SELECT * FROM credit_by_day ORDER BY day, campaign, type")
     sums = "SELECT day, campaign, type, first, first_revenue, linear_revenue FROM credit_by_day ORDER BY type"
     assert query(path, sums) == [
         ("2017-07-14", "", "", 0.0, 0.0, 0.0),
@@ -165,3 +169,21 @@ def test_a_view_sums_credit_by_day_campaign_and_type(tmp_path):
     assert query(path, "SELECT sum(credit), sum(credit_revenue) FROM credit_by_day") == [
         (pytest.approx(1), pytest.approx(8))
     ]
+
+
+def test_sums_of_a_few_days_do_not_read_all_credit(tmp_path):
+    """Also in a file that was made before there was an index."""
+    path = tmp_path / "rows.db"
+    connect(path).close()
+    with contextlib.closing(sqlite3.connect(path)) as before, before:
+        before.execute("DROP INDEX credit_by_time")
+    with contextlib.closing(connect(path)) as connection:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {_SUMS}", (TIME, TIME))]
+    assert [step for step in plan if "SCAN" in step] == ["SCAN credited"]
+    key = "USING PRIMARY KEY (user_id=? AND event_time=? AND event_key=?)"
+    for table, found in (
+        ("conversion_credit", "USING COVERING INDEX credit_by_time (event_time>? AND event_time<?)"),
+        ("propensity_by_user", key),
+        ("touch", key),
+    ):
+        assert f"SEARCH {table} {found}" in plan

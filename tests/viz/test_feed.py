@@ -40,6 +40,15 @@ def test_a_trace_stays_the_same_object_until_its_user_has_news(stream: Stream, s
     assert late.points[1].propensity > first.points[0].propensity
 
 
+def test_what_takes_long_is_not_read_in_the_first_poll(stream: Stream, source: Shared) -> None:
+    """The server starts with it, and may be asked at once."""
+    stream.send(*journey("ann", ["CL", "CN"]))
+    source.feed.poll()
+    assert (len(source.feed.snapshot.recent), source.feed.snapshot.credited) == (1, ())
+    source.feed.poll()
+    assert {each.type for each in source.feed.snapshot.credited} == {"CL", ""}
+
+
 def test_lists_rank_by_the_propensity_of_now(stream: Stream, source: Shared) -> None:
     """Who was likeliest after an event of long ago is not likeliest now."""
     stream.send(*journey("faded", ["PS"] * 4, START - 100 * 24 * HOUR))
