@@ -37,7 +37,8 @@ class Page(pn.viewable.Viewer):
         super().__init__()  # type: ignore[no-untyped-call]
         self._feed, self._desk = source.feed, source.desk
         self._slots: dict[str, int] = {}
-        self._list, self._found, self._message, self._cleared = "likely", list[str](), "", 0
+        self._list, self._found, self._message = "likely", list[str](), ""
+        self._typed, self._questions, self._clear = "", 0, (0, "")
         self._hidden: frozenset[str] = frozenset()
         self._drawn: object = None
         self._held, self._now = source.feed.snapshot, source.feed.now
@@ -108,13 +109,17 @@ class Page(pn.viewable.Viewer):
                     self._list = value
                     self._draw()
 
-    def add(self, user: str) -> None:
-        """Show a user, unless as many are shown as can be told apart."""
+    def add(self, user: str, typed: str | None = None) -> None:
+        """Show a user, unless as many are shown as can be told apart.
+
+        The search box is emptied where it still holds what was `typed`, or, by default, what it held at last.
+        """
         if len(self._slots) >= MOST and user not in self._slots:
             self._message = f"{MOST} users are shown already. Remove one to add another."
         else:
             self._take_slot(user)
-            self._message, self._found, self._cleared = "", [], self._cleared + 1
+            self._message, self._found = "", []
+            self._clear = self._clear[0] + 1, self._typed if typed is None else typed
         self._choose()
 
     def remove(self, user: str) -> None:
@@ -125,8 +130,9 @@ class Page(pn.viewable.Viewer):
 
     async def search(self, prefix: str) -> None:
         """Offer users whose id starts with `prefix`."""
+        number = self._number(prefix)
         found = await self._ask(lambda reader: _starting(reader, prefix)) if prefix else []
-        self._offer(found, "" if found or not prefix else f"No user id starts with “{visible(prefix)}”.")
+        self._offer(number, found, "" if found or not prefix else f"No user id starts with “{visible(prefix)}”.")
 
     async def enter(self, text: str) -> None:
         """Show the user with this id, or the only one whose id starts so; say so where there is none."""
@@ -135,11 +141,12 @@ class Page(pn.viewable.Viewer):
             exact = (form for form in (text, text.strip()) if reader.latest([form]))
             return [found] if (found := next(exact, None)) is not None else _starting(reader, text)
 
+        number = self._number(text)
         found = await self._ask(look_up)
         if found and len(found) == 1:
-            _change(partial(self.add, found[0]))
+            _change(partial(self.add, found[0], text))
         else:
-            self._offer(found, "" if found else f"There is no user “{visible(text)}” in the store.")
+            self._offer(number, found, "" if found else f"There is no user “{visible(text)}” in the store.")
 
     async def _ask(self, question: Callable[[Reader], list[str]]) -> list[str] | None:
         try:
@@ -147,7 +154,15 @@ class Page(pn.viewable.Viewer):
         except Exception:  # whatever a store's driver raises; the feed tells what it is
             return None
 
-    def _offer(self, found: list[str] | None, message: str) -> None:
+    def _number(self, typed: str) -> int:
+        """The number of a question for what was typed."""
+        self._typed, self._questions = typed, self._questions + 1
+        return self._questions
+
+    def _offer(self, number: int, found: list[str] | None, message: str) -> None:
+        """Offer the answer to a question, unless another one was asked since."""
+        if number != self._questions:
+            return
         self._found = found or []
         self._message = "The store cannot be read just now." if found is None else message
         _change(self._draw)
@@ -187,7 +202,7 @@ class Page(pn.viewable.Viewer):
             users=ranking(snapshot, self._list, self._slots, tracer, now),
             found=[{"user": user, "name": visible(user)} for user in self._found],
             message=self._message,
-            clear=self._cleared,
+            clear=dict(zip(("count", "text"), self._clear, strict=True)),
         )
 
     def _show_curves(self, snapshot: Snapshot, now: int | None) -> None:

@@ -177,6 +177,21 @@ def test_finding_adding_and_removing_users(browser: Browser, live: tuple[str, St
         expect(page.locator(".chip .name").first).to_have_text("bob")
 
 
+def test_who_types_on_after_enter_keeps_the_text(browser: Browser, live: tuple[str, Stream]) -> None:
+    with visiting(browser) as page:
+        page.goto(choice(live[0]))
+        box = page.get_by_label("Find a user by id")
+        box.fill("bob")
+        box.evaluate("""box => {
+          box.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter" }))
+          box.value = "an"
+          box.dispatchEvent(new Event("input"))
+        }""")
+        expect(page.locator(".chip .name")).to_have_text(["bob"])
+        expect(page.locator(".found button")).to_have_text(["ann", "anna"])
+        expect(box).to_have_value("an")
+
+
 def test_zooming_pauses_and_live_goes_on(browser: Browser, live: tuple[str, Stream]) -> None:
     address, _ = live
     with visiting(browser) as page:

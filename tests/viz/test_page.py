@@ -1,4 +1,5 @@
 import asyncio
+import threading
 from typing import Any
 
 import pytest
@@ -136,6 +137,43 @@ def test_search_offers_ids_that_start_so(page: Page) -> None:
     assert page.picker.data["message"] == "No user id starts with “zz”."
     asyncio.run(page.search(""))
     assert (page.picker.data["found"], page.picker.data["message"]) == ([], "")
+
+
+def test_a_slow_answer_is_not_offered_after_another_question(stream: Stream, source: Shared, page: Page) -> None:
+    """What was typed before Escape does not come back."""
+    reads = threading.Event()
+
+    def slow() -> Reader:
+        reads.wait()
+        return SqliteReader(stream.path)
+
+    async def escape(page: Page) -> None:
+        typed = asyncio.create_task(page.search("an"))
+        await asyncio.sleep(0)
+        await page.search("")
+        reads.set()
+        await typed
+
+    desk = Desk(slow)
+    late = opened(Shared(source.feed, desk), "")
+    asyncio.run(escape(late))
+    assert late.picker.data["found"] == []
+    desk.close()
+
+
+def test_a_box_is_emptied_of_what_was_entered_only(source: Shared, page: Page) -> None:
+    empty = opened(source, "?users=")
+
+    async def type_on() -> None:
+        entered = asyncio.create_task(empty.enter("ann"))
+        await asyncio.sleep(0)
+        await asyncio.gather(entered, empty.search("bo"))
+
+    asyncio.run(type_on())
+    assert (empty.users, empty.picker.data["clear"]) == (("ann",), {"count": 1, "text": "ann"})
+    assert empty.picker.data["found"] == [{"user": "bob", "name": "bob"}]
+    empty.receive({"add": "bob"})
+    assert empty.picker.data["clear"] == {"count": 2, "text": "bo"}
 
 
 def test_enter_adds_the_user_or_says_that_there_is_none(source: Shared, page: Page) -> None:

@@ -185,9 +185,9 @@ function picker(element, data, send) {
     element.lists = node("div", "lists")
     element.append(node("h2", "", "Find a user"), input, element.found, element.lists)
   }
-  if (data.clear && data.clear !== element.cleared) {
-    element.cleared = data.clear
-    element.search.value = ""
+  if (data.clear && data.clear.count !== element.cleared) {
+    element.cleared = data.clear.count
+    if (element.search.value === data.clear.text) element.search.value = "" // unless somebody types on
   }
   const found = (data.found ?? []).map(({ user, name }) => keyed(user, node("li", "", button("row plain", () => send({ add: user }), named(name, "name")))))
   const message = node("p", "quiet", data.message ?? "")
