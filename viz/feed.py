@@ -152,8 +152,10 @@ class Feed:
         with self._lock:
             users = frozenset(user for followed in self._followed.values() for user in followed)
         traces = {user: self._trace(reader, user, old.traces.get(user)) for user in users}
-        last = reader.most_recent(1)  # after the traces, so that no event of theirs is newer
-        newest = last[0].event_time if last else None
+        known = {user: trace for user, trace in traces.items() if trace is not None}
+        # Of a scan of many users, the most recent may be older than what was read of those who are followed.
+        last = [latest.event_time for latest in reader.most_recent(1)]
+        newest = max(last + [trace.points[-1].event_time for trace in known.values()], default=None)
         with self._lock:
             self._clock.observe(newest)
         begun = time.monotonic()
@@ -170,7 +172,6 @@ class Feed:
         if newest is not None and old.newest is not None and self._sums.is_due():  # what takes long is not waited for
             credited = tuple(reader.credit_sums(newest - (CREDITED_DAYS - 1) * DAY))
             self._sums.took(time.monotonic() - begun)
-        known = {user: trace for user, trace in traces.items() if trace is not None}
         return Snapshot(newest, summary, likely, recent, users, known, grades, credited)
 
     def _trace(self, reader: Reader, user: str, old: Trace | None) -> Trace | None:
