@@ -77,7 +77,7 @@ def write_report(
         "lines": [_line(each, colours[each.name]) for each in reported], "parts": parts, "font": FONT,
     }  # fmt: skip
     page = file_html(figures, INLINE, title, template=Template(PAGE.read_text()), template_variables=about)
-    to.write_text(page)
+    to.write_text(page, encoding="utf-8")
 
 
 def _part(title: str, note: str, drawn: Sequence[figure], figures: list[figure]) -> dict[str, Any]:
@@ -99,11 +99,11 @@ def _line(reported: Reported, colour: str) -> dict[str, Any]:
             (f"{grades.rows:,}", ""),
             (f"{grades.positive:,}", ""),
             _measure(grades.auc, 3),
-            (f"{grades.log_loss.value:.5f}", ""),
+            _measure(grades.log_loss, 5),
             (f"{grades.base_log_loss:.5f}", ""),
             _measure(grades.information, 3),
             _measure(grades.observed_over_expected, 2),
-            (f"{grades.brier.value:.5f}", ""),
+            _measure(grades.brier, 5),
         ]
     }
 

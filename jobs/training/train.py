@@ -45,7 +45,7 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
         model = train(split, name, h, lambda what: bar.update(task, description=what, advance=1))
     tell(split, model)
     try:
-        to.write_text(text_of(model))
+        to.write_text(text_of(model), encoding="utf-8")
         write_report(page, f"Model {name}", facts_of(log, model), reported_of(split, model), [model])
     except OSError as error:
         raise JobError(f"{error.filename}: {error.strerror}") from None
