@@ -10,7 +10,7 @@ from stores.base import CreditSum
 from viz import look
 from viz.feed import CREDITED_DAYS
 from viz.trace import Credit, Trace, Tracer
-from viz.words import adding_up, dollars, number, short_moment, touch, visible
+from viz.words import NOBODY, adding_up, dollars, number, short_moment, touch, visible
 
 Facts = dict[str, Any]
 MOST_CONVERSIONS, MOST_SEGMENTS, MOST_SUMS = 4, 4, 7
@@ -31,9 +31,21 @@ def credited(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Trac
     return {
         "conversions": newest,
         "more": len(found) - len(newest),
+        "note": "" if found else _why_none([traces[user] for user in slots if user in traces]),
         "sums": _sums(sums),
         "title": f"Conversions of all users in the last {CREDITED_DAYS} days",
     }  # fmt: skip
+
+
+def _why_none(shown: Sequence[Trace]) -> str:
+    """Why there is no conversion to tell about."""
+    if not shown:
+        return NOBODY
+    if any(point.event_type == "CN" for trace in shown for point in trace.points):
+        return "Too many of the events before these users' conversions are no longer stored to tell."
+    if any(trace.sequence.before for trace in shown):
+        return "No conversion is among the newest events of the users shown."
+    return "The users shown have not converted yet."
 
 
 def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) -> Facts:

@@ -9,7 +9,7 @@ from model.propensity import Model
 from viz import look
 from viz.feed import Snapshot, Standing
 from viz.trace import Trace, Tracer
-from viz.words import TYPE_NAMES, duration, moment, percent, short_moment, speed, visible
+from viz.words import NOT_BEGUN, TYPE_NAMES, duration, moment, percent, short_moment, speed, visible
 
 Facts = dict[str, Any]
 
@@ -76,6 +76,8 @@ def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | 
         hint = "The store is being asked for this user"
     elif trace is None:
         hint = "The store has no event of this user"
+    elif not trace.has_begun:
+        hint = NOT_BEGUN
     elif propensity is None:
         hint = "Too many of this user's events are no longer stored to draw the curve"
     else:

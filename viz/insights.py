@@ -13,9 +13,8 @@ from viz.next_move import next_move
 from viz.parts import Part
 from viz.trace import Trace, Tracer
 from viz.why import CHOICES, why
-from viz.words import moment, visible
+from viz.words import NOBODY, NOT_BEGUN, moment, visible
 
-NOBODY = "Choose a user to see this."
 UNKNOWN = "Too many of this user's events are no longer stored to tell."
 
 
@@ -71,6 +70,8 @@ class Insights:
         trace = traces.get(user)
         if trace is None or now is None:
             self._say(NOBODY)
+        elif not trace.has_begun:
+            self._say(NOT_BEGUN)
         else:
             self._explain(trace, now)
             self._advise(user, trace, now)

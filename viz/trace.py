@@ -69,6 +69,11 @@ class Trace:
         return Trace(self.points[:count], sequence, min(self.exact, count))
 
     @property
+    def has_begun(self) -> bool:
+        """Whether the user had an event, stored or not."""
+        return bool(self.points) or self.sequence.before > 0
+
+    @property
     def exact_from(self) -> int | None:
         """The first event time from which on the curve is exact, None where there is no such event."""
         return self.points[self.exact].event_time if self.exact < len(self.points) else None

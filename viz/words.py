@@ -9,6 +9,8 @@ from datetime import UTC, datetime, timedelta
 
 from schemas.events import MISSING
 
+NOBODY = "Choose a user to see this."
+NOT_BEGUN = "This user's first event is later than the time shown."
 TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}
 PLURALS = {"IM": "Impressions", "CL": "Clicks", "PS": "Paid searches", "CN": "Conversions"}
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))

@@ -322,7 +322,38 @@ class TestPanels:
         trace = traces(stream, tracer)["long"]
         short = tracer.trace(trace.points[-3:])
         assert tracer.explain(short, NOW) is None
-        assert credited({"long": short}, {"long": 0}, tracer, [])["conversions"] == []
+
+    @pytest.mark.parametrize(
+        ("kinds", "stored", "note"),
+        [
+            (["IM", "CL"], 2, "The users shown have not converted yet."),
+            (["IM", "CL", "CN"] * 4, 3, "Too many of the events before these users' conversions are no longer"),
+            (["CN"] + ["IM"] * 9, 3, "No conversion is among the newest events of the users shown."),
+            (["IM", "CN"], 0, "Choose a user to see this."),
+            (["IM", "CN"], 2, ""),
+        ],
+    )
+    def test_why_nobody_is_credited(self, stream: Stream, kinds: list[str], stored: int, note: str) -> None:
+        stream.send(*journey("ann", kinds, gap=HOUR))
+        tracer = Tracer(stream.model, 5)
+        trace = tracer.trace(traces(stream, tracer)["ann"].points[-stored:])
+        facts = credited({"ann": trace} if stored else {}, {"ann": 0}, tracer, [])
+        assert facts["note"].startswith(note)
+        assert bool(facts["note"]) == bool(note) == (not facts["conversions"])
+
+    def test_a_user_who_begins_after_a_pause(self, stream: Stream, source: Shared, page: Page) -> None:
+        """Their events are all stored, but later than what is shown; what was cut off is another matter."""
+        page.receive({"pause": True})
+        stream.send(*journey("new", ["IM", "CL"], START + 9 * DAY))
+        page.receive({"add": "new"})
+        page.insights.receive({"about": "new"})
+        source.feed.poll()
+        page.tick()
+        later = "This user's first event is later than the time shown."
+        assert page.insights.why.data["note"] == page.insights.next_move.data["note"] == later
+        assert page.chosen.data["users"][-1]["hint"] == later
+        page.receive({"pause": False})
+        assert "note" not in page.insights.why.data
 
     @pytest.mark.parametrize("message", [{}, {"about": 7}, {"by": "magic"}, {"what": "ever"}])
     def test_messages_that_make_no_sense_change_nothing(self, page: Page, message: dict) -> None:

@@ -271,8 +271,7 @@ function next_move(element, data) {
 
 function credited(element, data) {
   piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", "by the model, beside the last touch")])
-  const none = data.conversions && !data.conversions.length ? "The users shown have not converted yet." : null
-  piece(element, "quiet", none, (text) => [text])
+  piece(element, "quiet", data.note, (text) => [text])
   piece(element, "conversions", data.conversions?.length ? [data.conversions, data.more] : null, ([conversions, more]) => [
     ...conversions.map(({ user, colour, when, revenue, parts, last, last_colour }) => node("article", "conversion",
       node("p", "who", swatch(colour), named(user, "name"), node("small", "", [when, revenue].filter(Boolean).join(", "))),
