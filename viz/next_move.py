@@ -32,7 +32,6 @@ def next_move(user_id: str, options: Sequence[Option], horizon: timedelta) -> Fa
         "bids": [_bid(each) for each in options if isinstance(each.action, Response)],
         "sentence": f"{_sentence(told)} {CAUTION}",
         "hold_out": HELD_OUT if held_out else NOT_HELD_OUT,
-        "held_out": held_out,
         "horizon": f"Gain in the propensity of {duration(horizon)}, in points, with its 80% interval",
     }
 

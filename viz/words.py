@@ -16,7 +16,9 @@ PLURALS = {"IM": "Impressions", "CL": "Clicks", "PS": "Paid searches", "CN": "Co
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))
 _HUGE = 1e12
 """From here on an amount is told in its leading digits."""
-_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+"""Categories of what cannot be seen, or turns the direction of others."""
+_JOINER, _EMOJI, _SKIN, _AS_EMOJI = "\u200d", "So", "Sk", "\ufe0f"
 
 
 def percent(share: float) -> str:
@@ -151,18 +153,30 @@ def speed(milliseconds: float) -> str:
 
 
 def visible(text: str) -> str:
-    r"""A text whose invisible and direction-changing characters are shown.
+    r"""A text whose invisible and direction-changing characters are shown, but for the joiners of emoji.
 
-    >>> visible("a" + chr(0) + "b" + chr(10) + chr(0x202E))
-    'a␀b␊\\u202e'
+    >>> visible("a" + chr(0) + "b" + chr(10) + chr(0x202E) + "an" + chr(0x200B) + "n" + chr(0xE0067))
+    'a␀b␊\\u202ean\\u200bn\\U000e0067'
+    >>> visible("an" + chr(0x200D) + "n"), len(visible("👩" + chr(0x200D) + "🚀"))
+    ('an\\u200dn', 3)
     """
-    return "".join(_visible(letter) for letter in text)
+    return "".join(
+        letter if letter == _JOINER and _joins(text, place) else _visible(letter) for place, letter in enumerate(text)
+    )
+
+
+def _joins(text: str, place: int) -> bool:
+    """Whether what is before and behind a place are emoji."""
+    before, after = text[max(place - 2, 0) : place].rstrip(_AS_EMOJI)[-1:], text[place + 1 : place + 2]
+    if not before or not after:
+        return False
+    return unicodedata.category(before) in (_EMOJI, _SKIN) and unicodedata.category(after) == _EMOJI
 
 
 def _visible(letter: str) -> str:
     code = ord(letter)
     if code < 0x20:
         return chr(0x2400 + code)
-    if letter in _BIDI or unicodedata.category(letter) in ("Cc", "Cs"):
-        return "␡" if code == 0x7F else f"\\u{code:04x}"
+    if unicodedata.category(letter) in _UNSEEN:
+        return "␡" if code == 0x7F else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
     return letter

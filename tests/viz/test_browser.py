@@ -1,10 +1,12 @@
 """The page in Chromium, served as people serve it."""
 
+import json
 import os
 from collections.abc import Iterator
 from contextlib import closing
 from io import BytesIO
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 from PIL import Image
@@ -13,7 +15,7 @@ from playwright.sync_api import Browser, Page, expect
 from schemas.events import Event
 from stores.sqlite import SqliteReader
 from tests.services.ports import free_port
-from tests.viz.browsing import served, serving, settled, visiting
+from tests.viz.browsing import drawn, served, serving, settled, visiting, wait_for
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load
 from viz.links import write_query
 from viz.look import MARKS, USER_COLOURS
@@ -206,18 +208,30 @@ def test_zooming_pauses_and_live_goes_on(browser: Browser, live: tuple[str, Stre
         expect(page.get_by_role("button", name="Live")).to_be_visible()
 
 
+def stream_time(address: str) -> int:
+    """The stream's now, as the server knows it."""
+    with urlopen(f"{address}/api/users/ann/propensity") as answer:
+        return int(json.load(answer)["now"])
+
+
 def test_the_chart_holds_still_while_the_pointer_is_over_it(browser: Browser, live: tuple[str, Stream]) -> None:
     """What somebody is about to read must not move away; it goes on when the pointer leaves."""
     address, stream = live
     with visiting(browser) as page:
         page.goto(choice(address, "bob"))
-        settled(page, lambda chart: len(chart["Conversion"]) > 0)
+        expect(page.locator(".chip b").first).to_contain_text("%")
         page.locator(".plot").hover()
         expect(page.get_by_text("Held", exact=True)).to_be_visible()
+        before = settled(page, lambda chart: len(chart["Conversion"]) > 0)
         stream.send(Event("held", "bob", START + 10 * DAY, "CL"))
+        wait_for(lambda: stream_time(address) >= START + 10 * DAY)
+        for name in ("Most recent", "Most likely now"):  # each has the page look at what is new
+            page.get_by_role("button", name=name).press("Enter")
+            expect(page.locator(".tab[aria-pressed=true]")).to_have_text(name)
+        assert drawn(page) == before
         page.mouse.move(5, 5)
         expect(page.get_by_text("Live", exact=True)).to_be_visible()
-        settled(page, lambda chart: len(chart["Click"]) > 1)
+        settled(page, lambda chart: len(chart["Click"]) > len(before["Click"]))
 
 
 def test_a_server_that_is_gone_is_told_and_a_new_one_taken(browser: Browser, tmp_path: Path) -> None:
