@@ -92,13 +92,18 @@ def _sums(sums: Sequence[CreditSum]) -> list[Facts]:
         {
             "name": name,
             "colour": colour,
-            "model": number(model, 1),
-            "last": number(last, 1),
+            "model": _count(model),
+            "last": _count(last),
             "model_width": round(max(model, 0.0) / most * 100, 2),
             "last_width": round(max(last, 0.0) / most * 100, 2),
         }
         for name, colour, model, last in rows
     ]
+
+
+def _count(conversions: float) -> str:
+    """Many are told in whole ones, so that they fit into their column."""
+    return number(conversions, 1 if abs(conversions) < 99_999.95 else 0)
 
 
 def _others(count: int) -> str:

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from model.actions import Actions, is_held_out
 from model.advice import Option
 from model.propensity import Model
+from schemas.credits import RULES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
+from stores.base import CreditSum
 from stores.sqlite import SqliteReader
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
 from viz.credited import NO_TOUCH, credited
@@ -207,6 +209,15 @@ class TestCredited:
         assert bob["parts"][0]["name"] == "Paid search, Spring"
         assert (ann["last"], [part["value"] for part in ann["parts"]]) == (NO_TOUCH, ["100.0%"])
         assert facts["sums"] == []
+
+    @pytest.mark.parametrize(
+        ("conversions", "text"), [(99_999.94, "99,999.9"), (99_999.96, "100,000"), (1_234_567.8, "1,234,568")]
+    )
+    def test_sums_of_many_conversions_are_whole(self, stream: Stream, conversions: float, text: str) -> None:
+        shares = (conversions,) * len(RULES)
+        sums = [CreditSum("2017-06-15", "Spring", "CL", shares, shares)]
+        facts = credited({}, {}, Tracer(stream.model, 5), sums)
+        assert (facts["sums"][0]["model"], facts["sums"][0]["last"]) == (text, text)
 
 
 def grade(model_id: str, kind: str, role: str = MODEL, day: str = ALL, **measures: float) -> Grade:
