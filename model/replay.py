@@ -124,14 +124,15 @@ class Replay:
 
     def events_up_to(self, moments: Moments) -> NDArray[np.int64]:
         """How many events lie before each moment (n) or at it, those of the users before included."""
-        return _places(self.users, self.timestamps, moments)
+        places: NDArray[np.int64] = _places(self.users, self.timestamps, moments.users, moments.times)
+        return places
 
     def follows(self, users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
         """The first of `times` after each moment (n), of those of its user, in ms; the greatest int64 where none is.
 
         `users` and `times` are ordered like events.
         """
-        places = _places(users, times, moments)
+        places = _places(users, times, moments.users, moments.times)
         inside = places < len(users)
         found = np.full(len(moments), np.iinfo(np.int64).max)
         inside[inside] = users[places[inside]] == moments.users[inside]
@@ -139,12 +140,15 @@ class Replay:
         return found
 
 
-def _places(users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
-    """For each moment how many of the ordered (user, time) pairs are not after it."""
-    earliest = min(times.min(initial=0), moments.times.min(initial=0))
-    stride = max(times.max(initial=0), moments.times.max(initial=0)) - earliest + 1
-    keys, asked = users * stride + times - earliest, moments.users * stride + moments.times - earliest
-    places: NDArray[np.int64] = np.searchsorted(keys, asked, side="right")
+@compiled
+def _places(users, times, asked_users, asked_times):
+    """For each (user, time) that is asked for how many of the others are not after it; both are in order."""
+    places, place = np.empty(len(asked_users), np.int64), 0
+    for row in range(len(asked_users)):
+        user, time = asked_users[row], asked_times[row]
+        while place < len(users) and (users[place] < user or (users[place] == user and times[place] <= time)):
+            place += 1
+        places[row] = place
     return places
 
 

@@ -111,5 +111,15 @@ def test_a_replay_tells_users_types_campaigns_and_times_apart():
     assert follows.tolist() == [TIME + HOUR, TIME + 2 * HOUR, np.iinfo(np.int64).max]
 
 
+def test_many_users_and_a_wrong_clock_move_no_time():
+    """However many users there are, and however far apart their times: nothing overflows."""
+    users, times = np.array([0, 7_000_000, 7_000_000, 40_000_000]), np.array([0, TIME, TIME + HOUR, TIME + HOUR])
+    asked = Moments(np.array([0, 7_000_000, 7_000_000, 40_000_000]), TIME + np.array([0, -1, 0, DAY]))
+    replay, none, empty = Replay.of([]), np.iinfo(np.int64).max, np.empty(0, np.int64)
+    assert replay.follows(users, times, asked).tolist() == [none, TIME, TIME + HOUR, none]
+    assert replay.follows(empty, empty, asked).tolist() == [none] * 4
+    assert replay.follows(users, times, Moments(empty, empty)).tolist() == []
+
+
 def test_a_log_without_events_is_no_users():
     assert len(Replay.of([]).hashes) == 0
