@@ -15,6 +15,7 @@ from jobs.bars import progress
 from jobs.clusters import cluster_of, registry_of
 from jobs.problems import JobError
 from model.replay import Replay
+from model.training_record import at_milliseconds
 from schemas.codec import Codec
 from schemas.columns import decode_columns
 from schemas.events import MISSING, TEXTS, TYPES, EventBatch
@@ -65,6 +66,13 @@ class Log:
         """How much is in it, for a person."""
         replay = self.replay
         return f"{len(replay.users):,} events, {len(self.order_times):,} orders, {len(replay.hashes):,} users"
+
+    @property
+    def period(self) -> str:
+        """The days of the first and the last event, for a person: one wrong clock stretches a log."""
+        times = self.replay.timestamps
+        first, last = (at_milliseconds(int(time)) for time in (times.min(), times.max()))
+        return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
 def read_log(events: str) -> Log:

@@ -61,7 +61,8 @@ class Span:
         if free < DAY:
             needed = look_back + 3 * horizon + timedelta(days=1)
             raise JobError(
-                f"{log.name}: {log.counts} within {write_duration(timedelta(hours=(end - start) // 3_600_000))}; "
+                f"{log.name}: {log.counts} within {write_duration(timedelta(hours=(end - start) // 3_600_000))}, "
+                f"{log.period}; "
                 f"a horizon of {write_duration(horizon)} and a look-back of {write_duration(look_back)} "
                 f"need {write_duration(needed)}"
             )
@@ -95,12 +96,12 @@ def draw(log: Log, first: int, last: int, most: int | None = None) -> tuple[Mome
     """
     replay = log.replay
     users = np.arange(len(replay.hashes))
-    days = np.arange(first // DAY, last // DAY + 1)
-    begin = replay.timestamps[replay.bounds[:-1]]
+    begin = np.maximum(replay.timestamps[replay.bounds[:-1]], first)
     inside = (replay.timestamps >= first) & (replay.timestamps <= last)
     if most is not None:
-        alive = np.maximum(last - np.maximum(begin, first), 0).sum() / DAY
-        drawn = len(np.unique(replay.users[inside] * len(days) + (replay.timestamps[inside] - first) // DAY))
+        alive = np.maximum(last - begin, 0).sum() / DAY
+        span = last // DAY - first // DAY + 1
+        drawn = len(np.unique(replay.users[inside] * span + (replay.timestamps[inside] - first) // DAY))
         share = most / max(alive + drawn, 1.0)
         if share < 1:
             users = users[mixed(replay.hashes, "sample") < np.uint64(share * 2.0**64)]
@@ -114,11 +115,14 @@ def draw(log: Log, first: int, last: int, most: int | None = None) -> tuple[Mome
     fresh = np.ones(len(events), np.bool_)
     fresh[1:] = (np.diff(replay.users[events]) > 0) | (np.diff(day_of) > 0)
     events = events[fresh]
-    owners, midnight = np.repeat(users, len(days)), np.tile(days * DAY, len(users))
+    since = begin[users] // DAY
+    counts = np.maximum(last // DAY - since + 1, 0)
+    owners = np.repeat(users, counts)
+    days = np.arange(len(owners)) - np.repeat(np.cumsum(counts) - counts - since, counts)
     with np.errstate(over="ignore"):
-        seeds = replay.hashes[owners] + (midnight // DAY).astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
-    times = midnight + (mixed(seeds, "clock") % np.uint64(DAY)).astype(np.int64)
-    kept = (times >= np.maximum(begin[owners], first)) & (times <= last)
+        seeds = replay.hashes[owners] + days.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
+    times = days * DAY + (mixed(seeds, "clock") % np.uint64(DAY)).astype(np.int64)
+    kept = (times >= begin[owners]) & (times <= last)
     all_users = np.concatenate((replay.users[events], owners[kept]))
     all_times = np.concatenate((replay.timestamps[events], times[kept]))
     at_event = np.repeat([True, False], [len(events), int(kept.sum())])

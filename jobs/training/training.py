@@ -68,7 +68,7 @@ class Split:
             if min(positive, negative) < LEAST:
                 raise JobError(
                     f"{log.name}: {log.counts} give {positive:,} rows with an order within the horizon and "
-                    f"{negative:,} without in the part to {name} with; each needs {LEAST}"
+                    f"{negative:,} without in the part to {name} with; each needs {LEAST}; events are {log.period}"
                 )
         return split
 

@@ -1,11 +1,13 @@
 """Training rows: which moments are drawn, what follows them, and who is in which part."""
 
+import tracemalloc
 from datetime import timedelta
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from xxhash import xxh3_64_intdigest
 
 from jobs.problems import JobError
 from jobs.training.logs import log_of
@@ -23,6 +25,7 @@ from jobs.training.rows import (
     parts_of,
     rows_of,
 )
+from jobs.training.training import Split
 from model.replay import Moments
 from tests.jobs.worlds import START, world_log
 from tests.model.driving import HOUR, TIME, batch_of, event
@@ -85,6 +88,26 @@ def test_with_a_limit_whole_users_are_left_out(world):
         assert some.times[some.users == user].tolist() == all_moments.times[all_moments.users == user].tolist()
 
 
+def test_one_event_of_long_ago_makes_a_draw_no_dearer():
+    """Of its own user there are days since then, of the others since their first event, as without it."""
+    users = [event(f"{n}", n % 5 * DAY, user=f"u{n}") for n in range(1_000)]
+    logs = log_with(users), log_with([*users, event("old", -TIME, user="v")])
+    drawn = []
+    for log in logs:
+        tracemalloc.start()
+        moments, at_event = draw(log, 0, TIME + 8 * DAY)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 20_000_000
+        others = log.replay.hashes[moments.users] != xxh3_64_intdigest(b"v")
+        hashes = log.replay.hashes[moments.users][others]
+        drawn.append((hashes.tolist(), moments.times[others].tolist(), at_event[others].tolist()))
+    assert (~others).sum() > 17_000
+    assert sorted(zip(*drawn[0], strict=True)) == sorted(zip(*drawn[1], strict=True))
+    with pytest.raises(JobError, match="each needs 10; events are from 1970-01-01 to 2017-07"):
+        Split.of(logs[1], timedelta(days=1), timedelta(days=1))
+
+
 @given(st.lists(st.integers(0, 40), max_size=12), st.integers(1, 20))
 def test_a_label_is_an_order_after_the_moment_and_within_the_horizon(minutes, horizon):
     """Conversions closer than a minute to the one before are its order's, which happens once, at its first."""
@@ -125,5 +148,7 @@ def test_the_split_is_by_users_and_by_time(world):
 
 def test_a_log_that_is_too_short_is_told_in_one_line():
     log = log_with([event("a", 0, "IM"), event("b", 10 * DAY, "CN")])
-    with pytest.raises(JobError, match="2 events, 1 orders, 1 users within 10d; a horizon of 7d and a look-back of"):
+    with pytest.raises(
+        JobError, match="2 events, 1 orders, 1 users within 10d, from 2017-07-14 to 2017-07-24; a horizon of 7d"
+    ):
         Span.of(log, WEEK, timedelta(days=3))
