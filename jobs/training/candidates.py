@@ -22,6 +22,7 @@ GRIDS = (
     ("15min", "3h", "1d", "7d"),
 )
 """Half-lives that are tried together."""
+SHORTEST_HALF_LIFE = min(parse_duration(half_life) for grid in GRIDS for half_life in grid)
 Pair = tuple[str | None, str | None]
 """A type and a campaign, None being any."""
 ANY: Pair = (None, None)
@@ -41,7 +42,7 @@ class Candidate:
 
 
 def candidates(log: Log, look_back: timedelta) -> list[Candidate]:
-    """All sets of features worth a try on a log: half-lives are no longer than the look-back."""
+    """All sets of features worth a try on a log: half-lives are no longer than the look-back, which allows one."""
     replay = log.replay
     pairs = replay.campaigns * len(TYPES) + replay.types
     found, counts = np.unique(pairs, return_counts=True)

@@ -18,7 +18,7 @@ from jobs.training.logs import read_log
 from jobs.training.report import Reported, write_report
 from jobs.training.rows import TEST, Rows, look_back_for
 from jobs.training.tables import print_grades, print_ratios
-from jobs.training.train import duration
+from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
 from model.durations import write_duration
 from model.features import Feature, Recency
@@ -55,7 +55,7 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
                 f"{file}: a horizon of {write_duration(model.horizon)}, {files[0]} has {write_duration(horizon)}: "
                 f"give models of one horizon"
             )
-    asked = None if look_back is None else duration("--look-back", look_back)
+    asked = asked_look_back(look_back)
     log = read_log(events)
     split = Split.of(log, horizon, asked or look_back_for(log, horizon), most)
     names = _distinct([model.id for model in models], files)

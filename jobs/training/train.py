@@ -10,6 +10,7 @@ import numpy as np
 
 from jobs.bars import progress
 from jobs.problems import JobError
+from jobs.training.candidates import SHORTEST_HALF_LIFE
 from jobs.training.grading import verdict
 from jobs.training.logs import Log, read_log
 from jobs.training.report import Reported, write_report
@@ -37,7 +38,7 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
     if not 1 <= len(name) <= 100:
         raise JobError(f"--id: must have 1 to 100 characters, got {len(name)}")
     h = duration("--horizon", horizon)
-    asked = None if look_back is None else duration("--look-back", look_back)
+    asked = asked_look_back(look_back)
     log = read_log(events)
     split = Split.of(log, h, asked or look_back_for(log, h), most)
     with progress() as bar:
@@ -52,8 +53,17 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
     print(f"{to}: the model; {page}: its report")
 
 
-def duration(option: str, text: str) -> timedelta:
-    """A duration of at least a minute.
+def asked_look_back(text: str | None) -> timedelta | None:
+    """What `--look-back` says: at least the shortest half-life that a feature may have.
+
+    Raises:
+        JobError: it is none.
+    """
+    return None if text is None else duration("--look-back", text, SHORTEST_HALF_LIFE)
+
+
+def duration(option: str, text: str, least: timedelta = SHORTEST) -> timedelta:
+    """A duration of at least so much.
 
     Raises:
         JobError: it is none.
@@ -62,8 +72,8 @@ def duration(option: str, text: str) -> timedelta:
         found = parse_duration(text)
     except ValueError as error:
         raise JobError(f"{option}: {error}") from None
-    if not SHORTEST <= found <= timedelta(days=3_650):
-        raise JobError(f"{option}: must be 1min to 3650d, got {text}")
+    if not least <= found <= timedelta(days=3_650):
+        raise JobError(f"{option}: must be {write_duration(least)} to 3650d, got {text}")
     return found
 
 

@@ -92,6 +92,9 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     1. Sets of features are compared under one regularisation, then regularisations, by log loss on other users.
     2. Fitted on all training users, calibrated on others after T1, folded into the weights.
     3. The same features for the short horizon, and for users drawn again, to fit and to calibrate with.
+
+    Raises:
+        JobError: the rows of a label are of too few users.
     """
     choice = choose(split, step)
     features = choice.candidate.features
@@ -137,7 +140,11 @@ def _owners(rows: Rows) -> NDArray[np.int64]:
 
 
 def choose(split: Split, step: Step) -> Choice:
-    """The set of features, then the regularisation, with the least log loss on users that were not fitted."""
+    """The set of features, then the regularisation, with the least log loss on users that were not fitted.
+
+    Raises:
+        JobError: the rows of a label are of too few users.
+    """
     rows, folds = split.learning, _folds(split)
     choices, best = list[Choice](), np.empty((0, 0))
     for candidate in candidates(split.log, split.look_back):
@@ -163,7 +170,11 @@ class Fold:
 
 
 def _folds(split: Split) -> list[Fold]:
-    """The part to validate with; where it has few positive rows, all users take turns. Not too many rows fit."""
+    """The part to validate with; where it has few positive rows, all users take turns. Not too many rows fit.
+
+    Raises:
+        JobError: whoever validates, the rows that fit have one label.
+    """
     rows, hashes = split.learning, split.log.replay.hashes
     share = min(1.0, CHOOSING / len(rows))
     chosen = (mixed(hashes, "sample") >> np.uint64(1) <= np.uint64(share * 2.0**63))[rows.moments.users]
@@ -172,7 +183,13 @@ def _folds(split: Split) -> list[Fold]:
         return [Fold(chosen & ~validates, validates)]
     turn = (mixed(hashes, "turn") % np.uint64(TURNS))[rows.moments.users]
     folds = [Fold(chosen & (turn != number), turn == number) for number in range(TURNS)]
-    return [fold for fold in folds if 0 < rows.labels[fold.fits].sum() < fold.fits.sum() and fold.validates.any()]
+    usable = [fold for fold in folds if 0 < rows.labels[fold.fits].sum() < fold.fits.sum() and fold.validates.any()]
+    if not usable:
+        raise JobError(
+            f"{split.log.name}: {split.log.counts} give {len(rows):,} rows to fit with, {int(rows.labels.sum()):,} of "
+            f"them with an order within the horizon, of too few users to choose features with"
+        )
+    return usable
 
 
 def _loss(choice: Choice) -> float:

@@ -140,6 +140,7 @@ def test_hours_fall_into_their_bins():
         (("none.json", "log.csv"), "none.json: No such file or directory"),
         (("bad.json", "log.csv"), "bad.json: intercept: Field required"),
         ((SEED, "day.json", "log.csv"), "day.json: a horizon of 1d, "),
+        ((SEED, "log.csv", "--look-back", "5min"), "--look-back: must be 15min to 3650d, got 5min"),
         ((SEED, "log.csv"), "log.csv: No such file or directory"),
     ],
 )

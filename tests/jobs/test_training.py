@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,10 +11,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from jobs.problems import JobError
 from jobs.training.candidates import MARKETING
 from jobs.training.logs import read_log
 from jobs.training.rows import TEST, look_back_for
-from jobs.training.training import Split, score
+from jobs.training.training import Split, choose, score
 from model.propensity import Model, Scorer
 from schemas.log_writer import LogWriter
 from settings import Settings
@@ -184,13 +186,21 @@ def test_a_log_of_nothing_but_conversions_is_told_in_one_line(tmp_path):
     assert "and 0 without in the part to fit with" in line
 
 
+def test_where_the_rows_to_fit_have_one_label_the_counts_are_told(split):
+    rows = split.learning
+    alone = replace(split, learning=replace(rows, labels=rows.moments.users < 0))
+    with pytest.raises(JobError, match=r"rows to fit with, 0 of them with an order within the horizon, of too few"):
+        choose(alone, lambda _: None)
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
         (("log.csv", "--to", "m.txt"), "--to: m.txt: must end with .json"),
         (("log.csv", "--to", "nowhere/m.json"), "--to: nowhere/m.json: no such directory"),
         (("log.csv", "--to", "m.json", "--horizon", "week"), "--horizon: 'week' is not a duration"),
-        (("log.csv", "--to", "m.json", "--look-back", "1s"), "--look-back: must be 1min to 3650d, got 1s"),
+        (("log.csv", "--to", "m.json", "--look-back", "1s"), "--look-back: must be 15min to 3650d, got 1s"),
+        (("log.csv", "--to", "m.json", "--look-back", "14min"), "--look-back: must be 15min to 3650d, got 14min"),
         (("nowhere.csv", "--to", "m.json"), "nowhere.csv: No such file or directory"),
         (("log.txt", "--to", "m.json"), "log.txt: not a .csv, .csv.gz, .parquet or .avro file"),
         (("log.csv", "--to", "m.json"), "log.csv: no events, 1 rejected"),
