@@ -81,7 +81,8 @@ class CassandraWriter:
             self._shared.close()
             raise
         self._deliveries = Deliveries(self._shared, deadline)
-        self._packer = Packer(self._replicas, self._send)
+        self._packer = Packer(self._replicas, lambda pieces: self._send(pieces, self._base))
+        self._letters = Packer(self._replicas, lambda pieces: self._send(pieces, None))
         self._one_node = True
         self._base: int | None = None
         self._tells_time = self._shared.session.cluster.protocol_version >= 5
@@ -143,7 +144,7 @@ class CassandraWriter:
             ]  # fmt: skip
             if self._retention:
                 values.append(_INT(lifetime.seconds_left(row.timestamp)))
-            self._add(key, self._latest, values)
+            _add(self._packer, key, self._latest, values)
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
         """Take dead letters."""
@@ -151,14 +152,14 @@ class CassandraWriter:
         for letter in letters:
             key, values = _place(letter)
             rest = [letter.reason.encode(), letter.detail.encode(), letter.payload, self._tick()]
-            self._add(key, self._letter, [*values, *rest])
+            _add(self._letters, key, self._letter, [*values, *rest])
 
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Take dead letters that are to go."""
+        """Take dead letters that are to go: what deletes must not count its age from `_base`."""
         self._deliveries.check()
         for letter in letters:
             key, values = _place(letter)
-            self._add(key, self._clear, [self._tick(), *values])
+            _add(self._letters, key, self._clear, [self._tick(), *values])
 
     def write_grades(self, grades: Sequence[Grade]) -> None:
         """Take grades: they are few, and written at once.
@@ -216,10 +217,6 @@ class CassandraWriter:
         with plainly(self._address):
             self._shared.session.execute(prepared, values)
 
-    def _add(self, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
-        statement = encoded(head, values)
-        self._packer.add(Piece(key, statement, 1, len(statement) + _OVERHEAD))
-
     def _tick(self) -> bytes:
         """A write timestamp later than all before: dead letters have no version, their order is that of the calls."""
         self._clock = max(self._clock + 1, time.time_ns() // 1000)
@@ -247,15 +244,16 @@ class CassandraWriter:
             return None
         return frozenset(self._shared.session.cluster.metadata.get_replicas(self._address.keyspace, key))
 
-    def _send(self, pieces: list[Piece]) -> None:
+    def _send(self, pieces: list[Piece], now: int | None) -> None:
         statements = sum(piece.count for piece in pieces)
         parts = [piece.statements for piece in pieces]
-        self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, self._base))
+        self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, now))
 
     def push(self) -> None:
         """Send what is held, without waiting for answers."""
         self._deliveries.check()
         self._packer.push()
+        self._letters.push()
         self._one_node = len(self._shared.session.cluster.metadata.all_hosts()) < 2
 
     def flush(self) -> None:
@@ -274,6 +272,11 @@ class CassandraWriter:
             self._closed = True
             self._deliveries.close()
             self._shared.close()
+
+
+def _add(packer: Packer, key: bytes, head: bytes, values: Sequence[bytes]) -> None:
+    statement = encoded(head, values)
+    packer.add(Piece(key, statement, 1, len(statement) + _OVERHEAD))
 
 
 def _place(letter: DeadLetter) -> tuple[bytes, list[bytes]]:

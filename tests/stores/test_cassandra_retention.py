@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from schemas.dead_letters import DeadLetter
 from schemas.scored import Propensity
 from stores.base import StoreError
 from stores.cassandra import tables
@@ -67,6 +68,22 @@ def test_rows_go_when_their_time_is_over(fresh):
     while reader.curve("u") and time.monotonic() < deadline:
         time.sleep(0.2)
     assert reader.curve("u") == reader.latest(["u"]) == []
+
+
+def test_what_deletes_letters_is_as_old_as_it_is(fresh, monkeypatch):
+    """Times to live count from the start of a period; a deletion that did would be forgotten before its time."""
+    letter = DeadLetter("events", 0, 1, "unframed", "", b"")
+    writer, sent = fresh.writer(retention_days=10), []
+    send = writer._deliveries.send
+    monkeypatch.setattr(writer._deliveries, "send", lambda batch: (sent.append(batch), send(batch)))
+    writer.write(scored(event("young", int(time.time() * 1000) - TIME)))
+    writer.write_dead_letters([letter])
+    writer.clear_dead_letters([letter])
+    writer.flush()
+    rows, letters = (batch._statements_and_parameters for batch in sent)
+    assert rows.now == writer._base
+    assert (letters.count, letters.now) == (2, None)
+    assert fresh.reader().dead_letters(9) == []
 
 
 @pytest.mark.parametrize("backwards", [False, True])
