@@ -225,7 +225,13 @@ class Writer(Protocol):
 
 
 class Reader(Protocol):
-    """What the app reads with; it works on an empty store, and while the store is written."""
+    """What the app reads with; it works on an empty store, and while the store is written.
+
+    Each method, and each iterator that one gives:
+
+    Raises:
+        StoreError: the store does not answer, is damaged, or was replaced.
+    """
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest `limit` points with start <= event_time <= end (ms), oldest first, in sequence order."""
@@ -267,7 +273,9 @@ class Reader(Protocol):
         """The user's conversions with start <= event_time <= end (ms), oldest first."""
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
-        """Sums over the conversions of all users, computed from them now, in the order of day, campaign and type.
+        """Sums over the conversions of all users, in the order of day, campaign and type.
+
+        As all answers over all users they may be as old as a scan of a large store in Cassandra (see `scans`).
 
         Those of the UTC days from that of `start` to that of `end` (ms), whole days.
         """

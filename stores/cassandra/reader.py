@@ -131,12 +131,14 @@ class CassandraReader:
         for rows in self._answers(statement, values):
             yield from rows
 
-    def _answers(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[Iterable[Any]]:
-        """The answer to each of the questions, in their order."""
+    def _answers(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[list[Any]]:
+        """The answer to each of the questions, in their order; few are held at once."""
         with plainly(self._address):
-            answers = execute_concurrent_with_args(self._shared.session, statement, values, concurrency=_CONCURRENT)
+            answers = execute_concurrent_with_args(
+                self._shared.session, statement, values, concurrency=_CONCURRENT, results_generator=True
+            )
             for _, rows in answers:
-                yield rows
+                yield list(rows)
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""

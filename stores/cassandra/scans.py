@@ -32,19 +32,23 @@ class Scan(Generic[View]):
         self._read, self._size = read, size
         self._lock = threading.Lock()
         self._view: View | None = None
-        self._due = 0.0
+        self._due = self._stale = 0.0
         self._running = False
         self._error: Exception | None = None
 
     def view(self) -> View:
-        """The table as it is now, if it is small; else as it was at the last scan, while another one goes on."""
+        """The table as it is now, if it is small; else as it was at the last scan, while another one goes on.
+
+        After two rests without a question the last scan is too old to answer with, and another one is waited for.
+        """
         with self._lock:
             error, self._error = self._error, None
             if error is not None:
                 raise error
-            if self._view is None or self._size(self._view) <= SMALL:
+            now = time.monotonic()
+            if self._view is None or self._size(self._view) <= SMALL or (not self._running and now >= self._stale):
                 self._scan()
-            elif not self._running and time.monotonic() >= self._due:
+            elif not self._running and now >= self._due:
                 self._running = True
                 threading.Thread(target=self._scan_behind, name="scan", daemon=True).start()
             assert self._view is not None
@@ -54,7 +58,8 @@ class Scan(Generic[View]):
         began = time.monotonic()
         self._view = self._read()
         ended = time.monotonic()
-        self._due = ended + max(_REST * (ended - began), _LEAST_REST)
+        rest = max(_REST * (ended - began), _LEAST_REST)
+        self._due, self._stale = ended + rest, ended + 2 * rest
 
     def _scan_behind(self) -> None:
         try:

@@ -78,16 +78,22 @@ def ready_tables(shared: SharedSession, first: bool, retention_days: int = 0) ->
     address, session = shared.address, shared.session
     with plainly(address):
         if first:
+            if (found := _store(address, session)) is not None:
+                _check_version(address, found[1])
             _create(address, session, retention_days)
         store_id, version = _wait_for_tables(address, session)
-        if version != VERSION:
-            raise StoreError(
-                f"ADSTREAMS_CASSANDRA_KEYSPACE: the tables of keyspace {address.keyspace} at {address} are of version"
-                f" {version}, this program uses {VERSION}"
-            )
+        _check_version(address, version)
         if first and retention_days:
             _try_retention(address, session, retention_days)
         return store_id
+
+
+def _check_version(address: CassandraAddress, version: int) -> None:
+    if version != VERSION:
+        raise StoreError(
+            f"ADSTREAMS_CASSANDRA_KEYSPACE: the tables of keyspace {address.keyspace} at {address} are of version"
+            f" {version}, this program uses {VERSION}"
+        )
 
 
 def _wait_for_tables(address: CassandraAddress, session: Session) -> tuple[str, int]:

@@ -8,13 +8,17 @@ import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from cassandra import OperationTimedOut
+from cassandra.cluster import ResultSet
 
 from schemas.advice import Advice
 from schemas.cassandra_rows import BODY_COLUMNS, KEY
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
 from schemas.scored import Propensity
 from stores.base import StoreError, Summary
 from stores.cassandra import reader, scans, session, tables
@@ -23,6 +27,7 @@ from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY
 from stores.cassandra.writer import CassandraWriter
+from tests.flow.running import wait_for
 from tests.model.driving import Run, chunks
 from tests.model.worlds import MODELS
 from tests.stores.conftest import address_of, ask, one_line
@@ -229,6 +234,12 @@ def test_tables_of_another_version_are_refused(fresh):
         with pytest.raises(StoreError) as error:
             opener()
         assert f"version 99, this program uses {tables.VERSION}" in one_line(error)
+    shared.session.execute(f"DROP TABLE {fresh.address.keyspace}.grades", timeout=60)
+    with pytest.raises(StoreError) as error:
+        fresh.writer()
+    assert "of version 99" in one_line(error)
+    made = "SELECT table_name FROM system_schema.tables WHERE keyspace_name = %s AND table_name = 'grades'"
+    assert shared.session.execute(made, (fresh.address.keyspace,)).one() is None, "what is refused is not changed"
     shared.close()
 
 
@@ -325,8 +336,9 @@ def test_writers_and_readers_of_a_process_share_one_session(clustered):
 
 def test_a_large_store_is_scanned_in_the_background(fresh, monkeypatch):
     """Questions over all users are answered from the last scan; a user's own curve is as of now."""
+    now = 0.0
     monkeypatch.setattr(scans, "SMALL", 3)
-    monkeypatch.setattr(scans, "_LEAST_REST", 0.2)
+    monkeypatch.setattr(scans, "time", SimpleNamespace(monotonic=lambda: now))
     writer, reader = fresh.writer(), fresh.reader()
     writer.write(scored(*[event(user=f"u{number}") for number in range(5)]))
     writer.flush()
@@ -335,11 +347,31 @@ def test_a_large_store_is_scanned_in_the_background(fresh, monkeypatch):
     writer.flush()
     assert reader.summary().users == 5
     assert reader.curve("new") == [point(event(user="new"))]
-    deadline = time.monotonic() + 20
-    while reader.summary().users == 5 and time.monotonic() < deadline:
-        time.sleep(0.05)
-    assert reader.summary().users == 6
+    now = 1.5
+    wait_for(lambda: reader.summary().users == 6)
     assert reader.search("n", 5) == ["new"]
+    wait_for(lambda: not reader._users._running)
+    writer.erase([Erasure.of("new", TIME)])
+    writer.flush()
+    now = 10.0
+    assert reader.search("n", 5) == [], "a scan that old is not answered with"
+
+
+def test_an_error_of_a_later_page_is_one_plain_line(clustered, monkeypatch):
+    """Also of a user's scores, which are read many users at once."""
+    writer, reader = clustered.writer(), clustered.reader()
+    writer.write(scored(*[event(f"e{number}", number) for number in range(9)]))
+    writer.flush()
+
+    def fails(_):
+        raise OperationTimedOut
+
+    monkeypatch.setattr(reader._shared.session, "default_fetch_size", 2)
+    assert [len(scores) for scores in reader.scores(["u", "v", "u"])] == [9, 0, 9]
+    monkeypatch.setattr(ResultSet, "fetch_next_page", fails)
+    with pytest.raises(StoreError) as error:
+        list(reader.scores(["u"]))
+    assert "no answer in time" in one_line(error)
 
 
 def test_no_question_makes_the_server_warn(clustered, caplog):
