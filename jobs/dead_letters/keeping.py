@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from jobs.clusters import cluster_of
-from jobs.problems import JobError
+from jobs.problems import JobError, require_store
 from schemas.dead_letters import DeadLetter
 from settings import Settings, Source
 from stores.base import Reader, Writer
@@ -37,6 +37,7 @@ class TableKeeper:
     """The store's table, which does not say when a letter was rejected."""
 
     def __init__(self, settings: Settings) -> None:
+        self._settings = settings
         self._open_reader, self._open_writer = reader_of(settings), writer_of(settings)
 
     def letters(self) -> list[Rejection]:
@@ -57,7 +58,12 @@ class TableKeeper:
 
     @contextmanager
     def reading(self) -> Iterator[Reader]:
-        """The store, to be read."""
+        """The store, to be read.
+
+        Raises:
+            JobError: there is none.
+        """
+        require_store(self._settings)
         with closing(self._open_reader()) as reader:
             yield reader
 

@@ -43,7 +43,14 @@ def answer(*arguments: str) -> str:
     return done.stdout
 
 
-def test_an_empty_store_has_none() -> None:
+@pytest.mark.parametrize("arguments", [["list"], ["show", "events/1/0"]])
+def test_a_store_that_is_not_there_is_one_line_and_is_not_made(store: Path, arguments: list[str]) -> None:
+    assert complaint("dead-letters", *arguments) == f"ad-streams: ADSTREAMS_SQLITE_PATH: {store}: no such file"
+    assert not store.exists()
+
+
+def test_an_empty_store_has_none(store: Path) -> None:
+    fill(store)
     assert answer("list") == "no dead letters\n"
 
 
