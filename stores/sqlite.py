@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sqlite3
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -133,7 +134,9 @@ _ERASE = [
     f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
     for table in ("propensity_by_user", "latest_propensity", "conversion_credit", "touch_credit")
 ]
+_ERASED = "SELECT user_hash, until FROM erasures WHERE user_hash IN (SELECT value FROM json_each(?))"
 _NOTE_ERASURE = "INSERT INTO erasures VALUES (?, ?) ON CONFLICT DO UPDATE SET until = max(until, excluded.until)"
+_NAME_STORE = "INSERT INTO store SELECT hex(randomblob(8)) WHERE NOT EXISTS (SELECT 1 FROM store)"
 _IS_LETTER = 'source = ? AND "partition" = ? AND "offset" = ?'
 _CLEAR_LETTER = f"DELETE FROM dead_letters WHERE {_IS_LETTER}"
 
@@ -144,28 +147,45 @@ def connect(path: Path) -> sqlite3.Connection:
     Raises:
         StoreError: it cannot be opened, or is not a database.
     """
-    try:
+    with _plainly(path):
         if not path.parent.is_dir():
             raise StoreError(f"SQLite file {path}: no such folder")
         if not path.exists():
             _create(path)
         return _open(path)
+
+
+@contextlib.contextmanager
+def _plainly(path: Path) -> Iterator[None]:
+    """Turn what an exchange with the file may raise into a `StoreError`."""
+    try:
+        yield
     except OSError as error:
         raise StoreError(f"SQLite file {path}: {error.strerror}") from error
     except sqlite3.Error as error:
         raise StoreError(f"SQLite file {path}: {error}") from error
 
 
-def _open(path: Path) -> sqlite3.Connection:
-    """Open a file of this version, or a new one."""
-    connection = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None, check_same_thread=False)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")  # an epoch is committed after its rows: they must be on disk
-    ((version,),) = connection.execute("PRAGMA user_version")
-    ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
-    if tables and version != VERSION:
-        raise StoreError(f"SQLite file {path}: its tables are of version {version}, this program uses {VERSION}")
-    connection.executescript(f"{SCHEMA.read_text()} PRAGMA user_version = {VERSION};")
+def _reach(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Connect to a file that is there; with the mode `rwc` to one that may not be."""
+    address = f"{path.absolute().as_uri()}?mode={mode}"
+    return sqlite3.connect(address, PATIENCE, isolation_level=None, check_same_thread=False, uri=True)
+
+
+def _open(path: Path, mode: str = "rw") -> sqlite3.Connection:
+    """Open a file of this version, or an empty one, which becomes a store of its own."""
+    with contextlib.ExitStack() as undo:
+        connection = undo.enter_context(contextlib.closing(_reach(path, mode)))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")  # an epoch is committed after its rows: they must be on disk
+        ((version,),) = connection.execute("PRAGMA user_version")
+        ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
+        if tables and version != VERSION:
+            raise StoreError(f"SQLite file {path}: its tables are of version {version}, this program uses {VERSION}")
+        connection.executescript(f"{SCHEMA.read_text()} PRAGMA user_version = {VERSION};")
+        if not connection.execute("SELECT count(*) FROM store").fetchone()[0]:
+            connection.execute(_NAME_STORE)
+        undo.pop_all()
     return connection
 
 
@@ -173,9 +193,7 @@ def _create(path: Path) -> None:
     """Make the file whole before it has its name: two processes that switch it to WAL at once lock each other out."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         draft = Path(folder) / path.name
-        connection = _open(draft)
-        connection.execute("INSERT INTO store VALUES (hex(randomblob(8)))")
-        connection.close()
+        _open(draft, "rwc").close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
 
@@ -214,8 +232,9 @@ class SqliteWriter:
         self._path = path
         self._connection = connect(path)
         self._identity = identity(path)
-        self._connection.execute("PRAGMA cache_size = -200000")  # 200 MB: an old log is loaded in no order of users
-        self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
+        with _plainly(path):
+            self._connection.execute("PRAGMA cache_size = -200000")  # 200 MB: an old log is loaded in no order of users
+            self._connection.execute("PRAGMA wal_autocheckpoint = 16384")
         self._full: list[tuple[Any, ...]] = []
         self._rivals: list[tuple[Any, ...]] = []
         self._again: list[tuple[Any, ...]] = []
@@ -229,7 +248,8 @@ class SqliteWriter:
     @property
     def store_id(self) -> str:
         """What tells this store from another one at the same place."""
-        return "".join(name for (name,) in self._connection.execute("SELECT id FROM store"))
+        with _plainly(self._path):
+            return "".join(name for (name,) in self._connection.execute("SELECT id FROM store"))
 
     def write(self, rows: ScoredRows) -> None:
         """Take rows."""
@@ -343,11 +363,8 @@ class SqliteWriter:
 
     def _apart(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Do a statement through a connection of its own, as any thread may, and beside what is held."""
-        try:
-            with contextlib.closing(sqlite3.connect(self._path, PATIENCE, isolation_level=None)) as connection:
-                return connection.execute(statement, values).fetchall()
-        except sqlite3.Error as error:
-            raise StoreError(f"SQLite file {self._path}: {error}") from error
+        with _plainly(self._path), contextlib.closing(_reach(self._path)) as connection:
+            return connection.execute(statement, values).fetchall()
 
     def push(self) -> None:
         """Write all that is held."""
@@ -375,7 +392,8 @@ class SqliteWriter:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # the first error is the one to tell
+                    self._connection.execute("ROLLBACK")
             raise StoreError(f"SQLite file {self._path}: {error}") from error
         for held in self._held:
             held.clear()
@@ -388,12 +406,17 @@ class SqliteWriter:
 
     def _leave_out_erased(self) -> None:
         """Drop held rows of users whom another program has erased since."""
-        until: dict[int, int] = dict(self._connection.execute("SELECT user_hash, until FROM erasures"))
+        if self._connection.execute("SELECT 1 FROM erasures LIMIT 1").fetchone() is None:
+            return
+        users = {row[0] for held in (self._full, self._rivals) for row in held}
+        users.update((row[_AGAIN_KEY] for row in self._again), self._newest, (key[0] for key in self._credited))
+        hashes = {user: hash_of(user) for user in users}
+        until: dict[int, int] = dict(self._connection.execute(_ERASED, (json.dumps(list(hashes.values())),)))
         if not until:
             return
 
         def stays(user_id: str, event_time: int) -> bool:
-            return until.get(hash_of(user_id), -1) < event_time
+            return until.get(hashes[user_id], -1) < event_time
 
         for held in (self._full, self._rivals):
             held[:] = [row for row in held if stays(row[0], row[1])]
@@ -448,13 +471,11 @@ class SqliteReader:
         self._path, self._connection = path, connect(path)
         self._identity = identity(path)
 
-    def _ask(self, statement: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+    def _ask(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced")
-        try:
-            return self._connection.execute(statement, values)
-        except sqlite3.Error as error:
-            raise StoreError(f"SQLite file {self._path}: {error}") from error
+        with _plainly(self._path):
+            yield from self._connection.execute(statement, values)
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""

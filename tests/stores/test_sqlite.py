@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.dead_letters import DeadLetter
 from stores.base import StoreError
-from stores.sqlite import _SUMS, SqliteReader, SqliteWriter, connect
+from stores.sqlite import _ERASED, _SUMS, SqliteReader, SqliteWriter, connect
 from tests.flow.running import query
 from tests.model.driving import Run
 from tests.model.worlds import MODELS
@@ -137,6 +138,54 @@ def test_a_write_that_failed_leaves_nothing_behind_and_can_be_tried_again(tmp_pa
     assert reader.curve("u") == [point(event())]
     for each in (other, writer, reader):
         each.close()
+
+
+def test_a_damaged_page_behind_the_first_rows_is_one_plain_line(tmp_path):
+    path = tmp_path / "rows.db"
+    with contextlib.closing(SqliteWriter(path)) as writer:
+        letters = [DeadLetter("events", 0, number, "unframed", "", b"%0900d" % number) for number in range(200)]
+        writer.write_dead_letters(letters)
+        writer.flush()
+    content = bytearray(path.read_bytes())
+    page = content.index(letters[-1].payload) // 4_096 * 4_096
+    content[page : page + 4_096] = b"\xff" * 4_096
+    path.write_bytes(content)
+    with contextlib.closing(SqliteReader(path)) as reader:
+        assert next(iter(reader.each_dead_letter())) == letters[0]
+        for ask in (lambda: reader.dead_letters(200), lambda: list(reader.each_dead_letter())):
+            with pytest.raises(StoreError) as error:
+                ask()
+            assert str(path) in str(error.value)
+            assert "\n" not in str(error.value)
+
+
+def test_a_file_that_was_removed_is_not_made_again_by_who_asks_beside(tmp_path):
+    path = tmp_path / "rows ?#%.db"
+    with contextlib.closing(SqliteWriter(path)) as writer:
+        assert writer.erasures() == []
+        path.unlink()
+        with pytest.raises(StoreError) as error:
+            writer.models()
+        assert str(path) in str(error.value)
+        assert not path.exists()
+
+
+def test_an_empty_file_becomes_a_store_of_its_own(tmp_path):
+    names = set()
+    for path in (tmp_path / "one.db", tmp_path / "other.db"):
+        path.touch()
+        for _ in range(2):
+            with contextlib.closing(SqliteWriter(path)) as writer:
+                names.add(writer.store_id)
+    assert len(names) == 2
+    assert all(names)
+
+
+def test_a_flush_does_not_read_the_erasures_of_others(tmp_path):
+    """Looked up by key: in a file with very many of them each write would wait for a look at all."""
+    with contextlib.closing(connect(tmp_path / "rows.db")) as connection:
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {_ERASED}", ("[1]",))]
+    assert plan[0] == "SEARCH erasures USING PRIMARY KEY (user_hash=?)"
 
 
 def test_the_file_is_in_wal_mode(tmp_path):
