@@ -52,8 +52,8 @@ class Estimate(_Record):
 class Grades(_Record):
     """How a model did on rows that it never saw.
 
-    `observed_over_expected` is positive rows over the sum of propensities, `information` the part of the base rate's
-    log loss that is gone: 1 - log_loss / base_log_loss.
+    `observed_over_expected` is positive rows over the sum of propensities, each taken as 1e-15 at least, `information`
+    the part of the base rate's log loss that is gone: 1 - log_loss / base_log_loss.
     """
 
     rows: Counted

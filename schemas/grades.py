@@ -22,7 +22,7 @@ class Grade:
     model's horizon. `graded_until` (event time, ms) is the last moment whose label was known. The greater `version` is
     the newer. Where all rows have one label the measures are None. `_low` and `_high` are the ends of a 95% interval
     over users; `information` is the part of the base rate's log loss that is gone, `observed_over_expected` positive
-    rows over the sum of propensities.
+    rows over the sum of propensities, each taken as 1e-15 at least.
     """
 
     model_id: str

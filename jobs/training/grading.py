@@ -15,7 +15,7 @@ RESAMPLES = 200
 HOURS = (0, 1, 6, 24, 72, 168)
 """Edges of the bins of hours since the last event; the last one is open."""
 _LEAST = 1e-15
-"""Propensities are kept that far from 0 and 1 where their logarithm is taken."""
+"""Propensities are kept that far from 0 where they are divided by, and from 0 and 1 where their logarithm is taken."""
 
 Floats = NDArray[np.float64]
 
@@ -56,6 +56,7 @@ def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
     base = entropy(positive / len(scored.labels))
     losses, labels, p = _losses(scored), scored.labels.astype(np.float64), scored.propensities
     distinct, level = np.unique(p, return_inverse=True)
+    expected = np.maximum(p, _LEAST)
 
     def auc_of(weight: Floats) -> float:
         """The share of pairs, one positive and one not, of which the positive one has the greater propensity."""
@@ -70,7 +71,7 @@ def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
             auc_of(weight),
             float(loss),
             float(1 - loss / entropy(hits / total)),
-            float(hits / (weight @ p)),
+            float(hits / (weight @ expected)),
             float(weight @ (p - labels) ** 2 / total),
         )
 
@@ -133,10 +134,10 @@ def ratios(
         own = scored.take(parts == place)
         if not len(own.labels):
             continue
-        labels, p = own.labels.astype(np.float64), own.propensities
+        labels, expected = own.labels.astype(np.float64), np.maximum(own.propensities, _LEAST)
 
-        def measure(weight: Floats, labels: Floats = labels, p: Floats = p) -> tuple[float, ...]:
-            return (float(weight @ labels / (weight @ p)),)
+        def measure(weight: Floats, labels: Floats = labels, expected: Floats = expected) -> tuple[float, ...]:
+            return (float(weight @ labels / (weight @ expected)),)
 
         positive = int(own.labels.sum())
         (ratio,) = estimates(own.users, own.labels, measure, resamples) if positive else (None,)

@@ -119,6 +119,18 @@ def test_too_much_and_too_little_are_told_apart():
     assert grade(Scored(scored.users, scored.labels & False, scored.propensities)) is None
 
 
+def test_a_model_that_is_sure_that_nobody_converts_is_graded():
+    """Each of its propensities counts as 1e-15: all measures are numbers."""
+    scored = rows_with(4)
+    sure = Scored(scored.users, scored.labels, np.zeros(len(scored.labels)))
+    grades = grade(sure)
+    assert grades.auc.value == 0.5
+    assert grades.observed_over_expected.value == pytest.approx(scored.labels.mean() * 1e15)
+    assert verdict(grades) == "no better than the base rate"
+    (part,) = ratios(sure, np.zeros(len(sure.users), int), ("all",))
+    assert part.observed_over_expected == grades.observed_over_expected
+
+
 def test_observed_over_expected_by_part():
     scored = Scored(np.arange(8), np.array([1, 1, 0, 0, 0, 0, 0, 0], bool), np.full(8, 0.25))
     found = ratios(scored, np.array([0, 0, 0, 0, 2, 2, 2, 2]), ("a", "b", "c"))

@@ -215,6 +215,15 @@ def test_grades_do_not_depend_on_the_order_of_arrival(tmp_path, number):
         assert replace(found[key], version=each.version) == each
 
 
+def test_a_challenger_that_is_sure_that_nobody_converts_is_graded(kept):
+    sure = MODELS["decay"].model_copy(update={"intercept": -800.0, "horizon": timedelta(days=1)})
+    kept.take(at(0), at(0, "g", user="v"), at(HOUR, "c", "CN"), at(2 * H, "f", user="v"))
+    found = kept.grades(plan(challenger=sure))[EVENT, ALL]
+    assert (found.model_id, found.positives) == (sure.id, 1)
+    assert found.observed_over_expected > 1e14
+    assert found.verdict == "no better than the base rate"
+
+
 def test_an_empty_store_has_no_grades(tmp_path):
     with closing(SqliteReader(tmp_path / "rows.db")) as reader:
         assert grade_store(reader, plan()) is None
