@@ -84,7 +84,7 @@ class Actions(BaseModel):
             raise ActionsFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
 
     def known_to(self, features: tuple[Feature, ...]) -> tuple[Impression | Response, ...]:
-        """The actions as far as a model with these features can tell them apart.
+        """The actions as far as a model that gives weight to these features can tell them apart.
 
         Where it knows no campaign of a type, all actions of that type are one, at the place of the first. It has the
         name of the one that is listed without a campaign, else `any impression`, `any click` or `any paid search`; it

@@ -79,9 +79,11 @@ class Advisor:
         def column(feature: Feature) -> int:
             return columns.setdefault(feature.model_copy(update={"weight": 0.0}), len(columns))
 
-        self.actions, self._value = actions.known_to(model.features), actions.value
         self.columns = np.array([column(feature) for feature in model.features])
         self._vectors = np.array([model.weights, *(vector.weights for vector in model.bootstrap)])
+        weighty = np.flatnonzero(self._vectors.any(axis=0)).tolist()
+        self.actions = actions.known_to(tuple(model.features[place] for place in weighty))
+        self._value = actions.value
         self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
         moves, uses = dict[tuple[int, int, int], int](), dict[str, list[tuple[int, int]]]()
         bought = 0
@@ -209,7 +211,9 @@ def _moved(features, move):
 
 @compiled
 def _gain(propensity, change):
-    """By how much a propensity rises when its logit changes."""
+    """By how much a propensity rises when its logit changes; one of 1, whose logit is lost, does not."""
+    if propensity == 1.0:
+        return 0.0
     odds = math.expm1(min(max(change, -_LARGEST), _LARGEST))
     return propensity * (1.0 - propensity) * odds / (1.0 + propensity * odds)
 

@@ -155,12 +155,14 @@ def is_capped(newest: list[Event], time: int, action: dict[str, Any]) -> bool:
 
 
 def known_actions(model: dict[str, Any], actions: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The actions as a model can tell them apart: those of a type of which it knows no campaign are one."""
+    """The actions as a model can tell them apart: those of a type of which no campaign has weight are one."""
     known: list[dict[str, Any]] = []
+    vectors = [[f["weight"] for f in model["features"]], *(drawn["weights"] for drawn in model.get("bootstrap", ()))]
+    telling = [f for place, f in enumerate(model["features"]) if any(vector[place] for vector in vectors)]
     for action in actions:
         kind = action["type"]
         alike = [each for each in actions if each["type"] == kind]
-        if len(alike) == 1 or any(f.get("campaign") and f.get("type") in (None, kind) for f in model["features"]):
+        if len(alike) == 1 or any(f.get("campaign") and f.get("type") in (None, kind) for f in telling):
             known.append(action)
         elif action is alike[0]:
             plain = [each["name"] for each in alike if "campaign" not in each]

@@ -184,6 +184,25 @@ def test_gains_far_out_are_numbers():
         document = {"id": "m", "intercept": 0.0, "horizon": "7d", "features": features}
         (option, *_) = NextAction(*pair(document), 10).options(sequence_of([]), TIME)
         assert option.gain == pytest.approx(0.5 if weight > 0 else -0.5)
+        (option, *_) = NextAction(*pair({**document, "intercept": 800.0}), 10).options(sequence_of([]), TIME)
+        assert option.gain == 0
+
+
+def test_campaigns_that_a_model_gives_no_weight_are_not_told_apart():
+    """Their features may be there for another horizon; a vector of the bootstrap that gives them some counts."""
+    campaigns = [
+        {"aggregation": "count", "type": "IM", "campaign": name, "look_back": "1d", "weight": 0.0} for name in "ab"
+    ]
+    plain = {"aggregation": "count", "type": "IM", "look_back": "1d", "weight": 0.5}
+    document = {"id": "m", "intercept": -3.0, "horizon": "7d", "features": [plain, *campaigns]}
+    for vectors, expected in (
+        ([], 1),
+        ([[0.4, 0.0, 0.0], [0.5, 0.0, 0.0]], 1),
+        ([[0.4, 0.0, 0.0], [0.5, 0.0, 0.1]], 4),
+    ):
+        drawn = {"bootstrap": [{"intercept": -3.0, "weights": weights} for weights in vectors]} if vectors else {}
+        options = NextAction(*pair({**document, **drawn}), 10).options(sequence_of([]), TIME)
+        assert sum(each.action.type == "IM" for each in options) == expected
 
 
 def test_without_actions_only_the_hold_out_is_said():
