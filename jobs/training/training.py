@@ -104,19 +104,22 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     calibrating = split.features(CALIBRATE, features)
     step("fitting")
     raw = fit(x, learning.labels, groups, choice.strength)
-    platt = Platt.of(raw.logits(calibrating), split.parts[CALIBRATE].labels)
+    labels = split.parts[CALIBRATE].labels
+    platt = Platt.of(raw.logits(calibrating), labels)
     step("fitting attribution's horizon")
     short = min(SHORT, horizon)
     near = _short_term(split, learning, x, calibrating, groups, choice.strength, to_milliseconds(short))
-    again = []
+    again, logits = [], raw.logits(calibrating)
     rng = np.random.default_rng(1)
     owner, other = (_owners(rows) for rows in (learning, split.parts[CALIBRATE]))
     for number in range(vectors):
         step(f"users drawn again: {number + 1} of {vectors}")
         drawn = fit(x, learning.labels, groups, choice.strength, draw_again(rng, owner), raw)
-        labels, weight = split.parts[CALIBRATE].labels, draw_again(rng, other)
+        # The model's own calibration, of other users: one of the drawn weights would take back what is noise in them,
+        # and gains would lie beyond their intervals.
+        weight = draw_again(rng, other)
         usable = 0 < weight @ labels < weight.sum()
-        again.append(Platt.of(drawn.logits(calibrating), labels, weight if usable else None).fold(drawn))
+        again.append(Platt.of(logits, labels, weight if usable else None).fold(drawn))
     step("grading")
     kept = np.flatnonzero((raw.weights != 0) | (near.weights != 0))
     if not len(kept):
