@@ -32,8 +32,8 @@ run: setup ## the dataflow on simulated events, and the app
 services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven
 	$(BIN)/python -m tests.services
 
-# make test WORKERS=2: in less time, each worker with servers of its own.
-WORKERS ?= 0
+# Each worker of the tests has servers of its own; make test WORKERS=0 runs one test after another.
+WORKERS ?= 2
 test: setup ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
