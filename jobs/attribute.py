@@ -21,6 +21,7 @@ from model.durations import to_milliseconds
 from model.entries import GHOST, unpack_tags
 from model.models import Models
 from model.propensity import ModelFileError
+from model.sequences import DISPUTED, TOO_LATE
 from model.texts import texts_of
 from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
@@ -68,6 +69,7 @@ def attribute(
             events, dead = events + len(decoded.events), dead + len(decoded.letters)
             bar.update(task, completed=events)
     rejected = f", {dead:,} rows were no events" if dead else ""
+    rejected += f", {found.refused:,} came too late" if found.refused else ""
     tables = found.tables()
     ((count, users, value),) = tables.sql(
         "SELECT count(*), count(DISTINCT user_id), coalesce(sum(revenue), 0) FROM conversions"
@@ -111,19 +113,25 @@ def _check(name: str, path: Path, log: Path) -> None:
 
 
 class _Credits:
-    """All conversions of a log, and the credits of each as they were computed last."""
+    """All conversions of a log, and the credits of each as they were computed last.
+
+    `refused` events came after so many later ones of their user that they have no part, as in the stream.
+    """
 
     def __init__(self, models: Models, length: int, look_back: int) -> None:
         self._bucket = Bucket(models.plan, length)
         self._attribution, self._look_back = Attribution(models, look_back), look_back
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
+        self.refused = 0
 
     def take(self, events: EventBatch) -> None:
         """Credit the conversions of a batch, and those of before that it changes."""
         update = self._bucket.update(events, self._attribution)
         if len(update.credits):
             self._credits.append(self._credited(events, update))
-        came = np.flatnonzero(events.rows["type"] == CONVERSION)
+        accepted = (update.fates != TOO_LATE) & (update.fates != DISPUTED)
+        self.refused += int((~accepted).sum())
+        came = np.flatnonzero((events.rows["type"] == CONVERSION) & accepted)
         if len(came):
             self._conversions.append(
                 pa.table(

@@ -48,11 +48,17 @@ class Response(_Action):
 Action = Annotated[Impression | Response, Field(discriminator="type")]
 
 
+ANY = {"IM": "any impression", "CL": "any click", "PS": "any paid search"}
+"""What all actions of a type are called together, where no campaigns of it are told apart."""
+
+
 def _named(actions: tuple[Action, ...]) -> tuple[Action, ...]:
     names = [action.name for action in actions]
-    for name in names:
-        if names.count(name) > 1:
-            raise ValueError(f"two have the name {name!r}")
+    for action in actions:
+        if names.count(action.name) > 1:
+            raise ValueError(f"two have the name {action.name!r}")
+        if action.name in ANY.values() and action.name != ANY[action.type]:
+            raise ValueError(f"{action.name!r} is not what an action of type {action.type} may be called")
     return actions
 
 
@@ -98,13 +104,10 @@ class Actions(BaseModel):
         return tuple(actions[0] if len(actions) == 1 else _merged(actions) for actions in alike.values())
 
 
-_ANY = {"IM": "any impression", "CL": "any click", "PS": "any paid search"}
-
-
 def _merged(actions: list[Impression | Response]) -> Impression | Response:
     """Actions of one type as one."""
     first = actions[0]
-    name = next((action.name for action in actions if action.campaign is None), _ANY[first.type])
+    name = next((action.name for action in actions if action.campaign is None), ANY[first.type])
     bought = [action for action in actions if isinstance(action, Impression)]
     caps = [action.cap for action in bought if action.cap is not None]
     limits = {"cost": max(action.cost for action in bought), "cap": min(caps, default=None)} if bought else {}

@@ -85,22 +85,21 @@ class Advisor:
         self.actions = actions.known_to(tuple(model.features[place] for place in weighty))
         self._value = actions.value
         self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
-        moves, uses = dict[tuple[int, int, int], int](), dict[str, list[tuple[int, int]]]()
+        moves, uses = dict[tuple[int, int, int], int](), [list[tuple[int, int]]() for _ in self.actions]
         bought = 0
-        for action in sorted(self.actions, key=lambda action: isinstance(action, Response)):
-            uses[action.name] = []
+        for action, own in sorted(zip(self.actions, uses, strict=True), key=lambda each: isinstance(each[0], Response)):
             for place, feature in enumerate(model.features):
                 kind = _change(feature, action)
                 if kind is not None and self._vectors[:, place].any():
                     other = column(_recency(feature)) if isinstance(feature, TimeBetween) else -1
                     move = moves.setdefault((column(feature), kind, other), len(moves))
-                    uses[action.name].append((move, place))
+                    own.append((move, place))
             if isinstance(action, Impression):
                 bought = len(moves)
-        flat = [use for action in self.actions for use in uses[action.name]]
+        flat = [use for own in uses for use in own]
         self._moves = np.array(list(moves), np.int64).reshape(-1, 3)
         self._steps = np.array([move for move, _ in flat], np.int64)
-        self._edges = np.cumsum([0, *(len(uses[action.name]) for action in self.actions)])
+        self._edges = np.cumsum([0, *map(len, uses)])
         self._weights = np.ascontiguousarray(self._vectors[:, [place for _, place in flat]])
         self._bought_moves = self._moves[:bought]
         costs, caps = list[float](), list[tuple[int, float]]()

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import csv
+import subprocess
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from jobs.simulate import simulate
 from model.training_record import from_milliseconds
 from schemas.credits import RULES
+from schemas.log_files import ROWS
 from settings import Settings
 from tests.flow.running import ROOT, query, run_flow
 from tests.jobs.running import complaint, jobs
@@ -84,6 +88,29 @@ def test_what_is_wrong_is_told_on_one_line(arguments: tuple[str, ...], line: str
     none.write_text("user_id,timestamp,type,event_id\na,1500000000000,IM,1\n")
     places = {"LOG": log, "NONE": none}
     assert line in complaint("attribute", *(places.get(each, each) for each in arguments))
+
+
+def test_what_came_too_late_has_no_part(tmp_path: Path) -> None:
+    """As in the stream: in a later batch, behind more than twice the events that count, an old conversion is none."""
+    settings = {"sequence_length": 2, "model": ROOT / "model" / "decay.json"}
+    shown = [("a", 1_500_000_000_000 + number, "IM", f"e{number}", 0.0) for number in range(9)]
+    between = [(f"b{number}", 1_500_000_000_000, "IM", "e", 0.0) for number in range(ROWS)]
+    late, last = ("a", 1_499_000_000_000, "CN", "late", 7.0), ("b0", 1_500_000_001_000, "CN", "last", 8.0)
+    names = ("user_id", "timestamp", "type", "event_id", "revenue")
+
+    def attributed(*rows: tuple[object, ...]) -> subprocess.CompletedProcess[str]:
+        table = pa.table(dict(zip(names, map(list, zip(*rows, strict=True)), strict=True)))
+        pq.write_table(table, tmp_path / "log.parquet")
+        return jobs("attribute", tmp_path / "log.parquet", **settings)
+
+    run = attributed(*shown, *between, late, last)
+    assert (run.returncode, run.stderr) == (0, "")
+    said = f"1 conversions of 1 users, revenue 8.00, from {ROWS + 11:,} events, 1 came too late"
+    assert run.stdout.splitlines()[0] == said
+    run = attributed(*shown, *between, late)
+    assert run.returncode == 2
+    (line,) = run.stderr.splitlines()
+    assert line.endswith("is a conversion (CN), 1 came too late")
 
 
 @pytest.mark.parametrize("following", [False, True], ids=["one model", "two models"])

@@ -2,9 +2,12 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from model.actions import Actions, ActionsFileError, is_held_out
+from model.advice import NextAction
+from model.curve import Sequence
 from tests import reference
 from tests.model.worlds import FOLDER, MODELS
 
@@ -26,6 +29,7 @@ BROKEN = {
     "no actions": ({"value": 1}, "actions"),
     "too many": ({**GOOD, "actions": [{**SHOW, "name": str(n)} for n in range(65)]}, "actions"),
     "two of one name": ({**GOOD, "actions": [SHOW, {**SEARCH, "name": "show"}]}, "actions"),
+    "a name that all of another type may get": (action(name="any click"), "actions"),
     "an unknown field": ({**GOOD, "currency": "EUR"}, "currency"),
     "no name": (action(name=None), "actions.0.IM.name"),
     "an empty name": (action(name=""), "actions.0.IM.name"),
@@ -90,3 +94,17 @@ def test_a_tenth_of_users_is_held_out_whatever_their_bucket():
     held = [user for user in users if is_held_out(user)]
     assert held == [user for user in users if reference.is_held_out(user)]
     assert 0.094 < len(held) / len(users) < 0.106
+
+
+def test_actions_of_one_name_keep_their_own_gains():
+    """As a model that tells no campaigns apart may know them, whatever its file's names are."""
+    clicks = [{"name": f"click {campaign}", "type": "CL", "campaign": campaign} for campaign in "ab"]
+    given = Actions.from_json(json.dumps({"value": 40.0, "actions": [SHOW, *clicks]}))
+    alike = given.model_copy(
+        update={"actions": (given.actions[0].model_copy(update={"name": "any click"}), *given.actions[1:])}
+    )
+    sequence = Sequence(np.zeros(1, np.int64), np.zeros(1, np.int64), ("a",))
+    options, expected = (NextAction(MODELS["seed"], each, 10).options(sequence, 5) for each in (alike, given))
+    assert [each.action.name for each in options] == ["any click", "any click"]
+    assert [each.gain for each in options] == [each.gain for each in expected]
+    assert options[0].gain < options[1].gain
