@@ -42,7 +42,7 @@ class TrainedOn(_Record):
 
 
 class Estimate(_Record):
-    """A measure, and its 95% interval from a bootstrap over users."""
+    """A measure, and its 95% interval from a bootstrap over users; of an AUC of too few users it is 0 to 1."""
 
     value: float
     low: float
@@ -73,14 +73,20 @@ class Metrics(_Record):
     at_clock_times: Grades
 
 
-def judge(auc_low: float, information_low: float, ratio_low: float, ratio_high: float) -> str:
+def judge(auc_low: float, auc_high: float, information_low: float, ratio_low: float, ratio_high: float) -> str:
     """What the ends of measures' intervals say about a model, in words; the ratio is of observed over expected.
 
-    >>> judge(0.7, 0.04, 0.9, 1.1)
+    An AUC that may be anything is that of too few users.
+
+    >>> judge(0.7, 0.8, 0.04, 0.9, 1.1)
     'better than the base rate, and calibrated within the error'
-    >>> judge(0.7, -0.01, 0.9, 1.1)
+    >>> judge(0.7, 0.8, -0.01, 0.9, 1.1)
     'ranks better than chance, but its percentages are no better than the base rate'
+    >>> judge(0.0, 1.0, 0.04, 0.9, 1.1)
+    'too few users to say'
     """
+    if auc_low <= 0 and auc_high >= 1:
+        return "too few users to say"
     if auc_low <= 0.5:
         return "no better than the base rate"
     if information_low <= 0:

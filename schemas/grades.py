@@ -50,7 +50,8 @@ class Grade:
     @property
     def verdict(self) -> str:
         """What the measures say about the model, in words."""
-        ends = (self.auc_low, self.information_low, self.observed_over_expected_low, self.observed_over_expected_high)
+        ratio = self.observed_over_expected_low, self.observed_over_expected_high
+        ends = (self.auc_low, self.auc_high, self.information_low, *ratio)
         given = [end for end in ends if end is not None]
         return judge(*given) if len(given) == len(ends) else "all rows have one label so far"
 

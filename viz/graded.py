@@ -89,7 +89,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         }
     if at_any is None:
         title += ", right after events"
-    verdict = judge(told.auc.low, told.information.low, told.ratio.low, told.ratio.high)
+    verdict = judge(told.auc.low, told.auc.high, told.information.low, told.ratio.low, told.ratio.high)
     least, most = (number(each * 100, 0) for each in (told.information.low, told.information.high))
     losses = told.log_losses
     lines = [

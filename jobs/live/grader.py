@@ -64,10 +64,11 @@ def keep_grading(settings: Settings, plan: Plan, every: timedelta) -> None:
         except StoreError as error:
             found = None
             _log.warning("not graded: %s", error)
-        words = "" if found is None else "; ".join(in_words(found.grades))
-        if words != told:
-            told = words
-            _log.info("graded: %s", words)
+        if found is not None and found.grades:
+            words = "; ".join(in_words(found.grades))
+            if words != told:
+                told = words
+                _log.info("graded: %s", words)
         pause = every if found is not None and found.grades else min(every, FIRST)
         time.sleep(max(pause.total_seconds(), REST * (time.monotonic() - began)))
 

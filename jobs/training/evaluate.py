@@ -110,7 +110,7 @@ def boosted(split: Split) -> np.ndarray:
     """Propensities of the test rows (n) by gradient boosting on all features, recency too; no file holds it."""
     features: tuple[Feature, ...] = max((each.features for each in candidates(split.log, split.look_back)), key=len)
     features += tuple(Recency(weight=0.0, aggregation="recency", type=kind, never=12.0) for kind in TYPES)
-    x, y = split.log.replay.features(features, split.learning.moments), split.learning.labels
+    x, y = split.log.features(features, split.learning.moments), split.learning.labels
     model = HistGradientBoostingClassifier(
         learning_rate=0.05, max_leaf_nodes=15, early_stopping=True, random_state=1
     ).fit(x, y)

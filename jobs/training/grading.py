@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from model.training_record import Estimate, Grades, judge
 
 RESAMPLES = 200
+LEAST_USERS = 10
+"""With rows of a label from fewer users a bootstrap over users knows nothing of ranks: they may be anything."""
 HOURS = (0, 1, 6, 24, 72, 168)
 """Edges of the bins of hours since the last event; the last one is open."""
 _LEAST = 1e-15
@@ -49,7 +52,10 @@ def entropy(share: float) -> float:
 
 
 def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
-    """The measures of rows; None where all have one label."""
+    """The measures of rows; None where all have one label.
+
+    Where the rows of a label are of fewer than `LEAST_USERS` users the interval of the AUC is all that it can be.
+    """
     positive = int(scored.labels.sum())
     if not 0 < positive < len(scored.labels):
         return None
@@ -67,15 +73,18 @@ def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
     def measure(weight: Floats) -> tuple[float, ...]:
         total, hits = weight.sum(), weight @ labels
         loss = weight @ losses / total
+        both = 0 < hits < total
         return (
-            auc_of(weight),
+            auc_of(weight) if both else math.nan,
             float(loss),
-            float(1 - loss / entropy(hits / total)),
+            float(1 - loss / entropy(hits / total)) if both else math.nan,
             float(hits / (weight @ expected)),
             float(weight @ (p - labels) ** 2 / total),
         )
 
-    auc, log_loss, information, ratio, brier = estimates(scored.users, scored.labels, measure, resamples)
+    auc, log_loss, information, ratio, brier = estimates(scored.users, measure, resamples)
+    if min(len(np.unique(scored.users[own])) for own in (scored.labels, ~scored.labels)) < LEAST_USERS:
+        auc = auc.model_copy(update={"low": 0.0, "high": 1.0})
     return Grades(
         rows=len(labels),
         positive=positive,
@@ -89,29 +98,35 @@ def grade(scored: Scored, resamples: int = RESAMPLES) -> Grades | None:
 
 
 def estimates(
-    users: NDArray[np.int64],
-    labels: NDArray[np.bool_],
-    measure: Callable[[Floats], tuple[float, ...]],
-    resamples: int,
+    users: NDArray[np.int64], measure: Callable[[Floats], tuple[float, ...]], resamples: int
 ) -> list[Estimate]:
-    """Measures of weighted rows, with the 2.5 and 97.5 percentiles over users drawn again, always the same way."""
+    """Measures of weighted rows, with the 2.5 and 97.5 percentiles over users drawn again, always the same way.
+
+    A measure that is not a number of some draw, as the AUC of rows of one label, has its percentiles without it.
+    """
     values = measure(np.ones(len(users)))
     _, owner = np.unique(users, return_inverse=True)
-    rng, drawn = np.random.default_rng(1), []
-    for _ in range(resamples):
-        weight = draw_again(rng, owner)
-        if 0 < weight @ labels < weight.sum():
-            drawn.append(measure(weight))
-    if not drawn:
-        return [Estimate(value=value, low=value, high=value) for value in values]
-    low, high = np.percentile(np.array(drawn), (2.5, 97.5), axis=0)
-    return [Estimate(value=v, low=a, high=b) for v, a, b in zip(values, low.tolist(), high.tolist(), strict=True)]
+    rng, found = np.random.default_rng(1), list[Estimate]()
+    drawn = np.array([measure(draw_again(rng, owner)) for _ in range(resamples)])
+    for value, column in zip(values, drawn.T, strict=True):
+        numbers = column[~np.isnan(column)]
+        low, high = np.percentile(numbers, (2.5, 97.5)).tolist() if len(numbers) else (value, value)
+        found.append(Estimate(value=value, low=low, high=high))
+    return found
 
 
 def draw_again(rng: np.random.Generator, owner: NDArray[np.int64]) -> Floats:
     """How often each row (n) is there when its owners (0, 1, …) are drawn again with replacement."""
     count = int(owner.max(initial=0)) + 1
     weights: Floats = np.bincount(rng.integers(count, size=count), minlength=count)[owner].astype(np.float64)
+    return weights
+
+
+def draw_both(rng: np.random.Generator, owner: NDArray[np.int64], labels: NDArray[np.bool_]) -> Floats:
+    """The first draw in which rows of both labels (n) are there; the rows must have both."""
+    weights = draw_again(rng, owner)
+    while not 0 < weights @ labels < weights.sum():
+        weights = draw_again(rng, owner)
     return weights
 
 
@@ -140,7 +155,7 @@ def ratios(
             return (float(weight @ labels / (weight @ expected)),)
 
         positive = int(own.labels.sum())
-        (ratio,) = estimates(own.users, own.labels, measure, resamples) if positive else (None,)
+        (ratio,) = estimates(own.users, measure, resamples) if positive else (None,)
         found.append(Ratio(name, len(own.labels), positive, ratio))
     return found
 
@@ -165,4 +180,4 @@ def verdict(grades: Grades | None) -> str:
     if grades is None:
         return "not graded: the test rows have one label only"
     ratio = grades.observed_over_expected
-    return judge(grades.auc.low, grades.information.low, ratio.low, ratio.high)
+    return judge(grades.auc.low, grades.auc.high, grades.information.low, ratio.low, ratio.high)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,20 +14,23 @@ from xxhash import xxh3_64_intdigest
 from jobs.bars import progress
 from jobs.clusters import cluster_of, registry_of
 from jobs.problems import JobError
-from model.replay import Replay
+from model.bucket import DEFAULT_LENGTH
+from model.features import Feature
+from model.replay import Moments, Replay
 from model.training_record import at_milliseconds
 from schemas.codec import Codec
 from schemas.columns import decode_columns
 from schemas.events import MISSING, TEXTS, TYPES, EventBatch
 from schemas.log_files import LogFile
 from schemas.messages import MessageBatch
-from settings import load_settings
+from settings import Settings, load_settings
 from topics.reading import read_topic
 
 TOPICS = "kafka:"
 """Before the names of topics that are read instead of a file, with commas between them."""
 ORDER_GAP = 60_000
 """Conversions of a user closer than this (ms) to the one before belong to its order."""
+_UNKNOWN = MISSING.encode()
 _CONVERSION, _SEGMENT = TYPES.index("CN"), TEXTS.index("segment")
 
 
@@ -37,7 +40,7 @@ class Log:
 
     `segments` (users) are indexes into `segment_names`. `order_users` and `order_times` (orders) are the users and
     times (ms) of orders, by both: conversions of a user that are closer than a minute are one. `rejected` rows were no
-    events.
+    events. Of a user the newest `length` events count for features, as in the stream.
     """
 
     name: str
@@ -47,6 +50,7 @@ class Log:
     order_users: NDArray[np.int64]
     order_times: NDArray[np.int64]
     rejected: int = 0
+    length: int = DEFAULT_LENGTH
 
     @classmethod
     def of(
@@ -60,6 +64,10 @@ class Log:
         if segments is None:
             segments = np.zeros(len(replay.hashes), np.int64)
         return cls(name, replay, segments, names, users[first], times[first])
+
+    def features(self, features: Sequence[Feature], moments: Moments) -> NDArray[np.float64]:
+        """Features (n, number of features) at the moments (n), as the stream would have them."""
+        return self.replay.features(features, moments, self.length)
 
     @property
     def counts(self) -> str:
@@ -82,12 +90,12 @@ def read_log(events: str) -> Log:
         JobError: it has no events.
         LogFileError: the file cannot be read.
         ColumnsError: a column is of a type that no field of an event can have.
-        SettingsError: topics are asked for, and the settings name no brokers.
+        SettingsError: a setting is wrong, or topics are asked for and the settings name no brokers.
         TopicError: a topic cannot be read.
     """
-    taken = _Taken()
+    taken, settings = _Taken(), load_settings()
     if events.startswith(TOPICS):
-        batches = _of_topics(events.removeprefix(TOPICS).split(","), taken)
+        batches = _of_topics(events.removeprefix(TOPICS).split(","), settings, taken)
     else:
         batches = _of_file(Path(events), taken)
     with progress() as bar:
@@ -101,16 +109,17 @@ def read_log(events: str) -> Log:
         log = log_of(counted(), Path(events).name)
     if not len(log.replay.users):
         raise JobError(f"{events}: no events, {taken.rejected:,} rejected")
-    return replace(log, rejected=taken.rejected)
+    return replace(log, rejected=taken.rejected, length=settings.sequence_length)
 
 
 def log_of(batches: Iterator[EventBatch], name: str) -> Log:
     """The log of batches in any order."""
     people = _People()
     replay = Replay.of(map(people.note, batches))
-    names = tuple(sorted(set(people.segments.values())))
+    known = [people.segments.get(user, MISSING) for user in replay.hashes.tolist()]
+    names = tuple(sorted(set(known)))
     places = {segment: place for place, segment in enumerate(names)}
-    segments = np.array([places[people.segments[user]] for user in replay.hashes.tolist()], np.int64)
+    segments = np.array([places[segment] for segment in known], np.int64)
     return Log.of(replay, name, segments, names)
 
 
@@ -122,17 +131,21 @@ class _Taken:
 
 
 class _People:
-    """The segments of users, by hash of their ids: of several the one that came first, but for `NA`."""
+    """The segments of users, by hash of their ids: the first that is not `NA`, of those who have one."""
 
     def __init__(self) -> None:
         self.segments: dict[int, str] = {}
 
     def note(self, batch: EventBatch) -> EventBatch:
-        """Take the segments of a batch."""
-        hashes, rows = np.unique(batch.rows["user_hash"], return_index=True)
-        for user, segment in zip(hashes.tolist(), batch.texts(_SEGMENT, rows), strict=True):
-            if self.segments.get(user, MISSING) == MISSING:
-                self.segments[user] = segment
+        """Take the segments of a batch, whose order is that of arrival."""
+        starts, stops = (batch.rows[edge][:, _SEGMENT] for edge in ("start", "stop"))
+        unknown = stops - starts == len(_UNKNOWN)
+        for place, byte in enumerate(_UNKNOWN):
+            unknown[unknown] = batch.data[starts[unknown] + place] == byte
+        known = np.flatnonzero(~unknown)
+        hashes, first = np.unique(batch.rows["user_hash"][known], return_index=True)
+        for user, segment in zip(hashes.tolist(), batch.texts(_SEGMENT, known[first]), strict=True):
+            self.segments.setdefault(user, segment)
         return batch
 
 
@@ -143,9 +156,8 @@ def _of_file(path: Path, taken: _Taken) -> Iterator[EventBatch]:
         yield decoded.events
 
 
-def _of_topics(topics: list[str], taken: _Taken) -> Iterator[EventBatch]:
+def _of_topics(topics: list[str], settings: Settings, taken: _Taken) -> Iterator[EventBatch]:
     """The events of topics, but for those of users who asked to be erased."""
-    settings = load_settings()
     kafka, batches, erased = cluster_of(settings), list[EventBatch](), set[int]()
     with registry_of(settings, answering=True) as registry:
         codec = Codec(lookup=registry)
@@ -154,10 +166,12 @@ def _of_topics(topics: list[str], taken: _Taken) -> Iterator[EventBatch]:
                 erased |= {
                     xxh3_64_intdigest(message.key) for message in messages if message.value is None and message.key
                 }
-                values = [message.value for message in messages if message.value is not None]
-                decoded = codec.decode(MessageBatch.of(topic, 0, 0, values), settings.max_skew)
+                valued = [(message.value, message.time) for message in messages if message.value is not None]
+                batch = MessageBatch.of(topic, 0, 0, [value for value, _ in valued])
+                times = np.array([time for _, time in valued], np.int64)
+                decoded = codec.decode(replace(batch, times=times), settings.max_skew)
                 taken.rejected += len(decoded.letters)
                 batches.append(decoded.events)
     gone = np.array(sorted(erased), np.uint64)
-    for batch in batches:
-        yield EventBatch(batch.origins, batch.rows[~np.isin(batch.rows["user_hash"], gone)], batch.data)
+    for events in batches:
+        yield EventBatch(events.origins, events.rows[~np.isin(events.rows["user_hash"], gone)], events.data)

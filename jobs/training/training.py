@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from jobs.problems import JobError
 from jobs.training.candidates import Candidate, candidates, groups_of
 from jobs.training.fitting import Floats, Platt, Weights, fit
-from jobs.training.grading import Scored, draw_again, grade
+from jobs.training.grading import Scored, draw_both, grade
 from jobs.training.logs import Log
 from jobs.training.rows import CALIBRATE, FIT, TEST, VALIDATE, Rows, Span, is_part, label, mixed, parts_of, rows_of
 from model.durations import to_milliseconds
@@ -74,7 +74,7 @@ class Split:
 
     def features(self, part: int, features: Sequence[Feature]) -> Floats:
         """Features of a part's rows."""
-        return self.log.replay.features(features, self.parts[part].moments)
+        return self.log.features(features, self.parts[part].moments)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +100,7 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     features = choice.candidate.features
     groups = groups_of(features)
     learning = split.learning
-    x = split.log.replay.features(features, learning.moments)
+    x = split.log.features(features, learning.moments)
     calibrating = split.features(CALIBRATE, features)
     step("fitting")
     raw = fit(x, learning.labels, groups, choice.strength)
@@ -114,12 +114,10 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     owner, other = (_owners(rows) for rows in (learning, split.parts[CALIBRATE]))
     for number in range(vectors):
         step(f"users drawn again: {number + 1} of {vectors}")
-        drawn = fit(x, learning.labels, groups, choice.strength, draw_again(rng, owner), raw)
+        drawn = fit(x, learning.labels, groups, choice.strength, draw_both(rng, owner, learning.labels), raw)
         # The model's own calibration, of other users: one of the drawn weights would take back what is noise in them,
         # and gains would lie beyond their intervals.
-        weight = draw_again(rng, other)
-        usable = 0 < weight @ labels < weight.sum()
-        again.append(Platt.of(logits, labels, weight if usable else None).fold(drawn))
+        again.append(Platt.of(logits, labels, draw_both(rng, other, labels)).fold(drawn))
     step("grading")
     kept = np.flatnonzero((raw.weights != 0) | (near.weights != 0))
     if not len(kept):
@@ -152,7 +150,7 @@ def choose(split: Split, step: Step) -> Choice:
     choices, best = list[Choice](), np.empty((0, 0))
     for candidate in candidates(split.log, split.look_back):
         step(f"trying {candidate.name}")
-        x = split.log.replay.features(candidate.features, rows.moments)
+        x = split.log.features(candidate.features, rows.moments)
         choices.append(_try(candidate, USUAL, rows, x, folds))
         if min(choices, key=_loss) is choices[-1]:
             best = x
@@ -240,7 +238,7 @@ def measure(split: Split, model: Model) -> Metrics | None:
 
 def score(log: Log, rows: Rows, model: Model) -> Scored:
     """Rows with a model's propensities."""
-    propensities = Scorer(model)(log.replay.features(model.features, rows.moments))
+    propensities = Scorer(model)(log.features(model.features, rows.moments))
     return Scored(rows.moments.users, rows.labels, propensities)
 
 

@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
 from jobs.training.evaluate import boosted
-from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
+from jobs.training.grading import Scored, bin_of_hours, draw_again, draw_both, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
 from jobs.training.rows import TEST, look_back_for
 from jobs.training.training import Split, score
@@ -102,10 +102,43 @@ def test_intervals_are_over_users_not_rows():
 def test_intervals_hold_the_truth_mostly():
     """Of 95% intervals of observed over expected, which is 1, nearly all have it."""
     inside = 0
-    for seed in range(40):
+    for seed in range(200):
         ratio = grade(rows_with(100 + seed)).observed_over_expected
         inside += ratio.low <= 1 <= ratio.high
-    assert inside >= 33
+    assert inside >= 180
+
+
+@pytest.mark.parametrize(("positive", "others", "said"), [(1, 0, False), (9, 300, False), (10, 300, True)])
+def test_of_few_users_nothing_is_said(positive, others, said):
+    """Of so many who convert and as many again who do not; one user alone has rows of both labels, all told right."""
+    users = np.repeat(np.arange(positive + others), 40)
+    labels = (np.arange(len(users)) % 40 < 10) & (users < positive)
+    grades = grade(Scored(users, labels, np.where(labels, 0.9, 0.01)))
+    assert grades.auc.value == 1
+    assert (verdict(grades) != "too few users to say") == said
+    assert (grades.auc.low, grades.auc.high) == ((1, 1) if said else (0, 1))
+
+
+def test_draws_without_an_order_count_for_what_has_a_value_there():
+    """In a third of draws the one user who converted is not: as many orders as none may come."""
+    users = np.repeat(np.arange(40), 5)
+    grades = grade(Scored(users, users == 0, np.full(200, 0.025)))
+    assert grades.observed_over_expected.low == 0
+    assert grades.log_loss.low < 0.03 < grades.log_loss.value
+    assert grades.information.low <= grades.information.value
+    (part,) = ratios(Scored(users, users == 0, np.full(200, 0.025)), np.zeros(200, int), ("all",))
+    assert part.observed_over_expected == grades.observed_over_expected
+
+
+def test_a_draw_that_needs_both_labels_has_them():
+    """Where one of forty users converted, who is not in a third of the draws; of others it is the first."""
+    rng, users = np.random.default_rng(1), np.repeat(np.arange(40), 5)
+    for _ in range(50):
+        weights = draw_both(rng, users, users == 0)
+        assert 0 < weights[users == 0].sum() < weights.sum() == 200
+    all_kinds = np.arange(200) % 5 == 0
+    first = draw_again(np.random.default_rng(2), users)
+    assert draw_both(np.random.default_rng(2), users, all_kinds).tolist() == first.tolist()
 
 
 def test_too_much_and_too_little_are_told_apart():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sqlite3
 import subprocess
 import sys
 from contextlib import closing
@@ -120,3 +121,26 @@ def test_passes_follow_one_another_until_a_signal_comes(kept, tmp_path, how):
     assert (program.returncode, output) == (0, "")
     assert "seed at events: " in errors
     assert "Traceback" not in errors
+
+
+def test_a_store_that_does_not_answer_for_a_while_is_graded_afterwards(kept, tmp_path):
+    """It is told, and the same verdict is not said again."""
+    log, away = tmp_path / "log", tmp_path / "away.db"
+    with log.open("w") as stderr:
+        program = subprocess.Popen(
+            [sys.executable, "-m", "jobs", "grade", "--every", "1s"],
+            cwd=ROOT, env=environment(sqlite_path=kept.path, model=model_file(tmp_path)), stderr=stderr,
+        )  # fmt: skip
+    wait_for(lambda: " graded: " in log.read_text(), program)
+    kept.path.rename(away)
+    kept.path.mkdir()
+    wait_for(lambda: "not graded: " in log.read_text(), program)
+    kept.path.rmdir()
+    with closing(sqlite3.connect(away)) as connection, connection:
+        connection.execute("DELETE FROM grades")
+    away.rename(kept.path)
+    wait_for(lambda: query(kept.path, "SELECT count(*) FROM grades") != [(0,)], program)
+    program.send_signal(signal.SIGTERM)
+    assert program.wait(PATIENCE) == 0
+    lines = [line for line in log.read_text().splitlines() if "graded: " in line and "not graded" not in line]
+    assert len(lines) == 1, lines

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +12,10 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from jobs.training.logs import Log, log_of, read_log
+from model.features import Count
+from model.replay import Moments
+from schemas.codec import codec
+from schemas.log_writer import LogWriter
 from tests.jobs.running import complaint, jobs
 from tests.model.driving import DAY, HOUR, batch_of, event
 from tests.services.kafka import Kafka as Server
@@ -37,7 +44,7 @@ def test_files_of_all_kinds_give_one_log(tmp_path: Path, kind: str) -> None:
 def test_topics_give_the_log_of_the_file(
     tmp_path: Path, kafka: Server, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """With repeats, late events and broken messages; a user who asked to be erased is left out."""
+    """With repeats, late events and broken messages, but for a user who asked to be erased and an event to come."""
     topics = f"{topic_prefix}events,{topic_prefix}conversions"
     common = ("--users", 200, "--events", 5_000)
     jobs("simulate", "--to", tmp_path / "log.parquet", *common)
@@ -48,6 +55,8 @@ def test_topics_give_the_log_of_the_file(
     assert run.returncode == 0, run.stderr
     producer = Kafka([kafka.brokers]).producer({})
     producer.produce(f"{topic_prefix}events", key=b"user-0000007", value=None)
+    future = replace(event("future", user="user-0000001"), timestamp=round(time.time() * 1_000) + 2 * HOUR)
+    producer.produce(f"{topic_prefix}events", value=codec().encode_one(future))
     producer.flush()
     monkeypatch.setenv("ADSTREAMS_KAFKA_BROKERS", kafka.brokers)
     log, gone = read_log(f"kafka:{topics}"), xxh3_64_intdigest(b"user-0000007")
@@ -71,14 +80,29 @@ def test_conversions_closer_than_a_minute_are_one_order() -> None:
     assert [times[log.order_users == user].tolist() for user in (0, 1)] == [[0, 199_000, 300_000], [31_000]]
 
 
-def test_a_users_segment_is_the_first_that_is_known() -> None:
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_a_users_segment_is_the_first_that_is_known(size: int) -> None:
+    """Whatever batches the events come in."""
     world = [
         event("a", 0, segment="NA", user="u"),
         event("b", DAY, segment="Older", user="u"),
         event("c", 2 * DAY, segment="Younger", user="u"),
         event("d", 0, segment="NA", user="v"),
+        event("e", 0, segment="NO", user="w"),
     ]
-    log = log_of(iter([batch_of([each]) for each in world]), "log")
-    assert [log.segment_names[each] for each in log.segments] == ["Older", "NA"]
-    assert log.counts == "4 events, 0 orders, 2 users"
-    assert np.diff(log.replay.bounds).tolist() == [3, 1]
+    log = log_of((batch_of(world[at : at + size]) for at in range(0, len(world), size)), "log")
+    assert [log.segment_names[each] for each in log.segments] == ["Older", "NA", "NO"]
+    assert log.counts == "5 events, 0 orders, 3 users"
+    assert np.diff(log.replay.bounds).tolist() == [3, 1, 1]
+
+
+def test_as_many_events_of_a_user_count_as_in_the_stream(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So many as the setting says: what was before them has no part in the features of training."""
+    world = [event(f"{n}", n * HOUR, "IM" if n < 6 else "CL") for n in range(10)]
+    with LogWriter(tmp_path / "log.parquet") as writer:
+        writer.write(batch_of(world))
+    monkeypatch.setenv("ADSTREAMS_SEQUENCE_LENGTH", "5")
+    log = read_log(str(tmp_path / "log.parquet"))
+    shown = Count(aggregation="count", weight=0.0, type="IM", look_back=timedelta(days=30))
+    found = np.expm1(log.features([shown], Moments(log.replay.users, log.replay.timestamps)))
+    assert found[:, 0].round(9).tolist() == [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]
