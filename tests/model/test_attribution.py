@@ -185,13 +185,28 @@ def test_the_integral_is_right_to_a_millionth(name, count, days) -> None:
     agrees(credited(model_of(document), sent), sent, document)
 
 
+OF_A = {"aggregation": "decayed_count", "type": "IM", "campaign": "a", "half_life": "2d", "weight": 0.8}
+
+
+def parted(sent: list[Event], kept: tuple[str, ...]) -> list[Event]:
+    """Events whose campaigns, but for some, are in as many parts as there are ids, in the same order of names."""
+    return [
+        each if each.campaign in kept else replace(each, campaign=f"{each.campaign}-{each.event_id}") for each in sent
+    ]
+
+
 @given(st.lists(events, max_size=30))
-def test_a_campaign_in_two_parts_earns_the_same(sent) -> None:
-    """What a model does not look at changes nothing."""
-    model = model_of(PLAIN)
-    sent = within(sent, 1_000, 1_000)
-    renamed = [replace(each, campaign=each.event_id) for each in sent]
-    assert credited(model, sent) == credited(model, renamed)
+def test_a_campaign_that_a_model_does_not_know_earns_the_same_in_parts(sent) -> None:
+    """Beside one that it knows, too."""
+    model, sent = model_of(PLAIN | {"features": [*PLAIN["features"], OF_A]}), within(sent, 1_000, 1_000)
+    assert credited(model, sent) == credited(model, parted(sent, ("a",)))
+
+
+def test_a_campaign_that_a_model_knows_does_not_earn_the_same_in_parts() -> None:
+    """Its features are sums of its own events: parts of other names are other campaigns."""
+    model = model_of(PLAIN | {"features": [*PLAIN["features"], OF_A]})
+    sent = [replace(each, campaign="a") for each in JOURNEY]
+    assert credited(model, sent) != credited(model, parted(sent, ()))
 
 
 @pytest.mark.parametrize("count", [1, 10, 1_000])
