@@ -83,10 +83,10 @@ def judge(auc_low: float, auc_high: float, information_low: float, ratio_low: fl
     >>> judge(0.7, 0.8, -0.01, 0.9, 1.1)
     'ranks better than chance, but its percentages are no better than the base rate'
     >>> judge(0.0, 1.0, 0.04, 0.9, 1.1)
-    'too few users to say'
+    'no better than the base rate, as far as so few users can tell'
     """
     if auc_low <= 0 and auc_high >= 1:
-        return "too few users to say"
+        return "no better than the base rate, as far as so few users can tell"
     if auc_low <= 0.5:
         return "no better than the base rate"
     if information_low <= 0:

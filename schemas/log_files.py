@@ -126,7 +126,9 @@ class LogFile:
             case _:
                 with self._lines() as lines:
                     try:
-                        names = self._open_csv(lines, pa.csv.ConvertOptions(check_utf8=False), []).schema.names
+                        # Closed, or its thread may still read when the program ends, which then aborts.
+                        with self._open_csv(lines, pa.csv.ConvertOptions(check_utf8=False), []) as reader:
+                            names = reader.schema.names
                     except pa.ArrowException as error:
                         raise lines.failure or error from None
         return names

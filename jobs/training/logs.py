@@ -87,7 +87,7 @@ def read_log(events: str) -> Log:
     """The log of a file's path, or of `kafka:TOPIC,TOPIC` at the brokers that the settings name.
 
     Raises:
-        JobError: it has no events.
+        JobError: it has no events, or a topic has no name.
         LogFileError: the file cannot be read.
         ColumnsError: a column is of a type that no field of an event can have.
         SettingsError: a setting is wrong, or topics are asked for and the settings name no brokers.
@@ -95,7 +95,10 @@ def read_log(events: str) -> Log:
     """
     taken, settings = _Taken(), load_settings()
     if events.startswith(TOPICS):
-        batches = _of_topics(events.removeprefix(TOPICS).split(","), settings, taken)
+        topics = events.removeprefix(TOPICS).split(",")
+        if not all(topics):
+            raise JobError(f"{events}: a topic has no name; topics are given as in kafka:events,conversions")
+        batches = _of_topics(topics, settings, taken)
     else:
         batches = _of_file(Path(events), taken)
     with progress() as bar:

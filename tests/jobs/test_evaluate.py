@@ -115,7 +115,7 @@ def test_of_few_users_nothing_is_said(positive, others, said):
     labels = (np.arange(len(users)) % 40 < 10) & (users < positive)
     grades = grade(Scored(users, labels, np.where(labels, 0.9, 0.01)))
     assert grades.auc.value == 1
-    assert (verdict(grades) != "too few users to say") == said
+    assert (verdict(grades) != "no better than the base rate, as far as so few users can tell") == said
     assert (grades.auc.low, grades.auc.high) == ((1, 1) if said else (0, 1))
 
 

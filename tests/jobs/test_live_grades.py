@@ -221,7 +221,7 @@ def test_a_challenger_that_is_sure_that_nobody_converts_is_graded(kept):
     found = kept.grades(plan(challenger=sure))[EVENT, ALL]
     assert (found.model_id, found.positives) == (sure.id, 1)
     assert found.observed_over_expected > 1e14
-    assert found.verdict == "too few users to say"
+    assert found.verdict == "no better than the base rate, as far as so few users can tell"
 
 
 def test_an_empty_store_has_no_grades(tmp_path):

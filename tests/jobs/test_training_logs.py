@@ -71,6 +71,12 @@ def test_topics_without_brokers_are_told(tmp_path: Path) -> None:
     assert line == "ad-streams: ADSTREAMS_KAFKA_BROKERS: needed for Kafka's topics"
 
 
+@pytest.mark.parametrize("topics", ["", ",", "events,"])
+def test_topics_without_a_name_are_told(topics: str, tmp_path: Path) -> None:
+    line = complaint("train", f"kafka:{topics}", "--to", tmp_path / "model.json")
+    assert "a topic has no name" in line
+
+
 def test_conversions_closer_than_a_minute_are_one_order() -> None:
     """Each a minute or more after the one before is another; another user's are others."""
     seconds = [0, 30, 80, 139, 199, 300]
