@@ -14,13 +14,13 @@ from rich.table import Table
 
 from jobs.bars import progress
 from jobs.console import output
+from jobs.model_files import models_of
 from jobs.problems import JobError, require_store
 from model.attribution import CONVERSION, Attribution
 from model.bucket import Bucket, Snapshot, Update
 from model.durations import to_milliseconds
 from model.entries import GHOST, unpack_tags
 from model.models import Models
-from model.propensity import ModelFileError
 from model.sequences import DISPUTED, TOO_LATE
 from model.texts import texts_of
 from schemas.columns import decode_columns
@@ -28,7 +28,6 @@ from schemas.credits import BASELINE, RULES
 from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
-from stores.base import StoreError
 from stores.choosing import reader_of
 
 NAMES = ("credit", "last touch", "first", "linear", "time decay", "position")
@@ -58,7 +57,7 @@ def attribute(
     for name, path in (("--to", to), ("--paths", paths)):
         if path is not None:
             _check(name, path, log)
-    models = stored_models(settings) if by_store else Models(settings.loaded_model)
+    models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
     found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
     rows, events, dead = LogFile(log), 0, 0
     with progress() as bar:
@@ -84,7 +83,7 @@ def attribute(
         _write(tables, _PATHS, paths)
 
 
-def stored_models(settings: Settings) -> Models:
+def _models_of_the_store(settings: Settings) -> Models:
     """The models of the store that the settings name.
 
     Raises:
@@ -96,10 +95,7 @@ def stored_models(settings: Settings) -> Models:
         stored = reader.models()
     if not stored:
         raise JobError("the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts")
-    try:
-        return Models.of_store(stored, settings.loaded_model)
-    except ModelFileError as error:
-        raise StoreError(f"table models of the store: {error}") from None
+    return models_of(stored, settings.loaded_model)
 
 
 def _check(name: str, path: Path, log: Path) -> None:

@@ -1,11 +1,15 @@
-"""Model files that a command is given."""
+"""The models that a command works with: of a file, or of a store."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.problems import JobError
+from model.models import Models
 from model.propensity import Model, ModelFileError
+from schemas.models import StoredModel
+from stores.base import StoreError
 
 
 def read_model(file: Path) -> Model:
@@ -20,3 +24,15 @@ def read_model(file: Path) -> Model:
         raise JobError(f"{file}: {error.strerror}") from None
     except ModelFileError as error:
         raise JobError(f"{file}: {error}") from None
+
+
+def models_of(stored: Sequence[StoredModel], first: Model) -> Models:
+    """The models of a store's table, or `first` while it has none.
+
+    Raises:
+        StoreError: something in the table is no model.
+    """
+    try:
+        return Models.of_store(stored, first)
+    except ModelFileError as error:
+        raise StoreError(f"table models of the store: {error}") from None

@@ -126,7 +126,6 @@ class LogFile:
             case _:
                 with self._lines() as lines:
                     try:
-                        # Closed, or its thread may still read when the program ends, which then aborts.
                         with self._open_csv(lines, pa.csv.ConvertOptions(check_utf8=False), []) as reader:
                             names = reader.schema.names
                     except pa.ArrowException as error:
@@ -184,6 +183,8 @@ class LogFile:
         return _Lines(_OPENERS.get(self._path.suffix.lower(), open)(self._path, "rb"))
 
     def _open_csv(self, lines: _Lines, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
+        """A reader, to be closed: its thread may still read when the program ends, which then aborts."""
+
         def skip(row: Any) -> str:
             invalid.append(row)
             return "skip"
@@ -204,8 +205,7 @@ class LogFile:
             check_utf8=False,
         )
         row = 1
-        with self._lines() as lines:
-            reader = self._open_csv(lines, convert, invalid)
+        with self._lines() as lines, self._open_csv(lines, convert, invalid) as reader:
             for columns in reader:
                 # The reader parses ahead: rows of later blocks may be among the invalid ones already.
                 bad = np.array([held.number for held in invalid], np.int64)

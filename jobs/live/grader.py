@@ -18,7 +18,6 @@ from jobs.console import output
 from jobs.live.passes import Pass, Plan, grade_store
 from jobs.problems import JobError, require_store
 from model.durations import to_milliseconds, write_duration
-from model.propensity import ModelFileError
 from model.training_record import from_milliseconds
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
 from settings import Settings
@@ -80,10 +79,7 @@ def make_pass(settings: Settings, plan: Plan) -> Pass | None:
         StoreError: the store cannot be used.
     """
     with closing(reader_of(settings)()) as reader:
-        try:
-            found = grade_store(reader, plan)
-        except ModelFileError as error:
-            raise StoreError(f"table models of the store: {error}") from None
+        found = grade_store(reader, plan)
     if found is not None and found.grades:
         with closing(writer_of(settings, first=False)()) as writer:
             writer.write_grades(found.grades)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.live.stored import Stored, each_part, sample
+from jobs.model_files import models_of
 from jobs.training.grading import Scored, grade
 from jobs.training.rows import DAY, draw, label
 from model.durations import to_milliseconds
@@ -119,13 +120,12 @@ def grade_store(reader: Reader, plan: Plan) -> Pass | None:
     here, from the stored sequence, by the model that was valid then, and so are all of the challenger's.
 
     Raises:
-        StoreError: the store cannot be read.
-        ModelFileError: it has something among its models that is none.
+        StoreError: the store cannot be read, or has something among its models that is none.
     """
     now = reader.summary().newest
     if now is None:
         return None
-    user_ids, models = reader.user_ids(), Models.of_store(reader.models(), plan.first)
+    user_ids, models = reader.user_ids(), models_of(reader.models(), plan.first)
     chosen, share = sample(user_ids, plan.most)
     rows = [_Rows(model, MODEL) for model in models.models]
     if plan.challenger is not None and plan.challenger.id not in models.ids:

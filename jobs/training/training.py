@@ -105,11 +105,12 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     step("fitting")
     raw = fit(x, learning.labels, groups, choice.strength)
     labels = split.parts[CALIBRATE].labels
-    platt = Platt.of(raw.logits(calibrating), labels)
+    logits = raw.logits(calibrating)
+    platt = Platt.of(logits, labels)
     step("fitting attribution's horizon")
     short = min(SHORT, horizon)
     near = _short_term(split, learning, x, calibrating, groups, choice.strength, to_milliseconds(short))
-    again, logits = [], raw.logits(calibrating)
+    again = []
     rng = np.random.default_rng(1)
     owner, other = (_owners(rows) for rows in (learning, split.parts[CALIBRATE]))
     for number in range(vectors):
