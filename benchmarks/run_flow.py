@@ -30,7 +30,7 @@ from settings import Settings
 from steps.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import make_recovery
 
 

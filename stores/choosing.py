@@ -8,7 +8,8 @@ from typing import Protocol
 
 from stores.base import Reader, Writer
 from stores.cassandra.address import CassandraAddress
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 
 
 class Secret(Protocol):

@@ -24,7 +24,8 @@ from schemas.events import Origin
 from schemas.messages import MessageBatch
 from schemas.models import StoredModel
 from settings import Settings
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.exactness import counted
 
 

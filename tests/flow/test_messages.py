@@ -14,7 +14,8 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from settings import Settings
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 
 HOUR = 3_600_000
 TIME = 1_500_000_000_000

@@ -16,7 +16,7 @@ from jobs.__main__ import app
 from model.training_record import from_milliseconds
 from schemas.events import Event
 from schemas.models import StoredModel
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests import reference
 from tests.flow.exactness import MODEL, check_store, check_topics, truth_of
 from tests.flow.running import PATIENCE, ROOT, count, make_recovery, processes, query, run_flow, table, wait_for

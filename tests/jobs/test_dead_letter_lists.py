@@ -12,7 +12,7 @@ from jobs.__main__ import app
 from schemas.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.events import Event
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.jobs.running import complaint
 
 WHOLE = Codec().encode_one(Event("an event", "a user", 1_500_000_000_000, "CL", campaign="Spring"))

@@ -21,7 +21,7 @@ from schemas.events import Event
 from schemas.log_writer import LogWriter
 from settings import load_settings
 from stores.base import Writer
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import make_recovery, query, run_flow, running_flow, table, wait_for
 from tests.jobs.running import complaint, jobs
 from tests.model.driving import DAY, HOUR, TIME, batch_of

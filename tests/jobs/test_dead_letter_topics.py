@@ -20,7 +20,7 @@ from settings import load_settings
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.writer import CassandraWriter
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import PATIENCE, make_recovery, query, running_flow, table, wait_for
 from tests.flow.streaming import Stream
 from tests.jobs.running import complaint, jobs

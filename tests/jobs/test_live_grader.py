@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
 from tests.jobs.running import complaint, jobs
 from tests.jobs.test_live_grades import MIDNIGHT, Kept, at, model_named

@@ -24,7 +24,8 @@ from schemas.events import TYPES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
 from schemas.log_writer import LogWriter
 from schemas.models import FROM_THE_BEGINNING, StoredModel
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import ROOT, run_flow
 from tests.jobs.worlds import DAY, batches_of
 from tests.model.driving import HOUR, TIME, Run, event

@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 from jobs.__main__ import app
 from model.training_record import from_milliseconds
 from schemas.models import FROM_THE_BEGINNING, StoredModel
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 from tests.jobs.running import complaint
 from tests.model.driving import HOUR, TIME
 from tests.model.worlds import FOLDER, MODELS

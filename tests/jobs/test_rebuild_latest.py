@@ -22,7 +22,7 @@ from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.writer import CassandraWriter
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import ROOT, query
 from tests.jobs.running import complaint, jobs
 from tests.model.driving import HOUR, TIME, Run, chunks

@@ -10,7 +10,7 @@ from settings import SettingsError
 from steps.models import KnownModels, models_at_start
 from steps.sequences import sequencer
 from steps.write import SharedWriter
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.model.driving import HOUR, TIME, batch_of, event
 from tests.model.worlds import MODELS
 

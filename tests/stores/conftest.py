@@ -16,7 +16,8 @@ from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import SharedSession, open_session
 from stores.cassandra.writer import CassandraWriter
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import wait_for
 from tests.services.cassandra import Cassandra
 

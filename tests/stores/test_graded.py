@@ -5,7 +5,7 @@ from contextlib import closing
 
 from jobs.live.passes import grade_store
 from schemas.grades import ALL
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.jobs.test_live_grades import MODEL_OF_A_DAY, H, Kept, at, plan
 from tests.model.worlds import MODELS
 

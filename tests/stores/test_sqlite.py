@@ -10,7 +10,10 @@ import pytest
 
 from schemas.dead_letters import DeadLetter
 from stores.base import StoreError
-from stores.sqlite import _ERASED, _SUMS, SqliteReader, SqliteWriter, connect
+from stores.sqlite.file import connect
+from stores.sqlite.reader import _SUMS, SqliteReader
+from stores.sqlite.statements import ERASED
+from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import query
 from tests.model.driving import Run
 from tests.model.worlds import MODELS
@@ -75,7 +78,7 @@ def test_it_is_read_while_another_process_is_in_the_middle_of_a_write(tmp_path):
 WRITE = """
 import sys
 from pathlib import Path
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 from tests.stores.rows import event, scored
 
 first, path = int(sys.argv[1]), Path(sys.argv[2])
@@ -184,7 +187,7 @@ def test_an_empty_file_becomes_a_store_of_its_own(tmp_path):
 def test_a_flush_does_not_read_the_erasures_of_others(tmp_path):
     """Looked up by key: in a file with very many of them each write would wait for a look at all."""
     with contextlib.closing(connect(tmp_path / "rows.db")) as connection:
-        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {_ERASED}", ("[1]",))]
+        plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {ERASED}", ("[1]",))]
     assert plan[0] == "SEARCH erasures USING PRIMARY KEY (user_hash=?)"
 
 

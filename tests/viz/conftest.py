@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.viz.browsing import FLAGS, chromium
 from tests.viz.streams import DECAY, Stream, load
 from viz.feed import Feed

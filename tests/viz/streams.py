@@ -15,7 +15,7 @@ from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import ScoredRows
 from simulator import World
 from simulator.messages import SimulatedStream
-from stores.sqlite import SqliteWriter
+from stores.sqlite.writer import SqliteWriter
 
 ROOT = Path(__file__).parent.parent.parent
 DECAY = ROOT / "model" / "decay.json"

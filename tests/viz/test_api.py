@@ -15,7 +15,8 @@ from model.actions import Actions
 from schemas.events import Event
 from schemas.grades import Grade
 from stores.base import Reader, StoreError
-from stores.sqlite import SqliteReader, SqliteWriter
+from stores.sqlite.reader import SqliteReader
+from stores.sqlite.writer import SqliteWriter
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, START, Stream, journey, load
 from viz.api import ROUTES
 from viz.feed import Feed

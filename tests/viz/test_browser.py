@@ -13,7 +13,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from schemas.events import Event
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.services.ports import free_port
 from tests.viz.browsing import drawn, served, serving, settled, visiting, wait_for
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, MINUTE, ROOT, START, Stream, journey, load

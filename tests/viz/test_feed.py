@@ -5,7 +5,7 @@ import pytest
 from schemas.events import Event
 from schemas.models import StoredModel
 from stores.base import Latest, Reader, StoreError
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.viz.browsing import wait_for
 from tests.viz.streams import DECAY, HOUR, SEED, START, Stream, journey, load
 from viz.feed import Feed

@@ -19,7 +19,7 @@ from model.propensity import Model
 from schemas.credits import RULES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from stores.base import CreditSum
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
 from viz.credited import NO_TOUCH, credited
 from viz.graded import graded

@@ -7,7 +7,7 @@ from bokeh.events import Tap
 
 from schemas.events import TYPES, Event
 from stores.base import Reader, StoreError
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
 from viz.chart import WINDOWS, window_start
 from viz.page import MOST, Page

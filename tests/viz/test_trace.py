@@ -13,7 +13,7 @@ from schemas.credits import BASELINE
 from schemas.events import TYPES, Event
 from schemas.models import StoredModel
 from stores.base import Point
-from stores.sqlite import SqliteReader
+from stores.sqlite.reader import SqliteReader
 from tests.model.driving import batch_of
 from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
 from viz.shared import _open as open_shared

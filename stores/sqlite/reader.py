@@ -1,0 +1,184 @@
+"""Reads the file while it is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from schemas.credits import RULES
+from schemas.dead_letters import DeadLetter
+from schemas.events import TYPES
+from schemas.grades import Grade
+from schemas.models import StoredModel
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
+from stores.sqlite.file import connect, identity, plainly
+from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE
+
+_DAY = 86_400_000
+
+_POINT = (
+    "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
+    " propensity, seen, model_id"
+)
+_LATEST = "user_id, event_time, event_type, propensity, seen, model_id, best_action, gain, net, hold_out"
+_SCORE = ", ".join(Score._fields)
+_CREDITS = f"""
+SELECT event_time, event_key, revenue, credited.model_id, {SHARE.replace("campaign", "touch.campaign")}
+FROM conversion_credit AS credited JOIN touch_credit AS touch USING (user_id, event_time, event_key)
+  JOIN propensity_by_user USING (user_id, event_time, event_key)
+WHERE user_id = ? AND event_time >= ? AND event_time <= ? ORDER BY event_time, event_key, place
+"""
+_OF_CONVERSION = 4
+"""Columns of that which are the conversion's."""
+_SUMS = f"""
+WITH credited AS MATERIALIZED (
+  SELECT user_id, event_time, event_key FROM conversion_credit WHERE event_time BETWEEN ? AND ?
+)
+SELECT date(event_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
+  {", ".join(f"sum({rule})" for rule in RULES)}, {", ".join(f"sum(revenue * {rule})" for rule in RULES)}
+FROM credited CROSS JOIN propensity_by_user USING (user_id, event_time, event_key)
+  CROSS JOIN touch_credit AS touch USING (user_id, event_time, event_key)
+GROUP BY day, touch.campaign, touch.type ORDER BY day, touch.campaign, touch.type
+"""
+"""What `credit_by_day` has of the conversions between two times, in the time that these take and no others."""
+
+
+def _behind(prefix: str) -> str | None:
+    """The least text behind all that start with `prefix`; None where there is none."""
+    prefix = prefix.rstrip(chr(0x10FFFF))
+    if not prefix:
+        return None
+    following = ord(prefix[-1]) + 1
+    return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
+
+
+def _bounded(time: int) -> int:
+    """A time as far as the file can compare it."""
+    return min(max(time, -(2**63)), 2**63 - 1)
+
+
+class SqliteReader:
+    """Reads the file; every question sees the newest state that was written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path, self._connection = path, connect(path)
+        self._identity = identity(path)
+
+    def _ask(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
+        if identity(self._path) != self._identity:
+            raise StoreError(f"SQLite file {self._path}: it was removed or replaced")
+        with plainly(self._path):
+            yield from self._connection.execute(statement, values)
+
+    def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
+        """The user's newest points between two times, oldest first."""
+        rows = self._ask(
+            f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
+            " ORDER BY event_time DESC, instr('IM CL PS CN', event_type) DESC, event_key DESC LIMIT ?",
+            (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
+        )
+        points = (Point(*row) for row in rows)
+        return sorted(points, key=lambda p: (p.event_time, TYPES.index(p.event_type), p.event_key))
+
+    def latest(self, user_ids: Sequence[str]) -> list[Latest]:
+        """Where the given users stand."""
+        marks = ", ".join("?" * len(user_ids))
+        return self._latest(f"WHERE user_id IN ({marks}) ORDER BY user_id", *user_ids)
+
+    def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
+        """The users with the greatest propensity after their newest event, of those active since some time."""
+        if since is None:
+            return self._latest("ORDER BY propensity DESC LIMIT ?", count)
+        return self._latest("WHERE event_time >= ? ORDER BY propensity DESC LIMIT ?", since, count)
+
+    def most_recent(self, count: int) -> list[Latest]:
+        """The users with the newest events."""
+        return self._latest("ORDER BY event_time DESC LIMIT ?", count)
+
+    def _latest(self, rest: str, *values: object) -> list[Latest]:
+        rows = self._ask(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
+        return [Latest(*(*row[:-1], bool(row[-1]))) for row in rows]
+
+    def search(self, prefix: str, count: int) -> list[str]:
+        """User ids that start with a prefix."""
+        rows = self._ask(
+            "SELECT user_id FROM latest_propensity WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2)"
+            " ORDER BY user_id LIMIT ?3",
+            (prefix, _behind(prefix), count),
+        )
+        return [user_id for (user_id,) in rows]
+
+    def summary(self) -> Summary:
+        """What the file holds."""
+        (row,) = self._ask(
+            "SELECT (SELECT count(*) FROM latest_propensity), (SELECT max(event_time) FROM latest_propensity),"
+            " (SELECT count(*) FROM dead_letters)"
+        )
+        return Summary(*row)
+
+    def dead_letters(self, count: int) -> list[DeadLetter]:
+        """Dead letters in the order of their keys."""
+        rows = self._ask(f'SELECT {LETTER} FROM dead_letters ORDER BY source, "partition", "offset" LIMIT ?', (count,))
+        return [DeadLetter(*row) for row in rows]
+
+    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
+        """The dead letter of one place."""
+        rows = self._ask(f"SELECT {LETTER} FROM dead_letters WHERE {IS_LETTER}", (source, partition, offset))
+        return next((DeadLetter(*row) for row in rows), None)
+
+    def each_dead_letter(self) -> Iterator[DeadLetter]:
+        """All dead letters."""
+        return (DeadLetter(*row) for row in self._ask(f"SELECT {LETTER} FROM dead_letters"))
+
+    def user_ids(self) -> list[str]:
+        """The ids of all users."""
+        return [user_id for (user_id,) in self._ask("SELECT user_id FROM latest_propensity")]
+
+    def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
+        """All that is stored of each of the given users."""
+        for user_id in user_ids:
+            rows = self._ask(
+                f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?"
+                " ORDER BY event_time, instr('IM CL PS CN', event_type), event_key",
+                (user_id,),
+            )
+            yield list(map(Score._make, rows))
+
+    def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
+        """The user's conversions between two times, and what they are credited to."""
+        rows = self._ask(_CREDITS, (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end))
+        return [
+            Conversion(time, key, revenue, model_id, tuple(Share(*row[_OF_CONVERSION:]) for row in shares))
+            for (time, key, revenue, model_id), shares in groupby(rows, key=itemgetter(*range(_OF_CONVERSION)))
+        ]
+
+    def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
+        """Sums over the conversions of all users, from the rows as they are now."""
+        first = _bounded(-(2**63) if start is None else start // _DAY * _DAY)
+        last = _bounded(2**63 - 1 if end is None else (end // _DAY + 1) * _DAY - 1)
+        rows = self._ask(_SUMS, (first, last))
+        return [
+            CreditSum(day, campaign, kind, tuple(sums[: len(RULES)]), tuple(sums[len(RULES) :]))
+            for day, campaign, kind, *sums in rows
+        ]
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models."""
+        return [Grade(*row) for row in self._ask(f"SELECT {GRADE_COLUMNS} FROM grades ORDER BY model_id, kind, day")]
+
+    def models(self) -> list[StoredModel]:
+        """The models by which rows are scored."""
+        return [StoredModel(*row) for row in self._ask(MODELS)]
+
+    def version(self, user_id: str) -> int | None:
+        """The version of where a user stands."""
+        return next(
+            (row[0] for row in self._ask("SELECT version FROM latest_propensity WHERE user_id = ?", (user_id,))), None
+        )
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
