@@ -16,7 +16,7 @@ from jobs.training.candidates import candidates
 from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
 from jobs.training.report import Reported, write_report
-from jobs.training.rows import TEST, Rows, look_back_for
+from jobs.training.rows import FIT, TEST, VALIDATE, Rows, look_back_for
 from jobs.training.tables import print_grades, print_ratios
 from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
@@ -107,13 +107,20 @@ def tell(split: Split, graded: Sequence[Graded]) -> None:
 
 
 def boosted(split: Split) -> np.ndarray:
-    """Propensities of the test rows (n) by gradient boosting on all features, recency too; no file holds it."""
+    """Propensities of the test rows (n) by gradient boosting on all features, recency too; no file holds it.
+
+    It stops when other users gain no more.
+    """
     features: tuple[Feature, ...] = max((each.features for each in candidates(split.log, split.look_back)), key=len)
     features += tuple(Recency(weight=0.0, aggregation="recency", type=kind, never=12.0) for kind in TYPES)
-    x, y = split.log.features(features, split.learning.moments), split.learning.labels
-    model = HistGradientBoostingClassifier(
-        learning_rate=0.05, max_leaf_nodes=15, early_stopping=True, random_state=1
-    ).fit(x, y)
+    fits, validates = split.parts[FIT], split.parts[VALIDATE]
+    model = HistGradientBoostingClassifier(learning_rate=0.05, max_leaf_nodes=15, early_stopping=True, random_state=1)
+    model.fit(
+        split.features(FIT, features),
+        fits.labels,
+        X_val=split.features(VALIDATE, features),
+        y_val=validates.labels,
+    )
     found: np.ndarray = model.predict_proba(split.features(TEST, features))[:, 1]
     return found
 

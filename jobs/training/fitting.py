@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 
 Floats = NDArray[np.float64]
@@ -34,9 +36,14 @@ class Weights:
         return 1.0 / (1.0 + np.exp(-self.logits(features)))
 
 
+def log_odds(share: float | np.floating) -> float:
+    """ln(p / (1 - p)) of a share between 0 and 1."""
+    return float(np.log(share / (1 - share)))
+
+
 def regression(strength: float, tolerance: float = EXACT) -> LogisticRegression:
     """What is fitted: L2 with `strength` as the C of scikit-learn; few features and many rows suit Newton's method."""
-    return LogisticRegression(C=strength, solver="newton-cholesky", max_iter=100, tol=tolerance, warm_start=True)
+    return LogisticRegression(C=strength, solver="newton-cholesky", max_iter=1_000, tol=tolerance, warm_start=True)
 
 
 def fit(
@@ -85,10 +92,10 @@ def _refit(
     """The fit of the features that are kept, begun where the one before ended."""
     weights = np.zeros(features.shape[1])
     if not len(kept):
-        share = float(np.average(labels, weights=weight))
-        return Weights(float(np.log(share / (1 - share))), weights)
+        return Weights(log_odds(np.average(labels, weights=weight)), weights)
     model.coef_, model.intercept_ = before.weights[None, kept].copy(), np.array([before.intercept])
-    model.fit(features if len(kept) == features.shape[1] else features[:, kept], labels, weight)
+    with warnings.catch_warnings(action="ignore", category=ConvergenceWarning):  # it then goes on with L-BFGS
+        model.fit(features if len(kept) == features.shape[1] else features[:, kept], labels, weight)
     weights[kept] = model.coef_[0]
     return Weights(float(model.intercept_[0]), weights)
 
@@ -137,14 +144,22 @@ class Platt:
     def of(cls, logits: Floats, labels: Flags, weight: Floats | None = None) -> Platt:
         """The one that fits logits (n) to labels (n), `weight` (n) by row.
 
-        The slope is at least 0, so that no weight changes its sign.
+        Labels are drawn in from 0 and 1 as if one row more of each label had been seen, as there, so that logits that
+        tell the labels apart are not sure of it. The slope is at least 0, so that no weight changes its sign.
         """
-        model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(logits[:, None], labels, weight)
-        slope = float(model.coef_[0, 0])
-        if slope > 0:
-            return cls(slope, float(model.intercept_[0]))
-        share = float(np.average(labels, weights=weight))
-        return cls(0.0, float(np.log(share / (1 - share))))
+        by_row = np.ones(len(labels)) if weight is None else weight
+        positive = float(by_row @ labels)
+        negative = float(by_row.sum()) - positive
+        share = np.where(labels, (positive + 1) / (positive + 2), 1 / (negative + 2))
+        if np.ptp(logits[by_row > 0]):
+            model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-8).fit(
+                np.tile(logits, 2)[:, None],
+                np.repeat([True, False], len(logits)),
+                np.concatenate((by_row * share, by_row * (1 - share))),
+            )
+            if model.coef_[0, 0] > 0:
+                return cls(float(model.coef_[0, 0]), float(model.intercept_[0]))
+        return cls(0.0, log_odds(np.average(share, weights=by_row)))
 
     def fold(self, weights: Weights) -> Weights:
         """The weights whose logits are calibrated."""

@@ -13,11 +13,13 @@ from jobs.training.logs import Log
 from model.durations import to_milliseconds, write_duration
 from model.replay import Moments
 
-DAY = 86_400_000
+HOUR, DAY = 3_600_000, 86_400_000
 FIT, VALIDATE, CALIBRATE, TEST, NONE = range(5)
 """Parts of the split. Of ten users five are in the first, one chooses the regularisation, two calibrate, two test."""
 _PART_OF_TENTH = np.array([FIT, FIT, FIT, FIT, FIT, VALIDATE, CALIBRATE, CALIBRATE, TEST, TEST])
-_SALTS = {name: np.uint64(number) for number, name in enumerate(("part", "event", "clock", "sample", "turn"), 1)}
+_SALTS = {
+    name: np.uint64(number) for number, name in enumerate(("part", "event", "clock", "sample", "turn", "choose"), 1)
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class Span:
         if free < DAY:
             needed = look_back + 3 * horizon + timedelta(days=1)
             raise JobError(
-                f"{log.name}: {log.counts} within {write_duration(timedelta(hours=(end - start) // 3_600_000))}, "
+                f"{log.name}: {log.counts} within {write_duration(timedelta(hours=(end - start) // HOUR))}, "
                 f"{log.period}; "
                 f"a horizon of {write_duration(horizon)} and a look-back of {write_duration(look_back)} "
                 f"need {write_duration(needed)}"
@@ -70,9 +72,13 @@ class Span:
 
 
 def look_back_for(log: Log, horizon: timedelta) -> timedelta:
-    """30 days, or half of what a shorter log has beside the horizons, in whole hours and at least one."""
+    """30 days, or half of what a shorter log has beside the horizons, in whole hours.
+
+    At least one, and where a day's rows would not be left, no more than leaves them.
+    """
     free = int(np.ptp(log.replay.timestamps)) - 3 * to_milliseconds(horizon)
-    return min(timedelta(days=30), max(timedelta(hours=free // 2 // 3_600_000), timedelta(hours=1)))
+    hours = max(min(free // 2, free - DAY) // HOUR, 1)
+    return min(timedelta(days=30), timedelta(hours=hours))
 
 
 def mixed(values: NDArray[np.uint64], purpose: str) -> NDArray[np.uint64]:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.problems import JobError
 from jobs.training.candidates import Candidate, candidates, groups_of
-from jobs.training.fitting import Floats, Platt, Weights, fit
+from jobs.training.fitting import Floats, Platt, Weights, fit, log_odds
 from jobs.training.grading import Scored, draw_both, grade
 from jobs.training.logs import Log
 from jobs.training.rows import CALIBRATE, FIT, TEST, VALIDATE, Rows, Span, is_part, label, mixed, parts_of, rows_of
@@ -20,12 +20,12 @@ from model.features import Feature
 from model.propensity import Model, Scorer, ShortTerm, Vector
 from model.training_record import Metrics, Part, TrainedOn, from_milliseconds
 
-STRENGTHS = (0.01, 0.1, 1.0, 10.0)
+STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """C of scikit-learn's logistic regression, strongest regularisation first."""
 USUAL = 1.0
 """The C under which sets of features are compared."""
 CHOOSING = 150_000
-"""Training rows that the choice is made with at the most."""
+"""Training rows that sets of features are compared on at the most."""
 ENOUGH, TURNS = 1_000, 4
 """With fewer positive rows to validate with, all training users take turns at it, in so many folds."""
 VECTORS = 20
@@ -107,9 +107,11 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     labels = split.parts[CALIBRATE].labels
     logits = raw.logits(calibrating)
     platt = Platt.of(logits, labels)
-    step("fitting attribution's horizon")
-    short = min(SHORT, horizon)
-    near = _short_term(split, learning, x, calibrating, groups, choice.strength, to_milliseconds(short))
+    short, final = min(SHORT, horizon), platt.fold(raw)
+    near = final
+    if short < horizon:
+        step("fitting attribution's horizon")
+        near = _short_term(split, learning, x, calibrating, groups, choice.strength, to_milliseconds(short))
     again = []
     rng = np.random.default_rng(1)
     owner, other = (_owners(rows) for rows in (learning, split.parts[CALIBRATE]))
@@ -123,7 +125,6 @@ def train(split: Split, name: str, horizon: timedelta, step: Step, vectors: int 
     kept = np.flatnonzero((raw.weights != 0) | (near.weights != 0))
     if not len(kept):
         kept = np.arange(1)
-    final = platt.fold(raw)
     model = Model(
         id=name,
         intercept=final.intercept,
@@ -144,22 +145,24 @@ def _owners(rows: Rows) -> NDArray[np.int64]:
 def choose(split: Split, step: Step) -> Choice:
     """The set of features, then the regularisation, with the least log loss on users that were not fitted.
 
+    Sets of features are compared on a share of a large log. A regularisation is not: fewer rows want a stronger one.
+
     Raises:
         JobError: the rows of a label are of too few users.
     """
-    rows, folds = split.learning, _folds(split)
+    rows, some = split.learning, _folds(split, CHOOSING)
     choices, best = list[Choice](), np.empty((0, 0))
     for candidate in candidates(split.log, split.look_back):
         step(f"trying {candidate.name}")
         x = split.log.features(candidate.features, rows.moments)
-        choices.append(_try(candidate, USUAL, rows, x, folds))
+        choices.append(_try(candidate, USUAL, rows, x, some))
         if min(choices, key=_loss) is choices[-1]:
             best = x
-    found = min(choices, key=_loss)
+    found, folds = min(choices, key=_loss).candidate, _folds(split)
+    choices.clear()
     for strength in STRENGTHS:
-        if strength != USUAL:
-            step(f"trying C = {strength:g}")
-            choices.append(_try(found.candidate, strength, rows, best, folds))
+        step(f"trying C = {strength:g}")
+        choices.append(_try(found, strength, rows, best, folds))
     return min(choices, key=_loss)
 
 
@@ -171,15 +174,15 @@ class Fold:
     validates: NDArray[np.bool_]
 
 
-def _folds(split: Split) -> list[Fold]:
-    """The part to validate with; where it has few positive rows, all users take turns. Not too many rows fit.
+def _folds(split: Split, most: float = np.inf) -> list[Fold]:
+    """The part to validate with; where it has few positive rows, all users take turns. No more than `most` rows fit.
 
     Raises:
         JobError: whoever validates, the rows that fit have one label.
     """
     rows, hashes = split.learning, split.log.replay.hashes
-    share = min(1.0, CHOOSING / len(rows))
-    chosen = (mixed(hashes, "sample") >> np.uint64(1) <= np.uint64(share * 2.0**63))[rows.moments.users]
+    share = min(1.0, most / len(rows))
+    chosen = (mixed(hashes, "choose") >> np.uint64(1) <= np.uint64(share * 2.0**63))[rows.moments.users]
     validates = is_part(split.log, rows.moments.users, VALIDATE)
     if rows.labels[validates].sum() >= ENOUGH:
         return [Fold(chosen & ~validates, validates)]
@@ -221,8 +224,7 @@ def _short_term(
     labels = label(split.log, learning.moments, horizon)
     others = label(split.log, split.parts[CALIBRATE].moments, horizon)
     if min(labels.sum(), others.sum()) < LEAST:
-        share = float((labels.sum() + 1) / (len(labels) + 2))
-        return Weights(float(np.log(share / (1 - share))), np.zeros(x.shape[1]))
+        return Weights(log_odds((labels.sum() + 1) / (len(labels) + 2)), np.zeros(x.shape[1]))
     raw = fit(x, labels, groups, strength)
     return Platt.of(raw.logits(calibrating), others).fold(raw)
 

@@ -12,6 +12,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from jobs.problems import JobError
+from jobs.training import training
 from jobs.training.candidates import MARKETING
 from jobs.training.logs import read_log
 from jobs.training.rows import TEST, look_back_for
@@ -92,6 +93,30 @@ def test_one_touch_more_never_lowers_a_propensity(model):
     for weights in (model.weights, *(np.array(v.weights) for v in (*model.bootstrap, model.attribution))):
         assert weights[marketing].min() >= 0
     assert {feature.aggregation for feature in model.features} == {"decayed_count"}
+
+
+def test_sets_of_features_are_compared_on_some_users_and_regularisations_on_all(split, monkeypatch):
+    """So many rows as it says, also of users that were drawn from more; and the C of a few rows is not that of many."""
+    tried = []
+    most = len(split.learning) // 8
+    monkeypatch.setattr(training, "CHOOSING", most)
+    monkeypatch.setattr(training, "STRENGTHS", (1.0, 10.0))
+
+    def attempt(candidate, strength, rows, x, folds):
+        tried.append((strength, [int(fold.fits.sum()) for fold in folds]))
+        return training.Choice(candidate, strength, float(len(tried)))
+
+    monkeypatch.setattr(training, "_try", attempt)
+    drawn = Split.of(split.log, WEEK, split.look_back, len(split.learning))
+    for some in (split, drawn):
+        tried.clear()
+        choose(some, lambda _: None)
+        *compared, weak, strong = tried
+        assert (weak[0], strong[0]) == (1.0, 10.0)
+        assert weak[1] == strong[1]
+        for _, sizes in compared:
+            assert sum(sizes) == pytest.approx(most * (len(sizes) - 1), rel=0.2)
+            assert sum(sizes) < 0.6 * sum(weak[1])
 
 
 def test_bootstrap_vectors_lie_around_the_model(split, model):

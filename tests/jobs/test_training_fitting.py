@@ -96,11 +96,46 @@ def test_calibration_is_folded_into_the_weights():
     """Propensities of the folded weights are those that Platt's regression gives to the logits."""
     x, y = sample(6)
     raw = Weights(0.7, np.array([3.0, 0.0, 1.0, 0.0, 2.0, -1.0]))
-    platt = Platt.of(raw.logits(x), y)
-    expected = LogisticRegression(C=np.inf, tol=1e-10).fit(raw.logits(x)[:, None], y)
-    folded = platt.fold(raw).propensities(x)
-    assert folded == pytest.approx(expected.predict_proba(raw.logits(x)[:, None])[:, 1], abs=1e-5)
-    assert folded.mean() == pytest.approx(y.mean(), abs=1e-6)
+    logits = raw.logits(x)
+    target = np.where(y, (y.sum() + 1) / (y.sum() + 2), 1 / ((~y).sum() + 2))
+
+    def loss(point):
+        said = 1 / (1 + np.exp(-(point[0] * logits + point[1])))
+        return -(target * np.log(said) + (1 - target) * np.log(1 - said)).mean()
+
+    slope, shift = minimize(loss, np.array([0.5, 0.0]), tol=1e-14).x
+    folded = Platt.of(logits, y).fold(raw).propensities(x)
+    assert folded == pytest.approx(1 / (1 + np.exp(-(slope * logits + shift))), abs=1e-5)
+    assert folded.mean() == pytest.approx(y.mean(), abs=1e-3)
+
+
+def test_users_drawn_more_often_weigh_more_in_a_calibration_too():
+    x, y = sample(6)
+    logits = fit(x, y, GROUPS, 1.0).logits(x)
+    weight = np.random.default_rng(1).integers(0, 3, len(y)).astype(float)
+    repeated = np.repeat(np.arange(len(y)), weight.astype(int))
+    expected = Platt.of(logits[repeated], y[repeated])
+    found = Platt.of(logits, y, weight)
+    assert (found.slope, found.shift) == pytest.approx((expected.slope, expected.shift), abs=1e-6)
+
+
+def test_logits_that_tell_labels_apart_are_not_sure_of_it():
+    """Of 20 positive rows and 30 others one more of each could have been the other way."""
+    y = np.arange(50) < 20
+    said = (
+        Platt.of(np.where(y, 1.0, -1.0), y).fold(Weights(0.0, np.ones(1))).propensities(np.where(y, 1.0, -1.0)[:, None])
+    )
+    assert said[y] == pytest.approx(21 / 22)
+    assert said[~y] == pytest.approx(1 / 32)
+
+
+def test_logits_that_say_nothing_are_calibrated_to_the_base_rate():
+    """No row of another logit counts whose user was not drawn."""
+    y = np.arange(50) < 20
+    for logits, weight in ((np.full(50, -3.0), None), (np.arange(50.0), (np.arange(50) == 3).astype(float))):
+        platt = Platt.of(logits, y, weight)
+        assert platt.slope == 0
+    assert 1 / (1 + np.exp(-Platt.of(np.full(50, -3.0), y).shift)) == pytest.approx(0.4, abs=0.01)
 
 
 def test_calibration_never_turns_a_weight_round():
@@ -108,4 +143,4 @@ def test_calibration_never_turns_a_weight_round():
     x, y = sample(7)
     platt = Platt.of(-fit(x, y, GROUPS, 1.0).logits(x), y)
     assert platt.slope == 0
-    assert platt.fold(Weights(0.0, np.ones(6))).propensities(x)[0] == pytest.approx(y.mean())
+    assert platt.fold(Weights(0.0, np.ones(6))).propensities(x)[0] == pytest.approx(y.mean(), abs=1e-3)

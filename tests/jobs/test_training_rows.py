@@ -152,3 +152,15 @@ def test_a_log_that_is_too_short_is_told_in_one_line():
         JobError, match="2 events, 1 orders, 1 users within 10d, from 2017-07-14 to 2017-07-24; a horizon of 7d"
     ):
         Span.of(log, WEEK, timedelta(days=3))
+
+
+@given(st.integers(1, 40), st.integers(0, 120))
+def test_a_log_that_has_a_days_rows_beside_the_horizons_is_long_enough(horizon, hours):
+    """Its look-back leaves them, and is at least half of what is left where that is more."""
+    h = timedelta(hours=horizon)
+    period = 3 * horizon * HOUR + DAY + (hours + 1) * HOUR
+    log = log_with([event("a", 0, "IM"), event("b", period, "CN")])
+    look_back = look_back_for(log, h)
+    span = Span.of(log, h, look_back)
+    assert span.last - span.first - 2 * span.horizon >= DAY
+    assert look_back == timedelta(hours=min(hours + 1, (hours + 25) // 2))
