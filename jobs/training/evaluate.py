@@ -11,13 +11,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jobs.bars import progress
 from jobs.model_files import read_model
+from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import candidates
 from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
 from jobs.training.report import Reported, write_report
 from jobs.training.rows import FIT, TEST, VALIDATE, Rows, look_back_for
-from jobs.training.tables import print_grades, print_ratios
+from jobs.training.tables import RatioTable, print_grades, print_ratios
 from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
 from model.durations import write_duration
@@ -41,12 +42,16 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
     """Grade the models of files on a log, beside the original's weights and a gradient boosting; print the tables.
 
     Raises:
-        JobError: there is no model, one cannot be read, their horizons differ, the log is too short or has too few
-            conversions, or the report cannot be written.
+        JobError: there is no model, or one where the log should be, one cannot be read, their horizons differ, the log
+            is too short or has too few conversions, or the report cannot be written.
         LogFileError, ColumnsError, SettingsError, TopicError: the log cannot be read.
     """
     if not files:
         raise JobError("evaluate: give at least one model file, and then the log")
+    if events.endswith(".json"):
+        raise JobError(f"evaluate: {events} is given as the log: the log comes last, after the model files")
+    if report is not None:
+        check_output("--report", report, (".html",))
     models = [read_model(file) for file in files]
     horizon = models[0].horizon
     for file, model in zip(files, models, strict=True):
@@ -69,41 +74,46 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
         bar.update(task, description=CEILING)
         graded.append(Graded(CEILING, Scored(test.moments.users, test.labels, boosted(split))))
     print(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
-    tell(split, graded)
+    by_part = ratio_tables(split, graded)
+    tell(split, graded, by_part)
     if report is not None:
         reported = [Reported(each.name, place, each.scored.take(at)) for place, at in _places(test) for each in graded]
         facts = [f"The probability of an order within {write_duration(horizon)}, on {log.name}: {log.counts}."]
         try:
-            write_report(report, f"Models on {log.name}", facts, reported, models)
+            write_report(report, f"Models on {log.name}", facts, reported, models, by_part)
         except OSError as error:
             raise JobError(f"{error.filename}: {error.strerror}") from None
         print(f"{report}: the report")
 
 
-def tell(split: Split, graded: Sequence[Graded]) -> None:
-    """Print the grades, and observed over expected by hours since the last event and by segment."""
-    test, log = split.parts[TEST], split.log
-    places = _places(test)
+def tell(split: Split, graded: Sequence[Graded], by_part: Sequence[RatioTable]) -> None:
+    """Print the grades, observed over expected by part, and what the grades say."""
+    places = _places(split.parts[TEST])
     table = [(each.name, place, grade(each.scored.take(at))) for place, at in places for each in graded]
-    print_grades(table)
-    names = [each.name for each in graded]
-    hours = (test.moments.times - log.replay.last_before(test.moments)) / 3_600_000
-    clock = ~test.at_event
-    bins = bin_of_hours(hours[clock])
-    print_ratios(
-        "hours since the last event",
-        names,
-        [ratios(each.scored.take(clock), bins, names_of_hours()) for each in graded],
-    )
-    segments = log.segments[test.moments.users]
-    for place, at in places:
-        print_ratios(
-            f"segment, {place}",
-            names,
-            [ratios(each.scored.take(at), segments[at], log.segment_names) for each in graded],
-        )
+    print_grades(table, "Grades, on users and times that training on this log would not see")
+    for part in by_part:
+        print_ratios(part)
     for name, place, grades in table:
         print(f"{name} {place}: {verdict(grades)}")
+
+
+def ratio_tables(split: Split, graded: Sequence[Graded]) -> list[RatioTable]:
+    """Observed over expected by hours since the last event, and by segment."""
+    test, log = split.parts[TEST], split.log
+    hours = (test.moments.times - log.replay.last_before(test.moments)) / 3_600_000
+    segments = log.segments[test.moments.users]
+    by_event, by_clock = _places(test)
+    parts = (
+        ("hours since the last event", by_clock, bin_of_hours(hours), names_of_hours()),
+        ("segment", by_event, segments, log.segment_names),
+        ("segment", by_clock, segments, log.segment_names),
+    )
+    return [
+        RatioTable(
+            by, place, [each.name for each in graded], [ratios(each.scored.take(at), of[at], names) for each in graded]
+        )
+        for by, (place, at), of, names in parts
+    ]
 
 
 def boosted(split: Split) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from jinja2 import Template
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from jobs.training.grading import Scored, grade, verdict
-from jobs.training.tables import MEASURES
+from jobs.training.tables import MEASURES, RatioTable
 from model.durations import to_milliseconds, write_duration
 from model.features import Count, DecayedCount
 from model.propensity import Model
@@ -51,9 +51,14 @@ Drawn = list[tuple[str, Scored]]
 
 
 def write_report(
-    to: Path, title: str, facts: Sequence[str], reported: Sequence[Reported], models: Sequence[Model]
+    to: Path,
+    title: str,
+    facts: Sequence[str],
+    reported: Sequence[Reported],
+    models: Sequence[Model],
+    by_part: Sequence[RatioTable] = (),
 ) -> None:
-    """Write the page: facts in words, a table of grades, curves for each place, and the models' weights.
+    """Write the page: facts in words, tables of grades, curves for each place, and the models' weights.
 
     Raises:
         OSError: the file cannot be written.
@@ -75,6 +80,7 @@ def write_report(
     about = {
         "facts": facts, "heads": (*MEASURES, "Brier", "verdict"), "texts": (0, 1, len(MEASURES) + 1),
         "lines": [_line(each, colours[each.name]) for each in reported], "parts": parts, "font": FONT,
+        "tables": [_table(each, colours) for each in by_part],
     }  # fmt: skip
     page = file_html(figures, INLINE, title, template=Template(PAGE.read_text()), template_variables=about)
     to.write_text(page, encoding="utf-8")
@@ -106,6 +112,17 @@ def _line(reported: Reported, colour: str) -> dict[str, Any]:
             _measure(grades.brier, 5),
         ]
     }
+
+
+def _table(found: RatioTable, colours: Mapping[str, str]) -> dict[str, Any]:
+    """Observed over expected by part of the rows, a column for each model."""
+    lines = []
+    for ratios in zip(*found.columns, strict=True):
+        first, found_ratios = ratios[0], [each.observed_over_expected for each in ratios]
+        measures = [("-", "") if ratio is None else _measure(ratio, 2) for ratio in found_ratios]
+        lines.append({"part": first.part, "counts": (f"{first.rows:,}", f"{first.positive:,}"), "measures": measures})
+    models = [(name, colours[name]) for name in found.names]
+    return {"title": found.title, "by": found.by, "models": models, "lines": lines}
 
 
 def _measure(estimate: Estimate, digits: int) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.markup import escape
 from rich.table import Table
@@ -29,9 +30,29 @@ MEASURES = (
 """The first columns of grades, wherever they are shown."""
 
 
-def print_grades(graded: Sequence[tuple[str, str, Grades | None]]) -> None:
+@dataclass(frozen=True, eq=False)
+class RatioTable:
+    """Observed over expected by part of the rows: of each of the models (`names`) a column, with a ratio for each part.
+
+    Attributes:
+        by: what the parts are, such as `segment`.
+        place: where the rows are: at events or at clock times.
+    """
+
+    by: str
+    place: str
+    names: Sequence[str]
+    columns: Sequence[Sequence[Ratio]]
+
+    @property
+    def title(self) -> str:
+        """What the table shows."""
+        return f"Observed over expected by {self.by}, {self.place}"
+
+
+def print_grades(graded: Sequence[tuple[str, str, Grades | None]], title: str | None = None) -> None:
     """A line for each model and place."""
-    table = Table(*MEASURES, "Brier")
+    table = Table(*MEASURES, "Brier", title=title, title_justify="left")
     for name, place, grades in graded:
         if grades is None:
             table.add_row(escape(name), place, "one label only")
@@ -51,10 +72,10 @@ def print_grades(graded: Sequence[tuple[str, str, Grades | None]]) -> None:
     output().print(table)
 
 
-def print_ratios(title: str, names: Sequence[str], columns: Sequence[Sequence[Ratio]]) -> None:
-    """Observed over expected by part, a column for each model."""
-    table = Table(title, "rows", "positive", *map(escape, names))
-    for ratios in zip(*columns, strict=True):
+def print_ratios(found: RatioTable) -> None:
+    """Observed over expected by part, a column for each model, with intervals."""
+    table = Table(found.by, "rows", "positive", *map(escape, found.names), title=found.title, title_justify="left")
+    for ratios in zip(*found.columns, strict=True):
         first = ratios[0]
         cells = [interval(ratio.observed_over_expected, 2) for ratio in ratios]
         table.add_row(escape(first.part), f"{first.rows:,}", f"{first.positive:,}", *cells)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.bars import progress
+from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import SHORTEST_HALF_LIFE
 from jobs.training.grading import verdict
@@ -30,11 +31,9 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
         JobError: an option is wrong, the log is too short or has too few conversions, or a file cannot be written.
         LogFileError, ColumnsError, SettingsError, TopicError: the log cannot be read.
     """
+    check_output("--to", to, (".json",))
     page = to.with_suffix(".html")
-    if to.suffix != ".json":
-        raise JobError(f"--to: {to}: must end with .json")
-    if not to.parent.is_dir():
-        raise JobError(f"--to: {to}: no such directory")
+    check_output("--to", page, (".html",))
     if not 1 <= len(name) <= 100:
         raise JobError(f"--id: must have 1 to 100 characters, got {len(name)}")
     h = duration("--horizon", horizon)

@@ -65,7 +65,18 @@ def test_the_command_prints_models_side_by_side(world, tmp_path):
     assert len(verdicts) == 8
     assert verdicts[0].startswith(("default at events: better than", "default at events: ranks better than"))
     assert any(line.startswith("original at events: ") and "no better than the base rate" in line for line in verdicts)
-    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    report = (tmp_path / "report.html").read_text()
+    assert report.startswith("<!DOCTYPE html>")
+    titles = [
+        "Observed over expected by hours since the last event, at clock times",
+        "Observed over expected by segment, at events",
+        "Observed over expected by segment, at clock times",
+    ]
+    for title in titles:
+        assert [line.strip() for line in run.stdout.splitlines()].count(title) == 1
+        assert report.count(f"<h2>{title}</h2>") == 1
+    assert "Grades, on users and times that training on this log would not see" in run.stdout
+    assert "168 h and more" in report
 
 
 def test_the_ceiling_ranks_better_than_chance(split):
@@ -187,10 +198,16 @@ def test_hours_fall_into_their_bins():
         ((SEED, "day.json", "log.csv"), "day.json: a horizon of 1d, "),
         ((SEED, "log.csv", "--look-back", "5min"), "--look-back: must be 15min to 3650d, got 5min"),
         ((SEED, "log.csv"), "log.csv: No such file or directory"),
+        (("log.csv", "day.json"), "evaluate: day.json is given as the log: the log comes last, after the model files"),
+        ((SEED, "log.csv", "--report", "none/report.html"), "--report: none/report.html: no such directory"),
+        ((SEED, "log.csv", "--report", "report.pdf"), "--report: report.pdf: must end with .html"),
+        ((SEED, "log.csv", "--report", "folder.html"), "--report: folder.html: is a directory"),
+        ((SEED, "log.csv", "--report", f"{'r' * 300}.html"), "File name too long"),
     ],
 )
 def test_what_cannot_be_graded_is_told_in_one_line(tmp_path, monkeypatch, arguments, expected):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder.html").mkdir()
     document = json.loads(SEED.read_text())
     (tmp_path / "day.json").write_text(json.dumps(document | {"horizon": "1d"}))
     (tmp_path / "bad.json").write_text(json.dumps({name: document[name] for name in document if name != "intercept"}))

@@ -223,6 +223,7 @@ def test_where_the_rows_to_fit_have_one_label_the_counts_are_told(split):
     [
         (("log.csv", "--to", "m.txt"), "--to: m.txt: must end with .json"),
         (("log.csv", "--to", "nowhere/m.json"), "--to: nowhere/m.json: no such directory"),
+        (("log.csv", "--to", ""), "--to: .: must end with .json"),
         (("log.csv", "--to", "m.json", "--horizon", "week"), "--horizon: 'week' is not a duration"),
         (("log.csv", "--to", "m.json", "--look-back", "1s"), "--look-back: must be 15min to 3650d, got 1s"),
         (("log.csv", "--to", "m.json", "--look-back", "14min"), "--look-back: must be 15min to 3650d, got 14min"),
