@@ -5,9 +5,10 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
@@ -22,9 +23,25 @@ from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
 from jobs.training.commands import evaluate_command, train_command
 from model.durations import parse_duration
-from settings import load_settings, start_logging
+from settings import MISTAKEN, load_settings, start_logging, stop
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+
+class Commands(TyperGroup):
+    """The commands: a wrong command line is told as all else that is wrong, on one plain line with exit code 2."""
+
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the command that is asked for, and end the program."""
+        try:
+            sys.exit(super().main(*args, **options | {"standalone_mode": False}))
+        except typer.TyperException as error:
+            problem = " ".join(error.format_message().split()).rstrip(".")
+            context = getattr(error, "ctx", None)
+            if not problem:  # without a command, the help was shown
+                sys.exit(MISTAKEN)
+            stop(problem if context is None else f"{problem}; see {context.command_path} --help")
+
+
+app = typer.Typer(cls=Commands, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.callback()
