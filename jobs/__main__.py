@@ -81,8 +81,14 @@ def attribute_command(
         str | None,
         typer.Option(help="How long before a conversion a touch counts.", show_default="ADSTREAMS_LOOK_BACK"),
     ] = None,
-    to: Annotated[Path | None, typer.Option(help="File for all credits: .csv or .parquet.")] = None,
-    paths: Annotated[Path | None, typer.Option(help="File for the paths to conversions and to none, counted.")] = None,
+    to: Annotated[Path | None, typer.Option(help="File for all credits: .csv, .csv.gz or .parquet.")] = None,
+    by_day: Annotated[
+        Path | None,
+        typer.Option(help="File for the sums by UTC day, campaign and type: .csv, .csv.gz or .parquet."),
+    ] = None,
+    paths: Annotated[
+        Path | None, typer.Option(help="File for the paths to conversions and to none, counted: .csv or .csv.gz.")
+    ] = None,
     store_models: Annotated[
         bool, typer.Option("--store-models", help="By the store's models, each conversion by that of its time.")
     ] = False,
@@ -97,7 +103,7 @@ def attribute_command(
     with plainly():
         settings = load_settings()
         span = settings.look_back if look_back is None else _duration("--look-back", look_back)
-        attribute(settings, events, span, to, paths, store_models)
+        attribute(settings, events, span, to, by_day, paths, store_models)
 
 
 @app.command(name="rebuild-latest")

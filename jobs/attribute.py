@@ -14,15 +14,17 @@ from rich.table import Table
 
 from jobs.bars import progress
 from jobs.console import output
-from jobs.model_files import models_of
+from jobs.model_files import NO_MODELS, models_of
+from jobs.outputs import check_output
 from jobs.problems import JobError, require_store
 from model.attribution import CONVERSION, Attribution
 from model.bucket import Bucket, Snapshot, Update
-from model.durations import to_milliseconds
+from model.durations import to_milliseconds, write_duration
 from model.entries import GHOST, unpack_tags
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
 from model.texts import texts_of
+from model.training_record import from_milliseconds
 from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
 from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
@@ -33,30 +35,43 @@ from stores.choosing import reader_of
 NAMES = ("credit", "last touch", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""
 _TOUCH = ("touch_time", *RULES)
-_FORMATS = {".parquet": "PARQUET", ".csv": "CSV"}
+_CSV, _PARQUET = (".csv", ".csv.gz"), (".parquet",)
 
 
 def attribute(
-    settings: Settings, log: Path, look_back: timedelta, to: Path | None, paths: Path | None, by_store: bool = False
+    settings: Settings,
+    log: Path,
+    look_back: timedelta,
+    to: Path | None = None,
+    by_day: Path | None = None,
+    paths: Path | None = None,
+    by_store: bool = False,
 ) -> None:
     """Credit every conversion of a log under the settings' model, and print the sums by campaign and type.
 
     Args:
         settings: name the model and the length of the sequences.
-        by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
         log: CSV, Parquet or Avro container in the event's columns.
         look_back: how long before a conversion a touch counts.
         to: file for all credits, a row for each touch of each conversion and one for its baseline.
+        by_day: file for the sums by UTC day of the conversion, campaign and type, in the columns of `credit_by_day`.
         paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null`.
+        by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
 
     Raises:
         LogFileError: the log cannot be read.
         JobError: nobody converts in it, a file cannot be written, or there is no store to take models from.
         StoreError: the store cannot be used.
     """
-    for name, path in (("--to", to), ("--paths", paths)):
+    for name, path, endings in (
+        ("--to", to, _CSV + _PARQUET),
+        ("--by-day", by_day, _CSV + _PARQUET),
+        ("--paths", paths, _CSV),
+    ):
         if path is not None:
-            _check(name, path, log)
+            check_output(name, path, endings)
+            if path.exists() and path.samefile(log):
+                raise JobError(f"{name}: {path} is the log itself")
     models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
     found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
     rows, events, dead = LogFile(log), 0, 0
@@ -76,11 +91,23 @@ def attribute(
     if not count:
         raise JobError(f"{log}: none of its {events:,} events is a conversion (CN){rejected}")
     print(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
+    print(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
     if to is not None:
         _write(tables, "SELECT * FROM credits ORDER BY user_id, conversion_time, conversion_id, touch_time", to)
+    if by_day is not None:
+        _write(tables, _BY_DAY, by_day)
     if paths is not None:
         _write(tables, _PATHS, paths)
+
+
+def _named_models(models: Models) -> str:
+    """The models with the horizons that they credit for, and from when on those that follow the first do."""
+    names = []
+    for number, model in enumerate(models.models):
+        start = f" from {from_milliseconds(model.start)} on" if number else ""
+        names.append(f"{model.id}{start} ({write_duration((model.attribution or model).horizon)} horizon)")
+    return ", ".join(names)
 
 
 def _models_of_the_store(settings: Settings) -> Models:
@@ -94,18 +121,8 @@ def _models_of_the_store(settings: Settings) -> Models:
     with closing(reader_of(settings)()) as reader:
         stored = reader.models()
     if not stored:
-        raise JobError("the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts")
+        raise JobError(NO_MODELS)
     return models_of(stored, settings.loaded_model)
-
-
-def _check(name: str, path: Path, log: Path) -> None:
-    """Refuse a file that cannot be written, before the log is read."""
-    if path.suffix.lower() not in _FORMATS:
-        raise JobError(f"{name}: {path}: must end with .csv or .parquet")
-    if not path.parent.is_dir():
-        raise JobError(f"{name}: {path}: no such directory")
-    if path.exists() and path.samefile(log):
-        raise JobError(f"{name}: {path} is the log itself")
 
 
 class _Credits:
@@ -193,9 +210,14 @@ SELECT user_id, conversion_id, make_timestamp_ms(conversion_time) AS conversion_
 FROM (FROM credited QUALIFY batch = max(batch) OVER (PARTITION BY user_id, conversion_time, conversion_key))
 JOIN conversions USING (user_id, conversion_time, conversion_key)
 """
+_BY_DAY = f"""
+SELECT conversion_time::DATE AS day, campaign, type, {", ".join(f"fsum({rule}) AS {rule}" for rule in RULES)},
+  {", ".join(f"fsum(revenue * {rule}) AS {rule}_revenue" for rule in RULES)}
+FROM credits GROUP BY day, campaign, type ORDER BY day, type = '', campaign, type
+"""
 _NAME = f"CASE WHEN campaign IN ('', '{MISSING}') THEN type ELSE campaign END"
 _PATHS = f"""
-SELECT path, sum(conversions)::BIGINT AS total_conversions, sum(revenue) AS total_conversion_value,
+SELECT path, sum(conversions)::BIGINT AS total_conversions, round(fsum(revenue), 6) AS total_conversion_value,
   sum(nulls)::BIGINT AS total_null
 FROM (
   SELECT string_agg({_NAME}, ' > ' ORDER BY touch) AS path, 1 AS conversions, any_value(revenue) AS revenue, 0 AS nulls
@@ -248,7 +270,7 @@ def _show(tables: duckdb.DuckDBPyConnection) -> None:
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
-    kind = _FORMATS[path.suffix.lower()]
+    kind = "PARQUET" if path.name.lower().endswith(_PARQUET) else "CSV"
     try:
         tables.sql(f"COPY ({query}) TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT {kind})")
     except (duckdb.Error, OSError) as error:

@@ -11,6 +11,8 @@ from model.propensity import Model, ModelFileError
 from schemas.models import StoredModel
 from stores.base import StoreError
 
+NO_MODELS = "the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts"
+
 
 def read_model(file: Path) -> Model:
     """The model of a file.

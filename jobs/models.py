@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from jobs.console import output
-from jobs.model_files import read_model
+from jobs.model_files import NO_MODELS, read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
 from model.models import MOST, read_models
@@ -66,7 +66,7 @@ def list_models(settings: Settings) -> None:
     with closing(reader_of(settings)()) as reader:
         stored = reader.models()
     if not stored:
-        print("no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts")
+        print(NO_MODELS)
         return
     table = Table("model", "valid from", "horizon", "features", box=None, header_style="bold")
     for each, model in zip(stored, read_models(stored), strict=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import subprocess
 from pathlib import Path
 
@@ -43,13 +44,15 @@ def log(tmp_path: Path) -> Path:
 
 def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
     """Late touches and repeats are in their places; all sums are those of the rows."""
-    credits, paths = tmp_path / "credits.csv", tmp_path / "paths.csv"
-    run = jobs("attribute", log, "--to", credits, "--paths", paths, model=ROOT / "model" / "decay.json")
+    credits, paths, days = tmp_path / "credits.csv", tmp_path / "paths.csv", tmp_path / "days.csv.gz"
+    files = ("--to", credits, "--paths", paths, "--by-day", days)
+    run = jobs("attribute", log, *files, "--look-back", "12h", model=ROOT / "model" / "decay.json")
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert lines[0] == "3 conversions of 3 users, revenue 35.00, from 10 events"
-    assert " ".join(lines[1].split()) == "campaign type revenue credit last touch first linear time decay position"
-    assert [line.split()[:2] for line in lines[2:]][-1] == ["no", "touch"]
+    assert lines[1] == "credited by decay (7d horizon); touches of up to 12h before a conversion"
+    assert " ".join(lines[2].split()) == "campaign type revenue credit last touch first linear time decay position"
+    assert [line.split()[:2] for line in lines[3:]][-1] == ["no", "touch"]
     with credits.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 + 2 + 1
@@ -69,6 +72,34 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
         "Autumn,0,0.0,1",
         "Spring,0,0.0,1",
     ]  # fmt: skip
+    with gzip.open(days, "rt") as file:
+        sums = list(csv.DictReader(file))
+    assert [(row["day"], row["campaign"], row["type"]) for row in sums] == [
+        ("2017-07-14", "", "PS"),
+        ("2017-07-14", "Autumn", "IM"),
+        ("2017-07-14", "Spring", "CL"),
+        ("2017-07-14", "Spring", "IM"),
+        ("2017-07-14", "", ""),
+    ]  # fmt: skip
+    for rule in RULES:
+        for row in sums:
+            mine = [each for each in rows if (each["campaign"], each["type"]) == (row["campaign"], row["type"])]
+            assert float(row[rule]) == pytest.approx(sum(float(each[rule]) for each in mine))
+            revenue = sum(float(each[rule]) * float(each["revenue"]) for each in mine)
+            assert float(row[f"{rule}_revenue"]) == pytest.approx(revenue)
+
+
+def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
+    """0.1 + 0.2 is 0.3, in a compressed file as well."""
+    log, paths = tmp_path / "log.csv", tmp_path / "paths.csv.gz"
+    rows = [
+        f"{user},1500000000000,IM,1,,\n{user},1500003600000,CN,2,,{value}" for user, value in (("a", 0.1), ("b", 0.2))
+    ]
+    log.write_text("\n".join([LOG.splitlines()[0], *rows]))
+    run = jobs("attribute", log, "--paths", paths)
+    assert run.returncode == 0, run.stderr
+    assert "credited by default (1d horizon); touches of up to 30d before" in run.stdout
+    assert gzip.decompress(paths.read_bytes()).decode().splitlines()[1:] == ["IM,2,0.3,0"]
 
 
 @pytest.mark.parametrize(
@@ -76,7 +107,9 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
     [
         (("nowhere.csv",), "nowhere.csv: No such file or directory"),
         (("LOG", "--look-back", "soon"), "--look-back: 'soon' is not a duration"),
-        (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .parquet"),
+        (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .csv.gz or .parquet"),
+        (("LOG", "--by-day", "days.txt"), "--by-day: days.txt: must end with .csv or .csv.gz or .parquet"),
+        (("LOG", "--paths", "paths.parquet"), "--paths: paths.parquet: must end with .csv or .csv.gz"),
         (("LOG", "--to", "LOG"), "is the log itself"),
         (("LOG", "--paths", "nowhere/paths.csv"), "--paths: nowhere/paths.csv: no such directory"),
         (("LOG", "--store-models"), "adstreams.db"),
@@ -128,8 +161,10 @@ def test_the_stream_credits_the_same(tmp_path: Path, following: bool) -> None:
     assert run.returncode == 0, run.stderr
     models = query(store, "SELECT DISTINCT model_id FROM conversion_credit ORDER BY 1")
     assert models == [("decay",), ("default",)] if following else [("default",)]
-    run = jobs("attribute", log, "--to", credits, *flags, sqlite_path=store)
+    days = tmp_path / "days.parquet"
+    run = jobs("attribute", log, "--to", credits, "--by-day", days, *flags, sqlite_path=store)
     assert run.returncode == 0, run.stderr
+    assert (f", decay from {from_milliseconds(start + 9 * DAY)} on (7d horizon); " in run.stdout) == following
     names = ("type", "campaign", *RULES)
     offline = duckdb.sql(
         f"SELECT user_id, epoch_ms(conversion_time), revenue, coalesce(epoch_ms(touch_time), 0), {', '.join(names)}"
@@ -143,3 +178,10 @@ def test_the_stream_credits_the_same(tmp_path: Path, following: bool) -> None:
     )
     assert len(stored) > 200
     assert stored == offline
+    keys = "day, campaign, type"
+    sums = ", ".join((*RULES, *(f"{rule}_revenue" for rule in RULES)))
+    offline = duckdb.sql(f"SELECT day::VARCHAR, campaign, type, {sums} FROM '{days}' ORDER BY {keys}").fetchall()
+    stored = query(store, f"SELECT {keys}, {sums} FROM credit_by_day ORDER BY {keys}")
+    assert len({day for day, *_ in stored}) > 5
+    assert [row[:3] for row in stored] == [row[:3] for row in offline]
+    assert [row[3:] for row in stored] == [pytest.approx(row[3:]) for row in offline]

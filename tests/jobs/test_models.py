@@ -132,7 +132,7 @@ def test_a_store_without_models_or_a_file_is_told(tmp_path: Path, monkeypatch: p
         assert "ADSTREAMS_SQLITE_PATH" in complaint("models", *command)
     assert not (tmp_path / "none.db").exists()
     SqliteWriter(tmp_path / "none.db").close()
-    assert done("list").startswith("no models yet")
+    assert done("list").startswith("the store has no models yet: ")
     assert "the store has none" in complaint("models", "remove", "seed")
 
 
