@@ -246,8 +246,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = _PREFIX + str(first["loc"][0]).upper()
-        got = "" if name in _SECRET else f", got {first['input']!r}"
-        raise SettingsError(f"{name}: {first['msg'].removeprefix('Value error, ')}{got}") from None
+        problem, value = first["msg"].removeprefix("Value error, "), repr(first["input"])
+        got = "" if name in _SECRET or value in problem else f", got {value}"
+        raise SettingsError(f"{name}: {problem}{got}") from None
     unknown = [name for name in os.environ if name.startswith(_PREFIX) and name not in setting_names()]
     if unknown:
         near = get_close_matches(unknown[0], setting_names(), 1)

@@ -46,5 +46,7 @@ def erase(settings: Settings, user_id: str) -> None:
         publisher = Publisher(kafka, settings.kafka_propensity_topic)
         publisher.send_one(user_id.encode(), None)
         publisher.flush()
-    known = "" if version is not None else "; the store knew no such user"
-    print(f"erased, with {len(letters):,} dead letters{known}; running flows follow within seconds")
+    done = f"erased, with {len(letters):,} dead letters"
+    if version is None:
+        done = f"no table has a user {user_id!r}, dead letters that went: {len(letters):,}; the request is remembered"
+    print(f"{done}; running flows follow within seconds")

@@ -12,6 +12,7 @@ import xxhash
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from model.features import Feature
+from model.problems import first_problem
 
 HOLD_OUT, HOLD_OUT_SEED = 10, 20_170_615
 """One user of so many is held out: whose id's XXH3-64 with this seed is divisible by it."""
@@ -85,9 +86,7 @@ class Actions(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "file"
-            raise ActionsFileError(f"{place}: {first['msg'].removeprefix('Value error, ')}") from None
+            raise ActionsFileError(first_problem(error)) from None
 
     def known_to(self, features: tuple[Feature, ...]) -> tuple[Impression | Response, ...]:
         """The actions as far as a model that gives weight to these features can tell them apart.

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from model.durations import Duration
 from model.features import Feature
+from model.problems import first_problem
 from model.training_record import Metrics, TrainedOn
 from schemas.compiling import compiled
 
@@ -75,9 +76,7 @@ class Model(BaseModel):
         try:
             return cls.model_validate_json(text)
         except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in first["loc"]) or "file"
-            raise ModelFileError(f"{place}: {first['msg']}") from None
+            raise ModelFileError(first_problem(error)) from None
 
     @property
     def start(self) -> int:

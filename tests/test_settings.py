@@ -129,6 +129,12 @@ def test_a_bad_value_is_one_line_that_names_the_setting_and_the_value(load, name
     assert "\n" not in str(error.value)
 
 
+def test_a_value_is_told_once(load):
+    with pytest.raises(SettingsError) as error:
+        load(LOOK_BACK="forever")
+    assert str(error.value) == "ADSTREAMS_LOOK_BACK: 'forever' is not a duration such as 90s, 15min, 6h or 30d"
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [

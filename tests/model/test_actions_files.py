@@ -55,6 +55,13 @@ def test_a_broken_file_is_refused_with_one_line_that_names_the_field(case):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize("case", ["an unknown field", "a click that is bought", "a search with a cap"])
+def test_a_key_that_is_none_is_called_so(case):
+    document, field = BROKEN[case]
+    with pytest.raises(ActionsFileError, match=f"^{field}: no such key$"):
+        Actions.from_json(json.dumps(document))
+
+
 @pytest.mark.parametrize("text", ["", "{", "null", b"\xff\xfe"])
 def test_what_is_not_json_of_an_object_is_refused(text):
     with pytest.raises(ActionsFileError, match=r"^file: .*$"):

@@ -1,0 +1,14 @@
+"""What is wrong with a file of JSON, for a person."""
+
+from __future__ import annotations
+
+from pydantic import ValidationError
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first thing that is wrong, on one line: where it is, and what."""
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "file"
+    if first["type"] == "extra_forbidden":
+        return f"{place}: no such key"
+    return f"{place}: {first['msg'].removeprefix('Value error, ')}"
