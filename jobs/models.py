@@ -36,7 +36,7 @@ app = typer.Typer(
 
 @app.command(name="list")
 def list_command() -> None:
-    """Show the models, and from when on each is valid."""
+    """Show the models, from when on each is valid, and from when on another one can be."""
     with plainly():
         list_models(load_settings())
 
@@ -64,7 +64,7 @@ def list_models(settings: Settings) -> None:
     """Print the store's models, oldest first."""
     require_store(settings)
     with closing(reader_of(settings)()) as reader:
-        stored = reader.models()
+        stored, newest = reader.models(), reader.summary().newest
     if not stored:
         print(NO_MODELS)
         return
@@ -73,6 +73,9 @@ def list_models(settings: Settings) -> None:
         cells = [each.model_id, _start_of(each), write_duration(model.horizon), f"{len(model.features):,}"]
         table.add_row(*map(Text, cells))
     output().print(table)
+    if newest is not None:
+        earliest = from_milliseconds(_earliest(settings, newest))
+        print(f"the newest event is of {from_milliseconds(newest)}; another model can be valid from {earliest} on")
 
 
 def add_model(settings: Settings, file: Path, start: str | None) -> None:
@@ -101,7 +104,7 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
             raise JobError(f"{file}: the store has a model {model.id} already; give this one another id")
         if len(stored) >= MOST:
             raise JobError(f"{file}: the store has {MOST} models, and can have no more")
-        earliest = _earliest(settings)
+        earliest = _earliest(settings, _newest(settings))
         if added.valid_from < earliest:
             raise JobError(
                 f"{named}: {from_milliseconds(added.valid_from)} has passed, or will before every process has heard of"
@@ -133,21 +136,27 @@ def remove_model(settings: Settings, model_id: str) -> None:
         if found is None:
             ids = ", ".join(each.model_id for each in stored)
             raise JobError(f"{model_id}: no such model; the store has {ids or 'none'}")
-        if found.valid_from < _earliest(settings):
+        if found.valid_from < _earliest(settings, _newest(settings)):
             raise JobError(f"{model_id}: it stays, for it is valid {_start_of(found)}: rows are scored by it, or soon")
         writer.remove_model(found)
     print(f"model {model_id} was removed")
 
 
-def _earliest(settings: Settings) -> int:
-    """The first event time (ms) of which no row can have been scored before every process knows of a change."""
-    with closing(reader_of(settings)()) as reader:
-        newest = reader.summary().newest
+def _earliest(settings: Settings, newest: int | None) -> int:
+    """The first event time (ms) of which no row can have been scored before every process knows of a change.
+
+    `newest` is the time of the store's newest event.
+    """
     reached = [] if newest is None else [newest]
     if settings.source is Source.KAFKA:
         reached.append(time.time_ns() // 1_000_000)
     margin = to_milliseconds(settings.max_skew + MARGIN) + 1
     return max((each + margin for each in reached), default=FROM_THE_BEGINNING + 1)
+
+
+def _newest(settings: Settings) -> int | None:
+    with closing(reader_of(settings)()) as reader:
+        return reader.summary().newest
 
 
 def _start_of(model: StoredModel) -> str:

@@ -27,9 +27,10 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
 
     Raises:
         SettingsError: a setting is wrong.
-        JobError: the port is taken, or the recovery directory cannot be made.
+        JobError: the port is taken, an origin is none, or the recovery directory cannot be made.
     """
     load_settings()
+    _check_origins(origins)
     _check_port(address, port)
     prepare_recovery(recovery)
     asked: list[int] = []
@@ -72,6 +73,16 @@ def flow_command(recovery: Path) -> list[str]:
     return [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
 
 
+def _check_origins(origins: tuple[str, ...]) -> None:
+    """Say what Bokeh does not take for an origin before it is started with it."""
+    from bokeh.server.util import create_hosts_allowlist  # takes a second to load
+
+    try:
+        create_hosts_allowlist(origins, None)
+    except ValueError as error:
+        raise JobError(f"--origin: {error}; give HOST or HOST:PORT, without http://") from None
+
+
 def _check_port(address: str, port: int) -> None:
     """Say that a port is taken before anything else is started, and before another program's page is taken for ours."""
     try:
@@ -82,7 +93,7 @@ def _check_port(address: str, port: int) -> None:
 
 
 def prepare_recovery(recovery: Path) -> None:
-    """Make the recovery directory where it is missing.
+    """Make the recovery directory where it is missing, and say so: its name may be mistyped.
 
     Raises:
         JobError: it cannot be made.
@@ -94,6 +105,7 @@ def prepare_recovery(recovery: Path) -> None:
             raise JobError(f"recovery directory {recovery}: {error.strerror}") from None
         if subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"]).returncode:
             raise JobError(f"recovery directory {recovery}: it could not be made")
+        print(f"recovery directory {recovery}: a new one, its flow begins with the first event", flush=True)
 
 
 def _answers(address: str) -> bool:

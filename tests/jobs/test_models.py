@@ -63,8 +63,12 @@ def test_a_model_is_added_listed_and_taken_back(models, tmp_path: Path) -> None:
     said = done("add", file_of(tmp_path), "--from", from_milliseconds(EARLIEST))
     assert "model decay is valid from 2017-07-14T03:41:00.001000+00:00 on" in said
     assert models() == [(FROM_THE_BEGINNING, "seed"), (EARLIEST, "decay")]
-    listed = done("list").splitlines()
+    *listed, last = done("list").splitlines()
     assert [line.split()[0] for line in listed] == ["model", "seed", "decay"]
+    assert last == (
+        f"the newest event is of {from_milliseconds(TIME)}; "
+        f"another model can be valid from {from_milliseconds(EARLIEST)} on"
+    )
     assert "from the beginning" in listed[1]
     assert "from 2017-07-14T03:41:00.001000+00:00" in listed[2]
     assert done("remove", "decay") == "model decay was removed\n"

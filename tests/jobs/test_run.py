@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from jobs.run import prepare_recovery
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
+from tests.jobs.running import complaint
 from tests.services.ports import free_port
 
 
@@ -81,6 +83,21 @@ def test_a_port_that_is_taken_stops_before_anything_starts(tmp_path: Path) -> No
     (line,) = run.stderr.splitlines()
     assert f"port {port}" in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("origin", ["http://example.com:5006", "https://example.com", "example.com:web", ""])
+def test_an_origin_that_is_none_stops_before_anything_starts(origin: str, tmp_path: Path) -> None:
+    line = complaint("run", "--origin", origin, "--recovery", tmp_path / "recovery")
+    assert line.startswith("ad-streams: --origin: ")
+    assert line.endswith("give HOST or HOST:PORT, without http://")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recovery_directory_that_is_made_is_told_once(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for said in (f"recovery directory {tmp_path / 'new'}: a new one, its flow begins with the first event\n", ""):
+        prepare_recovery(tmp_path / "new")
+        assert capfd.readouterr().out == said
+    assert list((tmp_path / "new").glob("part-*.sqlite3"))
 
 
 def test_a_bad_setting_stops_before_anything_starts(tmp_path: Path) -> None:
