@@ -19,10 +19,11 @@ import math
 
 import numpy as np
 
-from model.entries import is_ghost
-from model.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE
+from model.entries import is_ghost, type_of
+from model.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE, TYPE
 from model.recursion import HOUR, matches
 from schemas.compiling import compiled, inlined
+from schemas.events import TYPES
 
 _FURTHEST = (4.0, 7.0, 20.0)
 """By how much the features may move the logit for each number of nodes but the last."""
@@ -89,7 +90,10 @@ def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums
     """
     features, windows, half_lives = plan[0], plan[1], plan[2]
     begins, decays = np.full(len(features), low), np.empty(len(half_lives))
-    counted, count = np.empty(len(features), np.int64), 0
+    counted, counts = (
+        np.empty((len(TYPES), len(features)), np.int64),
+        np.zeros(len(TYPES), np.int64),
+    )  # by type of event
     rests[:], sums[:] = 0.0, 0.0
     for feature in range(len(features)):
         kind = features[feature, KIND]
@@ -97,16 +101,19 @@ def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums
         if kind == SINCE and weights[feature] != 0.0:
             begins[feature] = _since(entries, low, high, fading, features, feature)
             is_sum[feature] = begins[feature] != NOBODY
-        if weights[feature] != 0.0 and is_sum[feature]:
-            counted[count] = feature
-            count += 1
+        if weights[feature] == 0.0 or not is_sum[feature]:
+            continue
+        for type_ in range(len(TYPES)):
+            if kind == SINCE or features[feature, TYPE] < 0 or features[feature, TYPE] == type_:
+                counted[type_, counts[type_]] = feature
+                counts[type_] += 1
     for place in range(low, high):
         entry, mine = entries[place], terms[place - low]
         mine[:], decays[:] = 0.0, 0.0
         if is_ghost(entry.tag):
             continue
-        age = time - entry.timestamp
-        for feature in counted[:count]:
+        age, type_ = time - entry.timestamp, type_of(entry.tag)
+        for feature in counted[type_, : counts[type_]]:
             kind, scale, term = features[feature, KIND], features[feature, SCALE], 1.0
             if kind == SINCE:
                 if place < begins[feature]:
