@@ -44,6 +44,7 @@ from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import Reader, StoreError, Writer
 from stores.choosing import reader_of, writer_of
+from topics.choosing import registry_of
 from topics.client import Kafka, Topic, TopicError
 from topics.problems import RegistryError
 from topics.publisher import BatchPublisher, Publisher
@@ -164,21 +165,6 @@ def source_of(settings: Settings, reading: Codec, kafka: Kafka, topics: Mapping[
             )
 
 
-def registry_of(settings: Settings) -> Registry | None:
-    """The schema registry that the settings name, if any, once it has answered.
-
-    Raises:
-        RegistryError: it does not.
-    """
-    if settings.schema_registry_url is None:
-        return None
-    from topics.registry import Registry  # takes half a second to load
-
-    registry = Registry(settings.schema_registry_url.get_secret_value())
-    registry.check()
-    return registry
-
-
 def topics_of(settings: Settings, kafka: Kafka, registry: Registry | None, partitions: int) -> Topics:
     """The topics that the settings name to publish to, made where they are missing.
 
@@ -208,6 +194,8 @@ def flow_of_environment() -> Dataflow:
         settings = load_settings()
         kafka = Kafka(settings.kafka_brokers, settings.kafka_config)
         registry = registry_of(settings)
+        if registry is not None:
+            registry.check()
         reading = Codec(lookup=registry)
         if settings.source is Source.KAFKA:
             read = kafka.require(settings.kafka_topics)

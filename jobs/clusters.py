@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from schemas.codec import Codec, load_schema
 from settings import Settings, SettingsError
+from topics.choosing import registry_of
 from topics.client import Kafka
-from topics.registry import Registry
+
+if TYPE_CHECKING:
+    from topics.registry import Registry
 
 
 def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
@@ -25,19 +29,16 @@ def cluster_of(settings: Settings, brokers: str | None = None) -> Kafka:
 
 
 @contextlib.contextmanager
-def registry_of(settings: Settings, answering: bool = False) -> Iterator[Registry | None]:
+def open_registry(settings: Settings, answering: bool = False) -> Iterator[Registry | None]:
     """The schema registry that the settings name, if any, while it is needed; where asked for, once it has answered.
 
     Raises:
         RegistryError: it is no address, or does not answer.
     """
-    if settings.schema_registry_url is None:
-        yield None
-    else:
-        with Registry(settings.schema_registry_url.get_secret_value()) as registry:
-            if answering:
-                registry.check()
-            yield registry
+    with registry_of(settings) or contextlib.nullcontext() as registry:
+        if answering and registry is not None:
+            registry.check()
+        yield registry
 
 
 def encoders(registry: Registry | None, topics: Sequence[str]) -> list[Codec]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import closing
 
-from jobs.clusters import cluster_of, registry_of
+from jobs.clusters import cluster_of, open_registry
 from jobs.dead_letters.keeping import keeper_of
 from jobs.problems import JobError, require_store
 from schemas.codec import Codec
@@ -38,7 +38,7 @@ def erase(settings: Settings, user_id: str) -> None:
         erasure = Erasure.of(user_id, max(time.time_ns() // 1_000_000, until_after(version or 0)))
         writer.erase([erasure])
         writer.flush()
-    with registry_of(settings) as registry:
+    with open_registry(settings) as registry:
         keeper, codec = keeper_of(settings), Codec(lookup=registry)
         letters = letters_of([erasure], (each.letter for each in keeper.letters()), codec)
     keeper.clear(letters)

@@ -8,7 +8,7 @@ from contextlib import closing
 from itertools import chain
 
 from jobs.bars import progress
-from jobs.clusters import cluster_of, registry_of
+from jobs.clusters import cluster_of, open_registry
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import hash_of
@@ -34,7 +34,7 @@ def rebuild_latest(settings: Settings) -> None:
     """
     kafka, topic = cluster_of(settings), settings.kafka_propensity_topic
     newest, count, bad = dict[bytes, Propensity](), 0, list[DeadLetter]()
-    with registry_of(settings, answering=True) as registry, progress() as bar:
+    with open_registry(settings, answering=True) as registry, progress() as bar:
         codec, task = PropensityCodec(lookup=registry), bar.add_task("rebuilding", total=None)
         lists = read_topic(kafka, topic, lambda done, of: bar.update(task, completed=done, total=of))
         first = next(lists, [])  # a topic that cannot be read is told before a store is made

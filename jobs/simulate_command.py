@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.clusters import cluster_of, encoders, registry_of
+from jobs.clusters import cluster_of, encoders, open_registry
 from jobs.problems import JobError, plainly
 from jobs.simulate import simulate
 from jobs.simulate_topics import Plan, Target, simulate_topics
@@ -90,7 +90,7 @@ def simulate_command(
                 raise JobError(f"--topics: must be two names with a comma between them, got {','.join(names)}")
             target = Target(cluster_of(settings, brokers), (names[0], names[1]), partitions, event_times)
             plan = Plan(users, events or 0, rate, seed, start_ms, Mishaps(repeats, late, broken))
-            with registry_of(settings) as registry:
+            with open_registry(settings) as registry:
                 marketing, conversions = encoders(registry, target.topics)
             simulate_topics(target, plan, (marketing, conversions))
         else:

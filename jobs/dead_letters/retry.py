@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.clusters import cluster_of, registry_of
+from jobs.clusters import cluster_of, open_registry
 from jobs.dead_letters.keeping import Keeper, TableKeeper, keeper_of, parse_place
 from jobs.dead_letters.mending import FATES, Mended, Mender
 from jobs.dead_letters.through_flow import is_leftover, through_flow
@@ -33,7 +33,7 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
         print("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
         return
     fated = [letter for letter in chosen if letter.reason in FATES and letter.reason != reason]
-    with registry_of(settings, answering=True) as registry:
+    with open_registry(settings, answering=True) as registry:
         mender = Mender(Codec(lookup=registry), settings.max_skew)
         mended = mender.mend([letter for letter in chosen if letter.reason == reason or letter.reason not in FATES])
     back, stay = _send(settings, keeper, mended, recovery) if mended.letters else (0, [])

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from jobs.clusters import registry_of
+from jobs.clusters import open_registry
 from jobs.console import output
 from jobs.dead_letters.keeping import keeper_of, parse_place, place_of
 from jobs.problems import JobError
@@ -52,7 +52,7 @@ def show_letter(settings: Settings, place: str) -> None:
     if found is None:
         raise JobError(f"{place}: no such dead letter")
     letter, console = found.letter, output()
-    with registry_of(settings) as registry:
+    with open_registry(settings) as registry:
         decoded = _decoded(letter, Codec(lookup=registry))
     known = {
         "place": place_of(letter),

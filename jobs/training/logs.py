@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from xxhash import xxh3_64_intdigest
 
 from jobs.bars import progress
-from jobs.clusters import cluster_of, registry_of
+from jobs.clusters import cluster_of, open_registry
 from jobs.problems import JobError
 from model.bucket import DEFAULT_LENGTH
 from model.features import Feature
@@ -162,7 +162,7 @@ def _of_file(path: Path, taken: _Taken) -> Iterator[EventBatch]:
 def _of_topics(topics: list[str], settings: Settings, taken: _Taken) -> Iterator[EventBatch]:
     """The events of topics, but for those of users who asked to be erased."""
     kafka, batches, erased = cluster_of(settings), list[EventBatch](), set[int]()
-    with registry_of(settings, answering=True) as registry:
+    with open_registry(settings, answering=True) as registry:
         codec = Codec(lookup=registry)
         for topic in map(str.strip, topics):
             for messages in read_topic(kafka, topic):
