@@ -34,7 +34,14 @@ from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_erase
 from steps.models import KnownModels, models_at_start
 from steps.progress import ProgressSink, count_decoded, count_sequenced
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
-from steps.recovery import check_recovery, is_first_process, lock_recovery, recovery_directory, widen_pages
+from steps.recovery import (
+    check_recovery,
+    is_first_process,
+    lock_recovery,
+    lock_store,
+    recovery_directory,
+    widen_pages,
+)
 from steps.score import score
 from steps.sequences import keyed_letters, late_letters, sequencer
 from steps.snapshots import check_snapshots
@@ -209,6 +216,7 @@ def flow_of_environment() -> Dataflow:
             if is_first_process(arguments):
                 check_snapshots(directory)
             widen_pages(directory, arguments)
+        lock_store(settings, arguments)
         known = writer.erasures()
         stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
         writer.close()

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from model.bucket import SNAPSHOT_VERSION
-from settings import RECOVERY_NOTE, Settings, SettingsError, Source
+from settings import RECOVERY_NOTE, Settings, SettingsError, Source, Store
 from topics.client import Topic
 
 LOCK = "ad-streams.lock"
@@ -63,19 +63,36 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
     if not is_made:
         how = f"mkdir -p {directory} && python -m bytewax.recovery {directory} 2"
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
-    if not is_first_process(arguments):
-        return
+    if is_first_process(arguments):
+        _hold(directory / LOCK, f"recovery directory {directory}")
+
+
+def lock_store(settings: Settings, arguments: list[str]) -> None:
+    """Keep every other flow out of the SQLite file for as long as this process lives; process 0 does so for its flow.
+
+    Two flows on one file each write rows that know nothing of the other's events.
+
+    Raises:
+        SettingsError: another flow has it, or the lock beside it cannot be written.
+    """
+    if settings.store is Store.SQLITE and is_first_process(arguments):
+        path = settings.sqlite_path.resolve()
+        _hold(path.with_name(f"{path.name}-flow"), f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}")
+
+
+def _hold(file: Path, what: str) -> None:
+    """Lock a file, made where it is missing, and note in it by which process; the lock ends with the process."""
     try:
-        lock = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(lock, 20).decode().strip()
-            raise SettingsError(f"recovery directory {directory}: in use by process {holder}") from None
+            raise SettingsError(f"{what}: in use by process {holder}") from None
         os.ftruncate(lock, 0)
         os.write(lock, str(os.getpid()).encode())
     except OSError as error:
-        raise SettingsError(f"recovery directory {directory}: {error}") from None
+        raise SettingsError(f"{what}: {error}") from None
 
 
 def widen_pages(directory: Path, arguments: list[str]) -> None:

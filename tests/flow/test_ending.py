@@ -146,6 +146,22 @@ def test_a_recovery_directory_belongs_to_one_running_flow(tmp_path: Path) -> Non
     assert count(store) == 5_000
 
 
+def test_a_sqlite_file_belongs_to_one_running_flow(tmp_path: Path) -> None:
+    """A second flow is refused with the pid of the first, by whatever name it calls the file; not after its death."""
+    store, link = tmp_path / "store.db", tmp_path / "link.db"
+    with running_flow(make_recovery(tmp_path / "recovery"), sqlite_path=store) as program:
+        wait_for(lambda: count(store) > 0, program)
+        link.symlink_to(store)
+        run = run_flow(sqlite_path=link, simulator_events=10, simulator_rate=0)
+        assert run.returncode == 2
+        assert run.stderr == f"ad-streams: ADSTREAMS_SQLITE_PATH: {link}: in use by process {program.pid}\n"
+        assert program.poll() is None
+        program.kill()
+        program.wait(PATIENCE)
+    run = run_flow(sqlite_path=link, simulator_events=10, simulator_rate=0)
+    assert run.returncode == 0, run.stderr
+
+
 def test_another_source_than_a_recovery_directory_was_made_with_is_refused(tmp_path: Path) -> None:
     """Bytewax cannot resume from it: one line instead of its pages."""
     recovery, store = make_recovery(tmp_path / "recovery"), tmp_path / "store.db"
@@ -185,7 +201,8 @@ def test_a_stopped_run_leaves_its_rows_in_the_file(tmp_path: Path) -> None:
     """Not beside it: a copy of the one file has all."""
     run = run_flow(sqlite_path=tmp_path / "store.db", simulator_events=3_000, simulator_rate=0)
     assert run.returncode == 0
-    assert [path.name for path in tmp_path.iterdir()] == ["store.db"]
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == {"store.db", "store.db-flow"}  # the lock, which holds a process id
 
 
 def test_a_directory_that_is_not_a_recovery_directory_is_told_in_one_line(tmp_path: Path) -> None:
