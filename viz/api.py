@@ -32,6 +32,8 @@ EVENTS = 10_000
 """The most events in one answer."""
 EXPLAINED = ("event_id", "event_key", "event_time", "event_type", "campaign")
 """What is said of an event beside what it adds."""
+MS_SINCE_1970 = re.compile(r"0|-?[0-9]{9,15}")
+"""What is a number of ms: one of fewer digits is rather a date such as `2018` or `20180501`."""
 
 
 class RefusedError(HTTPError):
@@ -144,8 +146,8 @@ class GradesHandler(_Handler):
     """How the models' scores did."""
 
     async def get(self) -> None:
-        """Answer with all grades: each with its verdict in words."""
-        grades = await self.ask(lambda reader: reader.grades())
+        """Answer with the grades of the store's models and of the challenger: each with its verdict in words."""
+        grades = await self.ask(self.source.feed.grades)
         self.answer({"grades": [asdict(grade) | {"verdict": grade.verdict} for grade in grades]})
 
 
@@ -251,14 +253,14 @@ def _event(point: Point) -> dict[str, Any]:
 
 
 def _time(name: str, given: list[str]) -> int | None:
-    """A time in ms from ms since 1970 or ISO 8601, in UTC where it names no zone."""
+    """A time in ms from ms since 1970 or ISO 8601, in UTC where it names no zone. `2018` could be either."""
     if not given:
         return None
     try:
         (text,) = given
-        time = int(text) if re.fullmatch(r"-?[0-9]{1,15}", text) else _iso(text)
+        time = int(text) if MS_SINCE_1970.fullmatch(text) else _iso(text)
     except (ValueError, OverflowError):
-        expected = "expected ms since 1970 or an ISO 8601 time"
+        expected = "expected ms since 1970, or an ISO 8601 time or whole date such as 2018-05-01"
         raise RefusedError(400, f"{expected}, got {', '.join(given)!r}", name) from None
     return time
 
@@ -267,6 +269,8 @@ def _iso(text: str) -> int:
     date, space, zone = text.rpartition(" ")
     if space and "T" in date:  # a plus sign that was not percent-encoded
         text = f"{date}+{zone}"
+    if text.isdigit():
+        raise ValueError("a date without dashes may be meant as ms")
     time = datetime.fromisoformat(text)
     return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1_000)
 

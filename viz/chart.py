@@ -12,13 +12,13 @@ import numpy as np
 import panel as pn
 from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.events import MouseEnter, MouseLeave, RangesUpdate, Tap
-from bokeh.models import ColumnDataSource, NumeralTickFormatter, Range1d
+from bokeh.models import ColumnDataSource, DatetimeTicker, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 
 from schemas.events import MISSING, TYPES
 from stores.base import Point
 from viz import look
-from viz.drawing import add_curves, add_ends, add_events, add_moment, add_now, empty_figure
+from viz.drawing import add_changes, add_curves, add_ends, add_events, add_moment, add_now, empty_figure
 from viz.trace import Credit, Trace, Tracer
 from viz.words import TYPE_NAMES, dollars, moment, percent, points, short_moment, visible
 
@@ -35,6 +35,10 @@ SHORTEST, LONGEST = 6 * HOUR, 720 * HOUR
 """Bounds of the window that chooses its own width."""
 MOST_CREDITED = 4
 """Touches of a conversion whose credit is told."""
+NARROW = 480
+"""Pixels below which the time axis has fewer labels."""
+LONGEST_NAME = 24
+"""Letters of a model's id beside the line from where on it is valid."""
 ROOM = 64
 """Pixels that are left free on the right of now, for the propensities."""
 REACH = 6
@@ -110,6 +114,10 @@ def _share(share: float) -> str:
     return percent(share) if share >= 0 else f"\N{MINUS SIGN}{percent(-share)}"
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 1]}…"
+
+
 def _touch(point: Point) -> str:
     campaign = f" {visible(point.campaign)}" if point.campaign not in ("", MISSING) else ""
     return f"{TYPE_NAMES[point.event_type]}{campaign}, {short_moment(point.event_time)}"
@@ -127,11 +135,15 @@ class Chart(pn.viewable.Viewer):
         self.curves = [ColumnDataSource({"time": [], "propensity": []}) for _ in look.USER_COLOURS]
         self.events = ColumnDataSource({name: [] for name in MARKER})
         self.ends = ColumnDataSource({name: [] for name in ("time", "propensity", "height", "text", "colour")})
+        self.changes = ColumnDataSource({name: [] for name in ("start", "height", "text")})
         self.times, self.heights, self._top = Range1d(start=0, end=1), Range1d(start=0, end=1), 0.0
         self._now, self._future, self._moment = Span(), BoxAnnotation(), Span()
+        self._ticker = DatetimeTicker()
         self.figure = empty_figure(self.times, self.heights)
+        self.figure.xaxis.ticker = self._ticker
         add_now(self.figure, self._now, self._future)
         add_moment(self.figure, self._moment)
+        add_changes(self.figure, self.changes)
         add_curves(self.figure, self.curves)
         add_events(self.figure, self.events)
         add_ends(self.figure, self.ends)
@@ -187,6 +199,7 @@ class Chart(pn.viewable.Viewer):
                 source.data = {"time": [], "propensity": []}
         self._frame(start, now, max((line.propensities.max() for line in lines.values()), default=0.0))
         self._mark(shown, hidden)
+        self._tell_models(start, now)
         ends = [float(line.propensities[-1]) for line in lines.values()]
         self.ends.data = {
             "time": [now] * len(ends),
@@ -199,6 +212,7 @@ class Chart(pn.viewable.Viewer):
     def _frame(self, start: int, now: int, greatest: float) -> None:
         """Fit the ranges to the window; the height follows in steps, so that it does not tremble."""
         self._pixel = (now - start) / (self.width - ROOM)
+        self._ticker.desired_num_ticks = 3 if self.width < NARROW else 6
         self.times.update(start=start, end=now + round(ROOM * self._pixel))
         self._now.location, self._future.left = now, now
         needed = min(max(greatest * 1.1, 0.02), 1.04)
@@ -206,6 +220,20 @@ class Chart(pn.viewable.Viewer):
             self._top = min(needed * 1.08, 1.04)
             self.heights.update(start=0, end=self._top)
             self.figure.yaxis.formatter = NumeralTickFormatter(format="0%" if self._top > 0.08 else "0.0%")
+
+    def _tell_models(self, start: int, now: int) -> None:
+        """A line from where on another model is valid, where that is in the window (ms)."""
+        models = self._tracer.models
+        seen = [
+            (time, f"Model {_shortened(visible(name))}")
+            for time, name in zip(models.starts.tolist(), models.ids[1:], strict=True)
+            if start <= time <= now
+        ]
+        self.changes.data = {
+            "start": [time for time, _ in seen],
+            "height": [self._top] * len(seen),
+            "text": [text for _, text in seen],
+        }
 
     @property
     def width(self) -> int:

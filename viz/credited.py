@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.propensity import Model
 from schemas.credits import RULES
 from stores.base import CreditSum
 from viz import look
 from viz.feed import CREDITED_DAYS
 from viz.trace import Credit, Trace, Tracer
-from viz.words import NOBODY, adding_up, dollars, number, short_moment, touch, visible
+from viz.words import NOBODY, NOT_STORED, adding_up, dollars, duration, number, short_moment, touch, visible
 
 Facts = dict[str, Any]
 MOST_CONVERSIONS, MOST_SEGMENTS, MOST_SUMS = 4, 4, 7
@@ -31,16 +32,27 @@ def credited(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Trac
     return {
         "conversions": newest,
         "more": len(found) - len(newest),
-        "note": "" if found else _why_none([traces[user] for user in slots if user in traces]),
+        "note": "" if found else _why_none([traces[user] for user in slots if user in traces], bool(slots)),
         "sums": _sums(sums),
         "title": f"Conversions of all users in the last {CREDITED_DAYS} days",
     }  # fmt: skip
 
 
-def _why_none(shown: Sequence[Trace]) -> str:
+def basis(model: Model) -> str:
+    """Which propensity conversions are credited by, where it is not the one that the rest of the page shows."""
+    short = model.attribution.horizon if model.attribution else model.horizon
+    if short == model.horizon:
+        return f"Credit looks at the chance of a conversion within {duration(short)}, as the curve does."
+    return (
+        f"Credit looks at the chance of a conversion within {duration(short)}; the curve, Why and What next at that "
+        f"within {duration(model.horizon)}. So their numbers differ."
+    )
+
+
+def _why_none(shown: Sequence[Trace], is_chosen: bool) -> str:
     """Why there is no conversion to tell about."""
     if not shown:
-        return NOBODY
+        return NOT_STORED if is_chosen else NOBODY
     if any(point.event_type == "CN" for trace in shown for point in trace.points):
         return "Too many of the events before these users' conversions are no longer stored to tell."
     if any(trace.sequence.before for trace in shown):
@@ -75,13 +87,13 @@ def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) 
 
 
 def _sums(sums: Sequence[CreditSum]) -> list[Facts]:
-    """What each campaign and type has, the greatest first; what is nobody's comes last."""
+    """What each campaign and type has, the greatest by the model first; what is nobody's comes last."""
     totals: dict[tuple[str, str], tuple[float, float]] = {}
     for each in sums:
         model, last = totals.get((each.type, each.campaign), (0.0, 0.0))
         totals[each.type, each.campaign] = model + each.conversions[_MODEL], last + each.conversions[_LAST]
     nobody = totals.pop(("", ""), (0.0, 0.0))
-    order = sorted(totals, key=lambda each: -max(totals[each]))
+    order = sorted(totals, key=lambda each: -totals[each][0])
     rows = [(touch(*each), look.MARKS[each[0]].colour, *totals[each]) for each in order[:MOST_SUMS]]
     if rest := [totals[each] for each in order[MOST_SUMS:]]:
         rows.append((_others(len(rest)), look.OTHERS, sum(model for model, _ in rest), sum(last for _, last in rest)))

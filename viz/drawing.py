@@ -74,6 +74,24 @@ def add_moment(plot: figure, moment: Span) -> None:
     plot.add_layout(moment)
 
 
+def add_changes(plot: figure, changes: ColumnDataSource) -> None:
+    """Add a line where another model follows, with its name at the top."""
+    plot.vspan("start", source=changes, name="model", line_color=look.OTHERS, line_dash=[1, 3], line_width=1.5)
+    plot.text(
+        "start",
+        "height",
+        text="text",
+        source=changes,
+        name="model",
+        text_color=look.MUTED,
+        x_offset=5,
+        y_offset=4,
+        text_baseline="top",
+        text_font={"value": look.FONT},
+        text_font_size="12px",
+    )
+
+
 def add_curves(plot: figure, curves: Sequence[ColumnDataSource]) -> None:
     """Add a line in each user colour."""
     for colour, curve in zip(look.USER_COLOURS, curves, strict=True):

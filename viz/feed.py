@@ -51,6 +51,12 @@ class Snapshot:
     credited: tuple[CreditSum, ...] = ()
     problem: str = ""
 
+    @property
+    def oldest(self) -> int | None:
+        """The first event time (ms) of the users listed and followed: the stream began then, or before."""
+        known = [standing.trace for standing in (*self.likely, *self.recent)] + list(self.traces.values())
+        return min((trace.points[0].event_time for trace in known if trace.points), default=None)
+
 
 class _Pace:
     """When to do something slow again: not before `least` seconds, later if it took long, but within `most`."""
@@ -72,10 +78,17 @@ class Feed:
         open_reader: opens the store; asked again when reading fails.
         tracer: computes the curves.
         clock: the stream's time.
+        challenger: the id of the model that is graded beside those of the store.
     """
 
-    def __init__(self, open_reader: Callable[[], Reader], tracer: Tracer, clock: StreamClock | None = None) -> None:
-        self.tracer, self.open_reader = tracer, open_reader
+    def __init__(
+        self,
+        open_reader: Callable[[], Reader],
+        tracer: Tracer,
+        clock: StreamClock | None = None,
+        challenger: str | None = None,
+    ) -> None:
+        self.tracer, self.open_reader, self._challenger = tracer, open_reader, challenger
         self.snapshot = Snapshot()
         self._clock = clock or StreamClock(POLL)
         self._reader: Reader | None = None
@@ -128,6 +141,11 @@ class Feed:
         with self._lock:
             return self._clock.speed
 
+    def grades(self, reader: Reader) -> list[Grade]:
+        """The grades of the store's models and of the challenger; those of former challengers are left out."""
+        known = {*self.tracer.models.ids, self._challenger}
+        return [grade for grade in reader.grades() if grade.model_id in known]
+
     def poll(self) -> None:
         """Look at the store once. What goes wrong is told in the snapshot, and tried anew at the next."""
         try:
@@ -166,7 +184,7 @@ class Feed:
         begun, summary, grades = time.monotonic(), old.summary, old.grades
         if self._counts.is_due():
             summary = reader.summary()
-            grades = tuple(reader.grades())
+            grades = tuple(self.grades(reader))
             self._counts.took(time.monotonic() - begun)
         begun, credited = time.monotonic(), old.credited
         if newest is not None and old.newest is not None and self._sums.is_due():  # what takes long is not waited for

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from model.attribution import LOOK_BACK
 from model.propensity import Model
 from model.training_record import Estimate, Grades, judge
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
@@ -13,6 +14,12 @@ from viz.words import number, percent, short_moment, visible
 
 Facts = dict[str, Any]
 AT_EVENTS = "Right after an event"
+YOUNG = (
+    "The stream is young: what users did before it is not known here, so that these scores are lower than they should "
+    "be. Judge the model by a later grade."
+)
+AVERAGE = "giving everybody the average"
+"""The base rate, for people."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +56,11 @@ def _estimate(grade: Grade, name: str) -> Estimate | None:
     return None if None in (value, low, high) else Estimate(value=value, low=low, high=high)
 
 
-def graded(model: Model, grades: Sequence[Grade]) -> Facts:
-    """The grades of the model's file, those of its live scores, and those of challengers' scores."""
+def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> Facts:
+    """The grades of the model's file, those of its live scores, and those of challengers' scores.
+
+    `oldest` is when the stream began (ms), as far as it is known.
+    """
     sets = []
     if model.metrics is None:
         sets.append(
@@ -68,11 +78,12 @@ def graded(model: Model, grades: Sequence[Grade]) -> Facts:
         names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == role and grade.version == newest)
     for name in names:
         mine = {grade.kind: grade for grade in whole if grade.model_id == name}
-        until = short_moment(max(grade.graded_until for grade in mine.values()))
+        last = max(grade.graded_until for grade in mine.values())
+        until, is_young = short_moment(last), oldest is not None and last - oldest < LOOK_BACK
         role = "Challenger" if any(grade.role == CHALLENGER for grade in mine.values()) else "Model"
         who = "On this stream" if name == model.id else f"{role} {visible(name)}, on this stream"
         live = [None if kind not in mine else _Measures.of_stream(mine[kind]) for kind in (CLOCK, EVENT)]
-        sets.append(_set(f"{who}, until {until}", *live))
+        sets.append(_set(f"{who}, until {until}", *live) | ({"caution": YOUNG} if is_young else {}))
     if model.id not in names:
         note = "No live grade yet: a score is graded once its horizon has passed."
         sets.append({"title": "On this stream", "note": note, "lines": []})
@@ -89,30 +100,35 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         }
     if at_any is None:
         title += ", right after events"
-    verdict = judge(told.auc.low, told.auc.high, told.information.low, told.ratio.low, told.ratio.high)
+    verdict = _plain(judge(told.auc.low, told.auc.high, told.information.low, told.ratio.low, told.ratio.high))
     least, most = (number(each * 100, 0) for each in (told.information.low, told.information.high))
     losses = told.log_losses
     lines = [
         {
-            "text": f"Ranks a converter above a non-converter {told.auc.value * 100:.0f} times in 100.",
-            "hint": f"{told.auc.low * 100:.0f} to {told.auc.high * 100:.0f}; chance is 50",
+            "text": f"Gives those who convert more than those who do not {told.auc.value * 100:.0f} times in 100.",
+            "hint": f"{told.auc.low * 100:.0f} to {told.auc.high * 100:.0f}, with 95% certainty; guessing gives 50",
         },
         {
-            "text": f"Says {percent(told.rate / told.ratio.value)}, {percent(told.rate)} happen.",
-            "hint": f"{number(told.ratio.low, 2)} to {number(told.ratio.high, 2)} times what it says",
+            "text": f"Expected {percent(told.rate / told.ratio.value)} to convert; {percent(told.rate)} did.",
+            "hint": f"{number(told.ratio.low, 2)} to {number(told.ratio.high, 2)} times that, with 95% certainty",
         },
         {
-            "text": f"{_uncertainty(told.information.value)} the uncertainty that the base rate leaves.",
-            "hint": f"{least}% to {most}%; log loss {losses[0]:.4f}, the base rate's {losses[1]:.4f}",
+            "text": f"{_closeness(told.information.value)} what happened than {AVERAGE}.",
+            "hint": f"{least}% to {most}%, with 95% certainty; log loss {losses[0]:.4f}, the average's {losses[1]:.4f}",
         },
     ]
     if at_any and at_events:
         said, happened = percent(at_events.rate / at_events.ratio.value), percent(at_events.rate)
-        text = f"{AT_EVENTS}: {at_events.auc.value * 100:.0f} times in 100; says {said}, {happened} happen."
+        text = f"{AT_EVENTS}: {at_events.auc.value * 100:.0f} times in 100; expected {said}, {happened} did."
         lines.append({"text": text, "hint": ""})
     return {"title": title, "verdict": verdict[0].upper() + verdict[1:], "lines": lines}
 
 
-def _uncertainty(information: float) -> str:
-    share = f"{number(abs(information) * 100, 0)}%"
-    return f"Takes away {share} of" if information >= 0 else f"Adds {share} to"
+def _plain(verdict: str) -> str:
+    return verdict.replace("the base rate", AVERAGE).replace(
+        "calibrated within the error", "as many convert as it says, within the error"
+    )
+
+
+def _closeness(information: float) -> str:
+    return f"{number(abs(information) * 100, 0)}% {'closer to' if information >= 0 else 'further from'}"

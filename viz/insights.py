@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from viz import look
-from viz.credited import credited
+from viz.credited import basis, credited
 from viz.feed import Snapshot
 from viz.graded import graded
 from viz.next_move import next_move
 from viz.parts import Part
 from viz.trace import Trace, Tracer
 from viz.why import CHOICES, why
-from viz.words import NOBODY, NOT_BEGUN, moment, visible
+from viz.words import ASKED, NOBODY, NOT_BEGUN, moment, visible
 
 UNKNOWN = "Too many of this user's events are no longer stored to tell."
 
@@ -68,18 +68,27 @@ class Insights:
         ]
         self.subject.put(users=listed)
         trace = traces.get(user)
-        if trace is None or now is None:
+        if not user:
             self._say(NOBODY)
+        elif trace is None or now is None:
+            known = f"The store has no event of “{visible(user)}” yet. The panels fill with the first one."
+            self._say(known if user in snapshot.followed else ASKED)
         elif not trace.has_begun:
             self._say(NOT_BEGUN)
         else:
             self._explain(trace, now)
             self._advise(user, trace, now)
-        shown = [self._tracer.models, snapshot.credited, *((each, slots[each], traces.get(each)) for each in slots)]
+        model = self._tracer.model_at(now)
+        shown = [
+            model,
+            self._tracer.models,
+            snapshot.credited,
+            *((each, slots[each], traces.get(each)) for each in slots),
+        ]
         if shown != self._credited:  # it does not depend on the time
             self._credited = shown
-            self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited))
-        self.graded.put(**graded(self._tracer.model_at(now), snapshot.grades))
+            self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited), basis=basis(model))
+        self.graded.put(**graded(model, snapshot.grades, snapshot.oldest))
 
     def _explain(self, trace: Trace, now: int) -> None:
         time = now if self.moment is None else min(self.moment, now)

@@ -75,7 +75,8 @@ def _points(gain: float) -> str:
 def _sentence(option: Option) -> str:
     """What the model has learnt of users with this history and one event more."""
     action, interval = option.action, _interval(option)
+    interval = f" (80% interval: {interval})" if interval else ""
     campaign = f" of {visible(action.campaign)}" if action.campaign else ""
     more = f"{_points(abs(option.gain))} points {'more' if option.gain >= 0 else 'less'} often"
     event = TYPE_NAMES[action.type].lower()
-    return f"Users with this history plus one {event}{campaign} converted {more}{f' ({interval})' if interval else ''}."
+    return f"Users with this history plus one {event}{campaign} converted {more}{interval}."

@@ -35,12 +35,13 @@ def _open() -> Shared:
     try:
         settings = load_settings()
         actions, open_reader = settings.loaded_actions, reader_of(settings)
+        challenger = settings.loaded_challenger
         open_reader().close()
     except (SettingsError, StoreError) as error:
         stop(error)
     look_back = to_milliseconds(settings.look_back)
     tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back)
-    feed = Feed(open_reader, tracer)
+    feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
     logging.getLogger("asyncio").addFilter(is_news)

@@ -1,4 +1,4 @@
-"""Why a propensity is what it is: what each touch, or each kind of feature, adds to it, down to the number shown."""
+"""Why a propensity is what it is: what each touch, or each campaign, adds to it, down to the number shown."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from model.explanation import Explanation
-from model.propensity import Model
 from schemas.events import TYPES
 from viz import look
 from viz.trace import Trace, Tracer
-from viz.words import PLURALS, TYPE_NAMES, adding_up, ago, percent, touch, visible
+from viz.words import PLURALS, TYPE_NAMES, adding_up, ago, percent, touch
 
 Facts = dict[str, Any]
 Part = tuple[str, str, float, str]
 """What adds to a propensity: its name, what is said of it, by how much, and the type of event or nothing."""
-MOST_TOUCHES, MOST_FEATURES = 5, 8
+MOST_TOUCHES, MOST_CAMPAIGNS = 5, 8
 LEAST = 0.03
 """Of all that is added and taken away, for a touch to be told by itself."""
-CHOICES = {"touch": "By touch", "feature": "By campaign"}
+CHOICES = {"touch": "By touch", "campaign": "By campaign"}
 """How the parts can be listed."""
 BASELINE_HINT = "What the model says of a user without any event: a prediction, not an experiment"
 
@@ -29,7 +28,7 @@ def why(trace: Trace, explanation: Explanation, tracer: Tracer, now: int, by: st
     if by == "touch":
         parts = _by_touch(trace, explanation, tracer.length, now)
     else:
-        parts = _by_feature(tracer.model_at(now), explanation)
+        parts = _by_campaign(trace, explanation, tracer.length)
     values = [explanation.baseline, *(part[2] for part in parts)]
     ends = np.cumsum(values)
     low, high = min(0.0, float(ends.min())), max(float(ends.max()), explanation.propensity)
@@ -74,20 +73,18 @@ def _by_touch(trace: Trace, explanation: Explanation, length: int, now: int) -> 
     return parts
 
 
-def _by_feature(model: Model, explanation: Explanation) -> list[Part]:
-    """What features of one type and campaign add together, the most first."""
-    groups: dict[tuple[str, str], float] = {}
-    for feature, value in zip(model.features, explanation.of_feature.tolist(), strict=True):
-        group = feature.type or "", feature.campaign or ""
-        groups[group] = groups.get(group, 0.0) + value
-    order = sorted((group for group in groups if groups[group]), key=lambda group: -abs(groups[group]))
-    parts = [_kind(*group, groups[group]) for group in order[:MOST_FEATURES]]
-    if rest := order[MOST_FEATURES:]:
-        parts.append(
-            (f"{len(rest)} other{'' if len(rest) == 1 else 's'}", "", sum(groups[group] for group in rest), "")
-        )
+def _by_campaign(trace: Trace, explanation: Explanation, length: int) -> list[Part]:
+    """What the touches of one type and campaign add together, the most first."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    for point, value in list(zip(trace.points, explanation.of_event.tolist(), strict=False))[-length:]:
+        groups.setdefault((point.event_type, point.campaign), []).append(value)
+    sums = {group: sum(values) for group, values in groups.items()}
+    order = sorted((group for group in groups if sums[group]), key=lambda group: -abs(sums[group]))
+    parts = [(touch(*each), _times(len(groups[each])), sums[each], each[0]) for each in order[:MOST_CAMPAIGNS]]
+    if rest := order[MOST_CAMPAIGNS:]:
+        parts.append((f"{len(rest)} other{'' if len(rest) == 1 else 's'}", "", sum(sums[each] for each in rest), ""))
     return parts
 
 
-def _kind(kind: str, campaign: str, value: float) -> Part:
-    return PLURALS.get(kind, "Events of any type"), visible(campaign) or "any campaign", value, kind
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

@@ -115,6 +115,7 @@ def drawn(page: Page) -> Drawn | None:
       const found = {"Impression": [], "Click": [], "Paid search": [], "Conversion": [], "curve": []}
       for (const renderer of plot.renderers) {
         const { name, data_source: { data } } = renderer
+        if (!data.propensity) continue
         Array.from(data.time).forEach((time, at) => (found[data.type?.[at] ?? name] ??= []).push([
           place.x + view.frame.x_scale.compute(time), place.y + view.frame.y_scale.compute(data.propensity[at]),
         ]))

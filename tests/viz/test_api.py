@@ -186,7 +186,10 @@ def test_ids_are_percent_encoded(stream: Stream, source: Shared, user: str) -> N
         ("/api/users/ann/propensity?to=1e3", 400, "to"),
         ("/api/users/ann/propensity?to=99999999999999999999", 400, "to"),
         ("/api/users/ann/propensity?to=1&to=2", 400, "to"),
-        ("/api/users/ann/propensity?from=2&to=1", 400, "from"),
+        ("/api/users/ann/propensity?from=200000000&to=100000000", 400, "from"),
+        ("/api/users/ann/propensity?from=2018", 400, "from"),
+        ("/api/users/ann/propensity?from=2018-05", 400, "from"),
+        ("/api/users/ann/propensity?from=20180501", 400, "from"),
         ("/api/users/ann/propensity?form=1", 400, "form"),
         ("/api/users/ann/propensity?from=%FF", 400, "from"),
         ("/api/users//propensity", 404, None),
@@ -232,10 +235,14 @@ def test_revenue_that_is_too_great_for_a_number(stream: Stream, source: Shared) 
 def test_grades(stream: Stream, source: Shared) -> None:
     """Each with what it says, in words."""
     assert get(source, "/api/grades") == [(200, {"grades": []})]
-    good = Grade("m", "event", "all", "model", 9, 5, 2, START, 1, 0.8, 0.7, 0.9, 0.1, 0.2, 0.5, 0.4, 0.6, 1.0, 0.9, 1.1)
-    bare = Grade("m", "clock", "all", "challenger", 9, 5, 0, START, 1)
+    model = stream.model.id
+    good = Grade(
+        model, "event", "all", "model", 9, 5, 2, START, 1, 0.8, 0.7, 0.9, 0.1, 0.2, 0.5, 0.4, 0.6, 1.0, 0.9, 1.1
+    )
+    bare = Grade(model, "clock", "all", "model", 9, 5, 0, START, 1)
+    beside = [Grade(name, "clock", "all", "challenger", 9, 5, 0, START, 1) for name in ("now", "former")]
     with closing(SqliteWriter(stream.path)) as writer:
-        writer.write_grades([good, bare])
+        writer.write_grades([good, bare, *beside])
         writer.flush()
     ((status, body),) = get(source, "/api/grades")
     assert status == 200
@@ -243,6 +250,9 @@ def test_grades(stream: Stream, source: Shared) -> None:
     assert (event["auc"], event["positives"], event["role"]) == (0.8, 2, "model")
     assert event["verdict"] == "better than the base rate, and calibrated within the error"
     assert (clock["auc"], clock["verdict"]) == (None, "all rows have one label so far")
+    feed = Feed(source.feed.open_reader, source.feed.tracer, challenger="now")
+    ((_, body),) = get(Shared(feed, source.desk), "/api/grades")
+    assert [each["model_id"] for each in body["grades"]] == [model, model, "now"]
 
 
 def test_health(stream: Stream, source: Shared) -> None:

@@ -17,11 +17,12 @@ from model.actions import Actions, is_held_out
 from model.advice import Option
 from model.propensity import Model
 from schemas.credits import RULES
+from schemas.events import Event
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from stores.base import CreditSum
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
-from viz.credited import NO_TOUCH, credited
+from viz.credited import NO_TOUCH, basis, credited
 from viz.graded import graded
 from viz.next_move import next_move
 from viz.page import Page
@@ -107,12 +108,22 @@ class TestWhy:
         assert names[-1] == (f"{12 - alone} {'more ' if alone else ''}impressions", "")
         assert facts["rows"][0]["hint"].endswith("not an experiment")
 
+    def test_touches_of_a_campaign_are_told_together(self, stream: Stream) -> None:
+        stream.send(*journey("ann", ["IM", "IM", "PS"]), *journey("ann2", ["IM"]))
+        stream.send(Event("other", "ann", START + 16 * HOUR, "IM", campaign="Autumn"))
+        tracer = Tracer(load(DEFAULT), 1_000)
+        rows = explained(tracer, traces(stream, tracer)["ann"], START + 17 * HOUR, "campaign")["rows"]
+        told = {row["name"]: row["detail"] for row in rows[1:]}
+        assert told == {"Paid search, Spring": "once", "Impression, Spring": "2 times", "Impression, Autumn": "once"}
+
     def test_events_that_no_longer_count_are_left_out(self, tmp_path: Path) -> None:
         stream = Stream(tmp_path / "short.db", load(DECAY), 3)
         stream.send(*journey("ann", ["PS", "PS", "IM", "IM", "IM"]))
         tracer = Tracer(stream.model, 3)
-        names = [row["name"] for row in explained(tracer, traces(stream, tracer)["ann"], NOW)["rows"]]
-        assert not any("search" in name for name in names)
+        for by in CHOICES:
+            names = [row["name"] for row in explained(tracer, traces(stream, tracer)["ann"], NOW, by)["rows"]]
+            assert len(names) > 1
+            assert not any("search" in name for name in names)
         stream.close()
 
 
@@ -138,7 +149,7 @@ class TestNextMove:
         campaign = best["name"].removesuffix(" impression")
         assert facts["sentence"] == (
             f"Users with this history plus one impression of {campaign} converted {gain} points more often "
-            f"({interval}). Association, not proven effect: confirm with the hold-out."
+            f"(80% interval: {interval}). Association, not proven effect: confirm with the hold-out."
         )
 
     def test_without_vectors_there_is_no_interval_and_without_campaigns_one_impression(self, stream: Stream) -> None:
@@ -210,6 +221,30 @@ class TestCredited:
         assert (ann["last"], [part["value"] for part in ann["parts"]]) == (NO_TOUCH, ["100.0%"])
         assert facts["sums"] == []
 
+    def test_sums_are_in_the_order_of_the_model(self, stream: Stream) -> None:
+        """Also which of them are told by themselves, whatever the last touch gives."""
+        sums = []
+        for number in range(9):
+            conversions = (float(number), 90.0 - number, *(1.0,) * (len(RULES) - 2))
+            sums.append(CreditSum("2017-06-15", f"c{number}", "CL", conversions, conversions))
+        facts = credited({}, {}, Tracer(stream.model, 5), sums)
+        assert [row["model"] for row in facts["sums"]] == [
+            "8.0",
+            "7.0",
+            "6.0",
+            "5.0",
+            "4.0",
+            "3.0",
+            "2.0",
+            "1.0",
+            "0.0",
+        ]
+        assert facts["sums"][-2]["name"] == "2 others"
+
+    def test_it_says_which_propensity_credit_is_by(self) -> None:
+        assert basis(load(DEFAULT)).startswith("Credit looks at the chance of a conversion within 1 day; the curve,")
+        assert basis(load(SEED)).endswith("as the curve does.")
+
     @pytest.mark.parametrize(
         ("conversions", "text"), [(99_999.94, "99,999.9"), (99_999.96, "100,000"), (1_234_567.8, "1,234,568")]
     )
@@ -238,11 +273,15 @@ class TestGraded:
         found = model.metrics.at_clock_times
         test, live = graded(model, [])["sets"]
         assert test["title"] == "On test users it never saw"
-        assert test["verdict"].startswith("Better than the base rate")
+        assert test["verdict"].startswith("Better than giving everybody the average")
         told = [line["text"] for line in test["lines"]]
-        assert told[0] == f"Ranks a converter above a non-converter {found.auc.value * 100:.0f} times in 100."
+        assert (
+            told[0] == f"Gives those who convert more than those who do not {found.auc.value * 100:.0f} times in 100."
+        )
         rate = found.positive / found.rows
-        assert told[1] == f"Says {percent(rate / found.observed_over_expected.value)}, {percent(rate)} happen."
+        assert (
+            told[1] == f"Expected {percent(rate / found.observed_over_expected.value)} to convert; {percent(rate)} did."
+        )
         assert "No live grade yet" in live["note"]
 
     def test_a_model_without_grades_says_so(self) -> None:
@@ -258,14 +297,14 @@ class TestGraded:
         assert former["title"] == "Model old, on this stream, until 24 Jun 00:00"
         assert live["title"] == "On this stream, until 24 Jun 00:00"
         assert [line["text"] for line in live["lines"]] == [
-            "Ranks a converter above a non-converter 78 times in 100.",
-            "Says 3.00%, 3.00% happen.",
-            "Takes away 12% of the uncertainty that the base rate leaves.",
-            "Right after an event: 70 times in 100; says 3.00%, 3.00% happen.",
+            "Gives those who convert more than those who do not 78 times in 100.",
+            "Expected 3.00% to convert; 3.00% did.",
+            "12% closer to what happened than giving everybody the average.",
+            "Right after an event: 70 times in 100; expected 3.00%, 3.00% did.",
         ]
-        assert live["lines"][2]["hint"] == "10% to 14%; log loss 0.1100, the base rate's 0.1250"
+        assert live["lines"][2]["hint"] == "10% to 14%, with 95% certainty; log loss 0.1100, the average's 0.1250"
         assert challenger["title"] == "Challenger new, on this stream, until 24 Jun 00:00"
-        assert challenger["verdict"] == "No better than the base rate"
+        assert challenger["verdict"] == "No better than giving everybody the average"
 
     def test_a_challenger_that_is_no_longer_graded_is_not_shown(self) -> None:
         former = replace(grade("former", CLOCK, CHALLENGER, **MEASURES), version=1)
@@ -274,6 +313,12 @@ class TestGraded:
             "In training", "On this stream",
         ]  # fmt: skip
         assert graded(load(SEED), [live])["sets"][1]["title"].endswith(", right after events")
+
+    @pytest.mark.parametrize(("days", "young"), [(10, True), (29, True), (40, False)])
+    def test_live_grades_of_a_young_stream_carry_a_caution(self, days: int, young: bool) -> None:
+        grades = [grade("seed", CLOCK, **MEASURES)]  # until nine days after the start
+        test, live = graded(load(SEED), grades, START + (9 - days) * DAY)["sets"]
+        assert ("caution" in live, "caution" in test) == (young, False)
 
     def test_one_label_only(self) -> None:
         _, live = graded(load(SEED), [grade("seed", CLOCK), grade("seed", EVENT)])["sets"]
@@ -297,8 +342,8 @@ class TestPanels:
         assert [each["chosen"] for each in page.insights.subject.data["users"]] == [False, True, False]
         page.receive({"remove": "bob"})
         assert page.insights.why.data["total"] == total["ann"]
-        page.insights.receive({"by": "feature"})
-        assert page.insights.why.data["by"] == "feature"
+        page.insights.receive({"by": "campaign"})
+        assert page.insights.why.data["by"] == "campaign"
 
     def test_a_moment_is_explained_until_somebody_asks_for_now(self, page: Page) -> None:
         """Later events are not in it, and what next stays that of now."""
@@ -315,8 +360,14 @@ class TestPanels:
 
     def test_a_user_who_is_not_in_the_store(self, page: Page) -> None:
         page.insights.receive({"about": "eve"})
-        assert set(page.insights.why.data) == {"note"}
-        assert set(page.insights.next_move.data) == {"note"}
+        note = {"note": "The store has no event of “eve” yet. The panels fill with the first one."}
+        assert page.insights.why.data == page.insights.next_move.data == note
+        page.receive({"add": "new"})
+        page.insights.receive({"about": "new"})
+        assert page.insights.why.data == {"note": "The store is being asked for this user."}
+        for user in page.users:
+            page.receive({"remove": user})
+        assert page.insights.why.data == {"note": "Choose a user to see this."}
 
     def test_nothing_is_sent_where_nothing_changed(self, page: Page) -> None:
         sent: list[str] = []
@@ -340,7 +391,7 @@ class TestPanels:
             (["IM", "CL"], 2, "The users shown have not converted yet."),
             (["IM", "CL", "CN"] * 4, 3, "Too many of the events before these users' conversions are no longer"),
             (["CN"] + ["IM"] * 9, 3, "No conversion is among the newest events of the users shown."),
-            (["IM", "CN"], 0, "Choose a user to see this."),
+            (["IM", "CN"], 0, "The store has no event of the users shown yet."),
             (["IM", "CN"], 2, ""),
         ],
     )

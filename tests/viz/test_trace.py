@@ -16,6 +16,7 @@ from stores.base import Point
 from stores.sqlite.reader import SqliteReader
 from tests.model.driving import batch_of
 from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
+from viz.chart import Chart, Shown
 from viz.shared import _open as open_shared
 from viz.trace import Trace, Tracer
 
@@ -131,6 +132,22 @@ def test_each_moment_is_of_the_model_that_is_valid_then(tmp_path: Path) -> None:
         expected = Explainer(model, 1_000).credit(trace.sequence, place)
         assert tracer.credits(trace)[place].shares.tolist() == expected[~np.isnan(expected)].tolist()
     assert [tracer.model_at(time).id for time in (None, change - 1, change)] == ["seed", "seed", "decay"]
+    stream.close()
+
+
+def test_a_change_of_the_model_is_marked_where_it_is_in_view(tmp_path: Path) -> None:
+    change, name = START + 13 * HOUR, "a-model-with-a-very-long-name"
+    later = load(DECAY).model_copy(update={"id": name})
+    stream = Stream(tmp_path / "store.db", load(SEED), following=[StoredModel(change, name, later.model_dump_json())])
+    stream.send(*journey("ann", ["IM", "CL"]))
+    tracer = Tracer(later, 1_000)
+    with closing(SqliteReader(stream.path)) as reader:
+        tracer.follow(reader.models())
+    chart, ann = Chart(tracer), Shown("ann", 0, tracer.trace(stored(stream, "ann")))
+    for now, seen in ((change - 1, []), (change, [change]), (change + DAY, [change]), (change + DAY + 1, [])):
+        chart.draw([ann], "1d", now)
+        assert chart.changes.data["start"] == seen
+        assert chart.changes.data["text"] == ["Model a-model-with-a-very-lon…"] * len(seen)
     stream.close()
 
 

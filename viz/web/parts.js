@@ -246,7 +246,7 @@ function why(element, data, send) {
     }),
     node("div", "part-row total", node("span", "label", moment ? "Propensity then" : "Propensity now"), node("span", "track"), node("span", "value", total)),
   ])
-  piece(element, "foot quiet", data.rows ? "In percentage points; the parts add up to the propensity. Click into the chart to see another moment." : null, (text) => [text])
+  piece(element, "foot quiet", data.rows ? "In percentage points; the parts add up to the propensity. A touch's part is not the jump it made in the curve: a later touch of the same kind adds less, and what touches add together is shared among them all. Click into the chart to see another moment." : null, (text) => [text])
 }
 
 function next_move(element, data) {
@@ -287,13 +287,15 @@ function credited(element, data) {
       node("span", "sum", node("span", "track", colouredBar("fill", colour, model_width)), node("span", "value", model)),
       node("span", "sum faint", node("span", "track", colouredBar("fill", colour, last_width)), node("span", "value", last)))),
   ])
+  piece(element, "foot quiet", data.basis, (text) => [text])
 }
 
 function graded(element, data) {
   piece(element, "head", data.model, (model) => [node("h2", "", "How good is the model?"), named(model, "name quiet")])
-  piece(element, "sets", data.sets, (sets) => sets.map(({ title, verdict, lines, note }) => node("article", "grade",
+  piece(element, "sets", data.sets, (sets) => sets.map(({ title, verdict, lines, note, caution }) => node("article", "grade",
     node("h3", "", title),
     ...(verdict ? [node("p", "verdict", verdict)] : []),
+    ...(caution ? [node("p", "caution", caution)] : []),
     ...(note ? [node("p", "quiet", note)] : []),
     node("ul", "", ...lines.map(({ text, hint }) => node("li", "", text, ...(hint ? [node("small", "", hint)] : [])))))))
 }
