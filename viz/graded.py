@@ -105,7 +105,7 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
     losses = told.log_losses
     lines = [
         {
-            "text": f"Gives those who convert more than those who do not {told.auc.value * 100:.0f} times in 100.",
+            "text": f"Scores a user who converts above one who does not {told.auc.value * 100:.0f} times in 100.",
             "hint": f"{told.auc.low * 100:.0f} to {told.auc.high * 100:.0f}, with 95% certainty; guessing gives 50",
         },
         {

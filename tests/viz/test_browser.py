@@ -392,7 +392,7 @@ def test_how_good_the_model_is(browser: Browser, trained: str, live: tuple[str, 
         page.goto(choice(trained))
         panel = page.locator(".graded")
         expect(panel).to_contain_text("On test users it never saw")
-        expect(panel).to_contain_text("Gives those who convert more than those who do not")
+        expect(panel).to_contain_text("Scores a user who converts above one who does not")
         expect(panel).to_contain_text("No live grade yet")
         expect(page.locator(".why")).to_contain_text("Choose a user")
         page.goto(choice(live[0]))

@@ -275,9 +275,7 @@ class TestGraded:
         assert test["title"] == "On test users it never saw"
         assert test["verdict"].startswith("Better than giving everybody the average")
         told = [line["text"] for line in test["lines"]]
-        assert (
-            told[0] == f"Gives those who convert more than those who do not {found.auc.value * 100:.0f} times in 100."
-        )
+        assert told[0] == f"Scores a user who converts above one who does not {found.auc.value * 100:.0f} times in 100."
         rate = found.positive / found.rows
         assert (
             told[1] == f"Expected {percent(rate / found.observed_over_expected.value)} to convert; {percent(rate)} did."
@@ -297,7 +295,7 @@ class TestGraded:
         assert former["title"] == "Model old, on this stream, until 24 Jun 00:00"
         assert live["title"] == "On this stream, until 24 Jun 00:00"
         assert [line["text"] for line in live["lines"]] == [
-            "Gives those who convert more than those who do not 78 times in 100.",
+            "Scores a user who converts above one who does not 78 times in 100.",
             "Expected 3.00% to convert; 3.00% did.",
             "12% closer to what happened than giving everybody the average.",
             "Right after an event: 70 times in 100; expected 3.00%, 3.00% did.",
