@@ -59,12 +59,13 @@ class _Lines(io.RawIOBase):
     def __init__(self, file: Any) -> None:
         self._file, self._ready, self._rest = file, b"", b""
         self.failure: Exception | None = None
+        self._ended = False
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int = -1) -> bytes:
-        while not self._ready and self.failure is None:
+        while not self._ready and self.failure is None and not self._ended:
             try:
                 piece = self._file.read1(BLOCK)
             except (OSError, EOFError, zlib.error) as error:
@@ -80,7 +81,11 @@ class _Lines(io.RawIOBase):
                 self._rest += piece
         size = len(self._ready) if size < 0 else size
         taken, self._ready = self._ready[:size], self._ready[size:]
-        return taken
+        return b"" if self._ended else taken
+
+    def end(self) -> None:
+        """Give no more lines."""
+        self._ended = True
 
     def close(self) -> None:
         self._file.close()
@@ -125,8 +130,11 @@ class LogFile:
                     names = [field["name"] for field in schema["fields"]]
             case _:
                 with self._lines() as lines:
+                    head = b""
+                    while len(head) < BLOCK and (more := lines.read(BLOCK - len(head))):
+                        head += more
                     try:
-                        with self._open_csv(lines, pa.csv.ConvertOptions(check_utf8=False), []) as reader:
+                        with _open_csv(pa.BufferReader(head), pa.csv.ConvertOptions(check_utf8=False), []) as reader:
                             names = reader.schema.names
                     except pa.ArrowException as error:
                         raise lines.failure or error from None
@@ -182,20 +190,6 @@ class LogFile:
     def _lines(self) -> _Lines:
         return _Lines(_OPENERS.get(self._path.suffix.lower(), open)(self._path, "rb"))
 
-    def _open_csv(self, lines: _Lines, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
-        """A reader, to be closed: its thread may still read when the program ends, which then aborts."""
-
-        def skip(row: Any) -> str:
-            invalid.append(row)
-            return "skip"
-
-        return pa.csv.open_csv(
-            pa.PythonFile(lines, mode="r"),
-            read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
-            parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-            convert_options=convert,
-        )
-
     def _csv(self, after: int) -> Iterator[ColumnBatch]:
         invalid: list[Any] = []
         convert = pa.csv.ConvertOptions(
@@ -205,7 +199,11 @@ class LogFile:
             check_utf8=False,
         )
         row = 1
-        with self._lines() as lines, self._open_csv(lines, convert, invalid) as reader:
+        with (
+            self._lines() as lines,
+            _open_csv(pa.PythonFile(lines, mode="r"), convert, invalid) as reader,
+            _drained(reader, lines),
+        ):
             for columns in reader:
                 # The reader parses ahead: rows of later blocks may be among the invalid ones already.
                 bad = np.array([held.number for held in invalid], np.int64)
@@ -235,6 +233,36 @@ class LogFile:
         detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"
         text = row.text if isinstance(row.text, bytes) else row.text.encode(errors="surrogateescape")
         return DeadLetter(str(self._path), 0, row.number, "wrong_shape", detail, text)
+
+
+def _open_csv(file: pa.NativeFile, convert: pa.csv.ConvertOptions, invalid: list[Any]) -> pa.csv.CSVStreamingReader:
+    """A reader, to be closed; rows that have another number of fields are put into `invalid`."""
+
+    def skip(row: Any) -> str:
+        invalid.append(row)
+        return "skip"
+
+    return pa.csv.open_csv(
+        file,
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK),
+        parse_options=pa.csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+        convert_options=convert,
+    )
+
+
+@contextlib.contextmanager
+def _drained(reader: pa.csv.CSVStreamingReader, lines: _Lines) -> Iterator[None]:
+    """A reader's thread has read all it will in the end, also where no more is wanted.
+
+    A program that ends while that thread is in Python, as it is for the lines, aborts.
+    """
+    try:
+        yield
+    finally:
+        lines.end()
+        with contextlib.suppress(pa.ArrowException):
+            for _ in reader:
+                pass
 
 
 def _plain_time(time: Any) -> int:
