@@ -44,10 +44,13 @@ def _open() -> Shared:
     feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
-    logging.getLogger("asyncio").addFilter(is_news)
+    for name in ("asyncio", "panel.io.document", "bokeh.server.views.ws"):
+        logging.getLogger(name).addFilter(is_news)
     return Shared(feed, Desk(open_reader))
 
 
 def is_news(record: logging.LogRecord) -> bool:
-    """Whether a message of the event loop is more than that a browser has gone, which is no error."""
+    """Whether a message of the server is more than that a browser has gone, which is no error."""
+    if record.getMessage() == "Failed sending message as connection was closed":
+        return False
     return not (record.exc_info and isinstance(record.exc_info[1], WebSocketClosedError))

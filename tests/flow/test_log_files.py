@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import threading
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -122,3 +124,28 @@ def test_an_avro_container_of_another_program(tmp_path: Path) -> None:
     events, letters, _ = read(tmp_path / "log.avro")
     assert events == [Event("a", "u", TIME, "IM"), Event("d", "u", TIME, "CN", campaign="c")]
     assert [(letter.offset, letter.reason) for letter in letters] == [(2, "missing"), (3, "wrong_type")]
+
+
+def test_no_thread_reads_a_log_that_nobody_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not once its columns are known, nor once its rows are not wanted: a program that ended then would abort."""
+    path, reading, threads = tmp_path / "log.csv", set[int](), set[int]()
+    path.write_text(HEADER + "".join(f"e{n},u,{TIME + n},IM,1,0\n" for n in range(400)))
+    monkeypatch.setattr(log_files, "BLOCK", 1_024)
+    read_lines = log_files._Lines.read
+
+    def slowly(self: Any, size: int = -1) -> bytes:
+        own = threading.get_ident()
+        threads.add(own)
+        reading.add(own)
+        time.sleep(0.05)  # a slow disk
+        taken = read_lines(self, size)
+        reading.remove(own)
+        return taken
+
+    monkeypatch.setattr(log_files._Lines, "read", slowly)
+    batches = LogFile(path).batches()
+    assert threads == {threading.get_ident()}
+    next(batches)
+    assert len(threads) > 1
+    batches.close()  # type: ignore[attr-defined]
+    assert not reading

@@ -5,6 +5,8 @@ import gc
 import logging
 
 import pytest
+from bokeh.document import Document
+from panel.io import document
 from tornado.websocket import WebSocketClosedError
 
 from viz.shared import is_news
@@ -35,3 +37,24 @@ def test_a_browser_that_is_gone_is_no_error(
     finally:
         logger.removeFilter(is_news)
     assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == told
+
+
+def test_what_panel_says_of_a_browser_that_is_gone_is_no_news(caplog: pytest.LogCaptureFixture) -> None:
+    """As Panel says it of a socket that is closed; what it says of other failures is."""
+
+    async def fail(error: Exception) -> None:
+        raise error
+
+    async def write() -> None:
+        doc = Document()
+        document._WRITE_FUTURES[doc] = [fail(WebSocketClosedError()), fail(OSError("full"))]
+        await document._run_write_futures(doc)
+
+    logger = logging.getLogger("panel.io.document")
+    logger.addFilter(is_news)
+    try:
+        with caplog.at_level(logging.WARNING, "panel.io.document"):
+            asyncio.run(write())
+    finally:
+        logger.removeFilter(is_news)
+    assert caplog.messages == ["Failed sending message due to following error: full"]
