@@ -138,3 +138,11 @@ def test_it_polls_by_itself_once_started_and_at_once_for_a_new_user(
     wait_for(lambda: source.feed.snapshot.newest == START)
     source.feed.follow("page", ("ann",))
     wait_for(lambda: "ann" in source.feed.snapshot.traces)
+
+
+def test_the_stream_is_as_old_as_the_first_event_that_is_known(stream: Stream, source: Shared) -> None:
+    source.feed.poll()
+    assert source.feed.snapshot.oldest is None
+    stream.send(*journey("ann", ["IM", "CL"], START + HOUR), *journey("bob", ["IM"]))
+    source.feed.poll()
+    assert source.feed.snapshot.oldest == START
