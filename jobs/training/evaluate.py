@@ -74,10 +74,9 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
         bar.update(task, description=CEILING)
         graded.append(Graded(CEILING, Scored(test.moments.users, test.labels, boosted(split))))
     print(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
-    by_part = ratio_tables(split, graded)
-    tell(split, graded, by_part)
+    by_part, reported = ratio_tables(split, graded), reported_of(split, graded)
+    tell(reported, by_part)
     if report is not None:
-        reported = [Reported(each.name, place, each.scored.take(at)) for place, at in _places(test) for each in graded]
         facts = [f"The probability of an order within {write_duration(horizon)}, on {log.name}: {log.counts}."]
         try:
             write_report(report, f"Models on {log.name}", facts, reported, models, by_part)
@@ -86,10 +85,19 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
         print(f"{report}: the report")
 
 
-def tell(split: Split, graded: Sequence[Graded], by_part: Sequence[RatioTable]) -> None:
+def reported_of(split: Split, graded: Sequence[Graded]) -> list[Reported]:
+    """The models' test rows by place, with their grades."""
+    return [
+        Reported(each.name, place, scored, grade(scored))
+        for place, at in _places(split.parts[TEST])
+        for each in graded
+        for scored in [each.scored.take(at)]
+    ]
+
+
+def tell(reported: Sequence[Reported], by_part: Sequence[RatioTable]) -> None:
     """Print the grades, observed over expected by part, and what the grades say."""
-    places = _places(split.parts[TEST])
-    table = [(each.name, place, grade(each.scored.take(at))) for place, at in places for each in graded]
+    table = [(each.name, each.place, each.grades) for each in reported]
     print_grades(table, "Grades, on users and times that training on this log would not see")
     for part in by_part:
         print_ratios(part)

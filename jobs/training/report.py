@@ -18,12 +18,12 @@ from bokeh.resources import INLINE
 from jinja2 import Template
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from jobs.training.grading import Scored, grade, verdict
+from jobs.training.grading import Scored, verdict
 from jobs.training.tables import MEASURES, RatioTable
 from model.durations import to_milliseconds, write_duration
 from model.features import Count, DecayedCount
 from model.propensity import Model
-from model.training_record import Estimate
+from model.training_record import Estimate, Grades
 
 PAGE = Path(__file__).with_name("report.html")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
@@ -39,11 +39,12 @@ POINTS = 400
 
 @dataclass(frozen=True, eq=False)
 class Reported:
-    """A model's rows, at events or at clock times."""
+    """A model's rows, at events or at clock times, and their grades."""
 
     name: str
     place: str
     scored: Scored
+    grades: Grades | None
 
 
 Drawn = list[tuple[str, Scored]]
@@ -94,7 +95,7 @@ def _part(title: str, note: str, drawn: Sequence[figure], figures: list[figure])
 
 def _line(reported: Reported, colour: str) -> dict[str, Any]:
     """A line of the table: measures with their intervals."""
-    grades = grade(reported.scored)
+    grades = reported.grades
     about = {"name": reported.name, "place": reported.place, "colour": colour, "verdict": verdict(grades)}
     if grades is None:
         empty = [("-", "")] * 6

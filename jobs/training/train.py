@@ -12,7 +12,7 @@ from jobs.bars import progress
 from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import SHORTEST_HALF_LIFE
-from jobs.training.grading import verdict
+from jobs.training.grading import grade, verdict
 from jobs.training.logs import Log, read_log
 from jobs.training.report import Reported, write_report
 from jobs.training.rows import TEST, look_back_for
@@ -130,9 +130,10 @@ def facts_of(log: Log, model: Model) -> list[str]:
 
 def reported_of(split: Split, model: Model) -> list[Reported]:
     """The model's test rows by place."""
-    test = split.parts[TEST]
+    test, known = split.parts[TEST], model.metrics
     scored = score(split.log, test, model)
+    events, clock_times = scored.take(test.at_event), scored.take(~test.at_event)
     return [
-        Reported(model.id, "at events", scored.take(test.at_event)),
-        Reported(model.id, "at clock times", scored.take(~test.at_event)),
+        Reported(model.id, "at events", events, known.at_events if known else grade(events)),
+        Reported(model.id, "at clock times", clock_times, known.at_clock_times if known else grade(clock_times)),
     ]

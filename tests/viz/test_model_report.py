@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, expect
 
-from jobs.training.grading import Scored, ratios
+from jobs.training.grading import Scored, grade, ratios
 from jobs.training.report import Reported, write_report
 from jobs.training.tables import RatioTable
 from tests.viz.browsing import visiting
@@ -23,8 +23,9 @@ def scored(converting: float) -> Scored:
 
 def test_a_report_is_whole_by_itself_whatever_models_are_called(browser: Browser, tmp_path: Path) -> None:
     """No other host is asked, nothing is taken for markup or TeX, and all is drawn."""
-    reported = [Reported(name, place, scored(0.3)) for name in HOSTILE for place in PLACES]
-    reported += [Reported("nobody converts", place, scored(0.0)) for place in PLACES]
+    rows, none = scored(0.3), scored(0.0)
+    reported = [Reported(name, place, rows, grade(rows)) for name in HOSTILE for place in PLACES]
+    reported += [Reported("nobody converts", place, none, grade(none)) for place in PLACES]
     campaigns = [
         feature.model_copy(update={"campaign": name}) for feature in load(DECAY).features for name in HOSTILE[:2]
     ]
@@ -51,7 +52,7 @@ def test_a_report_is_whole_by_itself_whatever_models_are_called(browser: Browser
         assert page.locator("img, mjx-container").count() == 0
         assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
         page.set_viewport_size({"width": 390, "height": 800})
-        assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+        page.wait_for_function("document.documentElement.scrollWidth <= window.innerWidth")  # figures follow
         box = page.locator(".table").first
         box.evaluate("box => box.scrollLeft = box.scrollWidth")
         expect(grades.locator("td.verdict").first).to_be_in_viewport(ratio=0.9)
