@@ -212,11 +212,12 @@ def flow_of_environment() -> Dataflow:
         writer = open_writer()
         if directory is not None:
             lock_recovery(directory, arguments)
+        lock_store(settings, arguments)
+        if directory is not None:
             check_recovery(directory, settings, writer.store_id, read)
             if is_first_process(arguments):
                 check_snapshots(directory)
             widen_pages(directory, arguments)
-        lock_store(settings, arguments)
         known = writer.erasures()
         stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
         writer.close()

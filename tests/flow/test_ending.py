@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from settings import RECOVERY_NOTE
 from tests.flow.running import (
     PATIENCE,
     count,
@@ -148,13 +149,14 @@ def test_a_recovery_directory_belongs_to_one_running_flow(tmp_path: Path) -> Non
 
 def test_a_sqlite_file_belongs_to_one_running_flow(tmp_path: Path) -> None:
     """A second flow is refused with the pid of the first, by whatever name it calls the file; not after its death."""
-    store, link = tmp_path / "store.db", tmp_path / "link.db"
+    store, link, other = tmp_path / "store.db", tmp_path / "link.db", make_recovery(tmp_path / "other")
     with running_flow(make_recovery(tmp_path / "recovery"), sqlite_path=store) as program:
         wait_for(lambda: count(store) > 0, program)
         link.symlink_to(store)
-        run = run_flow(sqlite_path=link, simulator_events=10, simulator_rate=0)
+        run = run_flow(recovery=other, sqlite_path=link, simulator_events=10, simulator_rate=0)
         assert run.returncode == 2
         assert run.stderr == f"ad-streams: ADSTREAMS_SQLITE_PATH: {link}: in use by process {program.pid}\n"
+        assert not (other / RECOVERY_NOTE).exists()  # it is as free for another file as before
         assert program.poll() is None
         program.kill()
         program.wait(PATIENCE)
