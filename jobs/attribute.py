@@ -70,7 +70,7 @@ def attribute(
     ):
         if path is not None:
             check_output(name, path, endings)
-            if path.exists() and path.samefile(log):
+            if path.exists() and log.exists() and path.samefile(log):
                 raise JobError(f"{name}: {path} is the log itself")
     models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
     found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))

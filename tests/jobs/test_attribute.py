@@ -111,6 +111,7 @@ def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
         (("LOG", "--by-day", "days.txt"), "--by-day: days.txt: must end with .csv or .csv.gz or .parquet"),
         (("LOG", "--paths", "paths.parquet"), "--paths: paths.parquet: must end with .csv or .csv.gz"),
         (("LOG", "--to", "LOG"), "is the log itself"),
+        (("nowhere.csv", "--to", "LOG"), "nowhere.csv: No such file or directory"),
         (("LOG", "--paths", "nowhere/paths.csv"), "--paths: nowhere/paths.csv: no such directory"),
         (("LOG", "--store-models"), "adstreams.db"),
         (("NONE",), "none of its 1 events is a conversion (CN)"),
