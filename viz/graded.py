@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from model.attribution import LOOK_BACK
@@ -59,7 +60,7 @@ def _estimate(grade: Grade, name: str) -> Estimate | None:
 def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> Facts:
     """The grades of the model's file, those of its live scores, and those of challengers' scores.
 
-    `oldest` is when the stream began (ms), as far as it is known.
+    `oldest` is when the stream began (ms), as far as its users tell; days that were graded tell as well.
     """
     sets = []
     if model.metrics is None:
@@ -76,10 +77,11 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
     newest = max((grade.version for grade in whole), default=0)  # a pass writes all of its grades at one version
     for role in (MODEL, CHALLENGER):  # models of before, too
         names |= dict.fromkeys(grade.model_id for grade in whole if grade.role == role and grade.version == newest)
+    begun = None if oldest is None else min([oldest, *(_midnight(grade.day) for grade in grades if grade.day != ALL)])
     for name in names:
         mine = {grade.kind: grade for grade in whole if grade.model_id == name}
         last = max(grade.graded_until for grade in mine.values())
-        until, is_young = short_moment(last), oldest is not None and last - oldest < LOOK_BACK
+        until, is_young = short_moment(last), begun is not None and last - begun < LOOK_BACK
         role = "Challenger" if any(grade.role == CHALLENGER for grade in mine.values()) else "Model"
         who = "On this stream" if name == model.id else f"{role} {visible(name)}, on this stream"
         live = [None if kind not in mine else _Measures.of_stream(mine[kind]) for kind in (CLOCK, EVENT)]
@@ -88,6 +90,10 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
         note = "No live grade yet: a score is graded once its horizon has passed."
         sets.append({"title": "On this stream", "note": note, "lines": []})
     return {"sets": sets, "model": visible(model.id)}
+
+
+def _midnight(day: str) -> int:
+    return round(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000)
 
 
 def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> Facts:

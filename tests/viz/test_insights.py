@@ -318,6 +318,13 @@ class TestGraded:
         test, live = graded(load(SEED), grades, START + (9 - days) * DAY)["sets"]
         assert ("caution" in live, "caution" in test) == (young, False)
 
+    def test_a_stream_is_as_old_as_its_first_graded_day(self) -> None:
+        """Also where all users of today are new."""
+        whole, today = grade("seed", CLOCK, **MEASURES), START + 8 * DAY
+        for day, young in (("2017-06-01", True), ("2017-05-01", False)):
+            live = graded(load(SEED), [whole, grade("seed", CLOCK, day=day)], today)["sets"][1]
+            assert ("caution" in live) == young
+
     def test_one_label_only(self) -> None:
         _, live = graded(load(SEED), [grade("seed", CLOCK), grade("seed", EVENT)])["sets"]
         assert "nothing to compare" in live["note"]
