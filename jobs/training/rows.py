@@ -63,10 +63,10 @@ class Span:
         if free < DAY:
             needed = look_back + 3 * horizon + timedelta(days=1)
             raise JobError(
-                f"{log.name}: {log.counts} within {(end - start) / DAY:.3g}d, "
+                f"{log.name}: {log.counts} within {(end - start) / DAY:.5g}d, "
                 f"{log.period}; "
                 f"a horizon of {write_duration(horizon)} and a look-back of {write_duration(look_back)} "
-                f"need {needed / timedelta(days=1):.4g}d"
+                f"need {needed / timedelta(days=1):.5g}d"
             )
         return cls(first, first + h + free * 2 // 3, last, h)
 

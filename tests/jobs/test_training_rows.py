@@ -154,6 +154,12 @@ def test_a_log_that_is_too_short_is_told_in_one_line():
         Span.of(log, WEEK, timedelta(days=3))
 
 
+def test_days_of_years_are_told_in_full():
+    log = log_with([event("a", 0, "IM"), event("b", 1_200 * DAY, "CN")])
+    with pytest.raises(JobError, match=r" within 1200d, .* and a look-back of 3650d need 14601d$"):
+        Span.of(log, timedelta(days=3_650), timedelta(days=3_650))
+
+
 @given(st.integers(1, 40), st.integers(0, 120))
 def test_a_log_that_has_a_days_rows_beside_the_horizons_is_long_enough(horizon, hours):
     """Its look-back leaves them, and is at least half of what is left where that is more."""
