@@ -29,6 +29,7 @@ _FIXED_KAFKA = {
     "queue.buffering.max.messages", "queue.buffering.max.kbytes", "delivery.report.only.error", "message.timeout.ms",
 }  # fmt: skip
 """librdkafka settings that the guarantees rest on."""
+LEAST_LOOK_BACK = timedelta(minutes=1)
 LONGEST_SEQUENCE = 10_000
 """The most events of a user that may count: a conversion's touches are one value in Cassandra, of at most 3 MB so."""
 
@@ -161,7 +162,7 @@ class Settings(BaseSettings):
     actions: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
         Path(__file__).parent / "model" / "actions.json", description="File of actions; empty = none."
     )
-    look_back: Annotated[Duration, Field(ge=timedelta(minutes=1))] = Field(
+    look_back: Annotated[Duration, Field(ge=LEAST_LOOK_BACK)] = Field(
         "30d",
         validate_default=True,
         description="How long before a conversion a touch may be that is credited with it.",

@@ -22,8 +22,8 @@ from jobs.run import run
 from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
 from jobs.training.commands import evaluate_command, train_command
-from model.durations import parse_duration
-from settings import MISTAKEN, load_settings, start_logging, stop
+from model.durations import parse_duration, write_duration
+from settings import LEAST_LOOK_BACK, MISTAKEN, load_settings, start_logging, stop
 
 
 class Commands(TyperGroup):
@@ -157,9 +157,12 @@ def supervise_command(
 
 def _duration(name: str, text: str) -> timedelta:
     try:
-        return parse_duration(text)
+        found = parse_duration(text)
     except ValueError as error:
         raise JobError(f"{name}: {error}") from None
+    if found < LEAST_LOOK_BACK:
+        raise JobError(f"{name}: must be at least {write_duration(LEAST_LOOK_BACK)}, got {text}")
+    return found
 
 
 if __name__ == "__main__":

@@ -10,10 +10,11 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from rich.markup import escape
 from rich.table import Table
 
 from jobs.bars import progress
-from jobs.console import output
+from jobs.console import show
 from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
 from jobs.problems import JobError, require_store
@@ -63,6 +64,7 @@ def attribute(
         JobError: nobody converts in it, a file cannot be written, or there is no store to take models from.
         StoreError: the store cannot be used.
     """
+    taken = {log.resolve(): "the log itself"}
     for name, path, endings in (
         ("--to", to, _CSV + _PARQUET),
         ("--by-day", by_day, _CSV + _PARQUET),
@@ -70,8 +72,9 @@ def attribute(
     ):
         if path is not None:
             check_output(name, path, endings)
-            if path.exists() and log.exists() and path.samefile(log):
-                raise JobError(f"{name}: {path} is the log itself")
+            if path.resolve() in taken:
+                raise JobError(f"{name}: {path} is {taken[path.resolve()]}")
+            taken[path.resolve()] = f"the file of {name}"
     models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
     found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
     rows, events, dead = LogFile(log), 0, 0
@@ -258,15 +261,18 @@ def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
 
 def _show(tables: duckdb.DuckDBPyConnection) -> None:
     """Print what each campaign and type of touch is credited with, the most first."""
-    table = Table("campaign", "type", box=None, header_style="bold")
+    table = Table("campaign", "type", box=None, header_style="bold", title_justify="left", padding=(0, 1, 0, 0))
+    table.title = "Conversions by rule, beside the revenue that the model credits"
     for name in ("revenue", *NAMES):
-        table.add_column(name, justify="right")
+        table.add_column(name.replace(" ", "\n"), justify="right")
     sums = ", ".join(f"sum({rule})" for rule in RULES)
-    for campaign, kind, *numbers in tables.sql(
-        f"SELECT campaign, type, sum(revenue * credit), {sums} FROM credits GROUP BY 1, 2 ORDER BY type = '', 4 DESC"
+    for campaign, kind, everything, *numbers in tables.sql(
+        f"SELECT campaign, type, grouping(campaign), sum(revenue * credit), {sums} FROM credits "
+        "GROUP BY GROUPING SETS ((campaign, type), ()) ORDER BY grouping(campaign), type = '', 5 DESC"
     ).fetchall():
-        table.add_row(campaign if kind else "no touch", kind, *(f"{number:,.1f}" for number in numbers))
-    output().print(table)
+        name = "all" if everything else campaign if kind else "no touch"
+        table.add_row(escape(name), kind, *(f"{number:,.1f}" for number in numbers), style="bold" if everything else "")
+    show(table)
 
 
 def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from jobs.console import output
+from jobs.console import show
 from jobs.model_files import NO_MODELS, read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
@@ -72,7 +72,7 @@ def list_models(settings: Settings) -> None:
     for each, model in zip(stored, read_models(stored), strict=True):
         cells = [each.model_id, _start_of(each), write_duration(model.horizon), f"{len(model.features):,}"]
         table.add_row(*map(Text, cells))
-    output().print(table)
+    show(table)
     if newest is not None:
         earliest = from_milliseconds(_earliest(settings, newest))
         print(f"the newest event is of {from_milliseconds(newest)}; another model can be valid from {earliest} on")

@@ -81,16 +81,16 @@ def judge(auc_low: float, auc_high: float, information_low: float, ratio_low: fl
     >>> judge(0.7, 0.8, 0.04, 0.9, 1.1)
     'better than the base rate, and calibrated within the error'
     >>> judge(0.7, 0.8, -0.01, 0.9, 1.1)
-    'ranks better than chance, but its percentages are no better than the base rate'
+    'ranks better than chance, but its percentages are no better than the base rate, within the error'
     >>> judge(0.0, 1.0, 0.04, 0.9, 1.1)
     'no better than the base rate, as far as so few users can tell'
     """
     if auc_low <= 0 and auc_high >= 1:
         return "no better than the base rate, as far as so few users can tell"
     if auc_low <= 0.5:
-        return "no better than the base rate"
+        return "no better than the base rate, within the error"
     if information_low <= 0:
-        return "ranks better than chance, but its percentages are no better than the base rate"
+        return "ranks better than chance, but its percentages are no better than the base rate, within the error"
     if ratio_low > 1:
         return "better than the base rate, but says too little"
     if ratio_high < 1:

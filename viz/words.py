@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from schemas.events import MISSING
 
 NOBODY = "Choose a user to see this."
-NOT_STORED = "The store has no event of the users shown yet."
+NOT_STORED = "Nothing is known of the users shown yet."
 ASKED = "The store is being asked for this user."
 NOT_BEGUN = "This user's first event is later than the time shown."
 TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}

@@ -14,9 +14,10 @@ from types import FrameType
 from rich.markup import escape
 from rich.table import Table
 
-from jobs.console import output
+from jobs.console import show
 from jobs.live.passes import Pass, Plan, grade_store
 from jobs.problems import JobError, require_store
+from model.attribution import LOOK_BACK
 from model.durations import to_milliseconds, write_duration
 from model.training_record import from_milliseconds
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
@@ -64,7 +65,7 @@ def keep_grading(settings: Settings, plan: Plan, every: timedelta) -> None:
             found = None
             _log.warning("not graded: %s", error)
         if found is not None and found.grades:
-            words = "; ".join(in_words(found.grades))
+            words = "; ".join((*in_words(found.grades), *_caution(found)))
             if words != told:
                 told = words
                 _log.info("graded: %s", words)
@@ -112,14 +113,14 @@ def tell(found: Pass, plan: Plan) -> None:
             "-" if each.brier is None else f"{each.brier:.5f}",
         )
     if whole:
-        output().print(table)
+        show(table)
     for line in (*in_words(whole), *remarks(found, plan)):
         print(line)
 
 
 def remarks(found: Pass, plan: Plan) -> list[str]:
     """What a reader of the grades should know of them."""
-    lines = []
+    lines = _caution(found)
     graded = {each.model_id for each in found.grades}
     if plan.challenger is not None and found.models[-1] is not plan.challenger:
         lines.append(f"{plan.challenger.id}: no challenger any more, the store has a model of this id")
@@ -142,6 +143,16 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
     for name, count in sorted(found.unknown.items()):
         lines.append(f"{count:,} scores are of a model {name!r} that the store does not name: not graded")
     return lines
+
+
+def _caution(found: Pass) -> list[str]:
+    """What is to be said of a stream whose users had no time yet to show who they are."""
+    if max((each.graded_until for each in found.grades), default=found.first + LOOK_BACK) - found.first >= LOOK_BACK:
+        return []
+    return [
+        f"a young stream: what users did before {_minute(found.first)} is not known, so that scores are lower than "
+        f"they should be; judge by later grades"
+    ]
 
 
 def _end(number: int, frame: FrameType | None) -> None:

@@ -47,12 +47,14 @@ class Plan:
 class Pass:
     """What one pass found.
 
-    `now` is the newest event time (ms), `models` are those that were looked for, a challenger last. Of `users` users a
-    `share` was looked at: `looked_at`. At clock times, and for the challenger, `cut` of them are left out because their
-    first events are no longer stored. `unknown` scores by model id are of models that the store does not name.
+    `now` is the newest event time (ms), `first` the oldest of the users looked at, `models` are those that were looked
+    for, a challenger last. Of `users` users a `share` was looked at: `looked_at`. At clock times, and for the
+    challenger, `cut` of them are left out because their first events are no longer stored. `unknown` scores by model id
+    are of models that the store does not name.
     """
 
     now: int
+    first: int
     models: tuple[Model, ...]
     users: int
     share: float
@@ -130,7 +132,7 @@ def grade_store(reader: Reader, plan: Plan) -> Pass | None:
     rows = [_Rows(model, MODEL) for model in models.models]
     if plan.challenger is not None and plan.challenger.id not in models.ids:
         rows.append(_Rows(plan.challenger, CHALLENGER))
-    found = Pass(now, tuple(each.model for each in rows), len(user_ids), share)
+    found = Pass(now, now, tuple(each.model for each in rows), len(user_ids), share)
     for stored in each_part(reader, chosen):
         _take(stored, plan, models, rows, found)
     version = max([now * 1000, *(held.version + 1 for held in reader.grades())])
@@ -162,4 +164,5 @@ def _take(stored: Stored, plan: Plan, models: Models, rows: Sequence[_Rows], fou
     unknown = [name for name in stored.model_ids if name not in models.ids]
     found.unknown.update({name: int(stored.made_by(name).sum()) for name in unknown})
     found.looked_at += len(replay.hashes)
+    found.first = min(found.first, int(replay.timestamps.min(initial=found.first)))
     found.cut += int((~stored.whole).sum())

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.markup import escape
 from rich.table import Table
 
-from jobs.console import output
+from jobs.console import show
 from jobs.training.grading import Ratio
 from model.training_record import Estimate, Grades
 
@@ -69,7 +69,7 @@ def print_grades(graded: Sequence[tuple[str, str, Grades | None]], title: str | 
             interval(grades.observed_over_expected, 2),
             f"{grades.brier.value:.5f}",
         )
-    output().print(table)
+    show(table)
 
 
 def print_ratios(found: RatioTable) -> None:
@@ -79,4 +79,4 @@ def print_ratios(found: RatioTable) -> None:
         first = ratios[0]
         cells = [interval(ratio.observed_over_expected, 2) for ratio in ratios]
         table.add_row(escape(first.part), f"{first.rows:,}", f"{first.positive:,}", *cells)
-    output().print(table)
+    show(table)

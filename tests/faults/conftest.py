@@ -48,7 +48,7 @@ def pytest_report_header() -> str:
 def amount() -> Amount:
     if LONG:
         return Amount(200, 1_000_000, 120, 60, 5_000, 1_000, 600, 10)
-    return Amount(12, 100_000, 5, 5, 300, 50, 6, 2)
+    return Amount(8, 100_000, 5, 5, 300, 50, 6, 2)
 
 
 @pytest.fixture

@@ -51,8 +51,22 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
     lines = run.stdout.splitlines()
     assert lines[0] == "3 conversions of 3 users, revenue 35.00, from 10 events"
     assert lines[1] == "credited by decay (7d horizon); touches of up to 12h before a conversion"
-    assert " ".join(lines[2].split()) == "campaign type revenue credit last touch first linear time decay position"
-    assert [line.split()[:2] for line in lines[3:]][-1] == ["no", "touch"]
+    assert lines[2].strip() == "Conversions by rule, beside the revenue that the model credits"
+    assert lines[3].split() == ["last", "time"]
+    assert lines[4].split() == [
+        "campaign",
+        "type",
+        "revenue",
+        "credit",
+        "touch",
+        "first",
+        "linear",
+        "decay",
+        "position",
+    ]
+    assert max(map(len, lines)) < 80
+    assert [line.split()[:2] for line in lines[5:]][-2:] == [["no", "touch"], ["all", "35.0"]]
+    assert lines[-1].split()[2:] == ["3.0"] * 6
     with credits.open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 + 2 + 1
@@ -107,10 +121,12 @@ def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
     [
         (("nowhere.csv",), "nowhere.csv: No such file or directory"),
         (("LOG", "--look-back", "soon"), "--look-back: 'soon' is not a duration"),
+        (("LOG", "--look-back", "0d"), "--look-back: must be at least 1min, got 0d"),
         (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .csv.gz or .parquet"),
         (("LOG", "--by-day", "days.txt"), "--by-day: days.txt: must end with .csv or .csv.gz or .parquet"),
         (("LOG", "--paths", "paths.parquet"), "--paths: paths.parquet: must end with .csv or .csv.gz"),
         (("LOG", "--to", "LOG"), "is the log itself"),
+        (("LOG", "--to", "x.csv", "--by-day", "./x.csv"), "--by-day: x.csv is the file of --to"),
         (("nowhere.csv", "--to", "LOG"), "nowhere.csv: No such file or directory"),
         (("LOG", "--paths", "nowhere/paths.csv"), "--paths: nowhere/paths.csv: no such directory"),
         (("LOG", "--store-models"), "adstreams.db"),

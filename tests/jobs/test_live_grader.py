@@ -8,15 +8,19 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from jobs.live.grader import remarks
+from jobs.live.passes import grade_store
+from model.attribution import LOOK_BACK
 from stores.sqlite.reader import SqliteReader
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
 from tests.jobs.running import complaint, jobs
-from tests.jobs.test_live_grades import MIDNIGHT, Kept, at, model_named
+from tests.jobs.test_live_grades import MIDNIGHT, Kept, at, model_named, plan
 from tests.jobs.worlds import DAY
 
 HALF = DAY // 2
@@ -56,6 +60,18 @@ def test_one_pass_prints_a_table_and_words(kept, tmp_path):
     whole = grades["seed", "event", "all"]
     assert (whole.rows, whole.users, whole.graded_until) == (5 * 40, 40, MIDNIGHT + 4 * DAY + 39)
     assert whole.positives > 0
+
+
+def test_of_a_young_stream_it_is_said_that_scores_are_too_low(kept, tmp_path):
+    """Until a look-back is known of it: before, nobody can have a history."""
+    caution = "a young stream: what users did before 2017-07-14 00:00 UTC is not known"
+    run = jobs("grade", "--once", sqlite_path=kept.path, model=model_file(tmp_path))
+    assert sum(line.startswith(caution) for line in run.stdout.splitlines()) == 1
+    with closing(SqliteReader(kept.path)) as reader:
+        found = grade_store(reader, plan())
+    for missing, is_young in ((1, True), (0, False)):
+        old = replace(found, first=found.grades[0].graded_until - LOOK_BACK + missing)
+        assert any(line.startswith("a young stream") for line in remarks(old, plan())) == is_young
 
 
 def test_a_sample_is_called_one(kept, tmp_path):

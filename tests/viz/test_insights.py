@@ -302,7 +302,7 @@ class TestGraded:
         ]
         assert live["lines"][2]["hint"] == "10% to 14%, with 95% certainty; log loss 0.1100, the average's 0.1250"
         assert challenger["title"] == "Challenger new, on this stream, until 24 Jun 00:00"
-        assert challenger["verdict"] == "No better than giving everybody the average"
+        assert challenger["verdict"] == "No better than giving everybody the average, within the error"
 
     def test_a_challenger_that_is_no_longer_graded_is_not_shown(self) -> None:
         former = replace(grade("former", CLOCK, CHALLENGER, **MEASURES), version=1)
@@ -396,7 +396,7 @@ class TestPanels:
             (["IM", "CL"], 2, "The users shown have not converted yet."),
             (["IM", "CL", "CN"] * 4, 3, "Too many of the events before these users' conversions are no longer"),
             (["CN"] + ["IM"] * 9, 3, "No conversion is among the newest events of the users shown."),
-            (["IM", "CN"], 0, "The store has no event of the users shown yet."),
+            (["IM", "CN"], 0, "Nothing is known of the users shown yet."),
             (["IM", "CN"], 2, ""),
         ],
     )
