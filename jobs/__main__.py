@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,17 +11,17 @@ from typer.core import TyperGroup
 
 from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
+from jobs.durations import duration
 from jobs.erase import erase
 from jobs.import_log import import_log
 from jobs.live.commands import grade_command
 from jobs.models import app as models
-from jobs.problems import JobError, plainly
+from jobs.problems import plainly
 from jobs.rebuild_latest import rebuild_latest
 from jobs.run import run
 from jobs.simulate_command import simulate_command
 from jobs.supervise import supervise
 from jobs.training.commands import evaluate_command, train_command
-from model.durations import parse_duration, write_duration
 from settings import LEAST_LOOK_BACK, MISTAKEN, load_settings, start_logging, stop
 
 
@@ -102,7 +101,7 @@ def attribute_command(
     """
     with plainly():
         settings = load_settings()
-        span = settings.look_back if look_back is None else _duration("--look-back", look_back)
+        span = settings.look_back if look_back is None else duration("--look-back", look_back, LEAST_LOOK_BACK)
         attribute(settings, events, span, to, by_day, paths, store_models)
 
 
@@ -153,16 +152,6 @@ def supervise_command(
     start_logging()
     with plainly():
         sys.exit(supervise(processes, recovery))
-
-
-def _duration(name: str, text: str) -> timedelta:
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise JobError(f"{name}: {error}") from None
-    if found < LEAST_LOOK_BACK:
-        raise JobError(f"{name}: must be at least {write_duration(LEAST_LOOK_BACK)}, got {text}")
-    return found
 
 
 if __name__ == "__main__":

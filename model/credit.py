@@ -90,10 +90,8 @@ def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums
     """
     features, windows, half_lives = plan[0], plan[1], plan[2]
     begins, decays = np.full(len(features), low), np.empty(len(half_lives))
-    counted, counts = (
-        np.empty((len(TYPES), len(features)), np.int64),
-        np.zeros(len(TYPES), np.int64),
-    )  # by type of event
+    counted = np.empty((len(TYPES), len(features)), np.int64)  # by type of event
+    counts = np.zeros(len(TYPES), np.int64)
     rests[:], sums[:] = 0.0, 0.0
     for feature in range(len(features)):
         kind = features[feature, KIND]

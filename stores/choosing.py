@@ -6,17 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from pydantic import SecretStr
+
 from stores.base import Reader, Writer
 from stores.cassandra.address import CassandraAddress
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
-
-
-class Secret(Protocol):
-    """A value that is not shown unless asked for."""
-
-    def get_secret_value(self) -> str:
-        """The value."""
 
 
 class StoreSettings(Protocol):
@@ -51,7 +46,7 @@ class StoreSettings(Protocol):
         """Role to log in with."""
 
     @property
-    def cassandra_password(self) -> Secret | None:
+    def cassandra_password(self) -> SecretStr | None:
         """The role's password."""
 
     @property

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from pydantic import SecretStr
+
 if TYPE_CHECKING:
     from topics.registry import Registry
-
-
-class Secret(Protocol):
-    """A value that is not shown unless asked for."""
-
-    def get_secret_value(self) -> str:
-        """The value."""
 
 
 class RegistrySettings(Protocol):
     """The settings that say whether there is a registry, and where it is."""
 
     @property
-    def schema_registry_url(self) -> Secret | None:
+    def schema_registry_url(self) -> SecretStr | None:
         """Its addresses."""
 
 

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from jobs.problems import JobError, plainly
-from model.durations import parse_duration
+from jobs.durations import duration
+from jobs.problems import plainly
 from settings import load_settings, start_logging
 
 LEAST = timedelta(seconds=1)
@@ -30,7 +30,7 @@ def grade_command(
     ADSTREAMS_CHALLENGER_MODEL is graded beside the one of ADSTREAMS_MODEL at the same moments.
     """
     with plainly("grades that were written stay"):
-        settings, pause = load_settings(), _pause(every)
+        settings, pause = load_settings(), duration("--every", every, LEAST)
         if not once:
             os.nice(LOW_PRIORITY)
             start_logging()
@@ -41,13 +41,3 @@ def grade_command(
             grade_once(settings, plan)
         else:
             keep_grading(settings, plan, pause)
-
-
-def _pause(text: str) -> timedelta:
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise JobError(f"--every: {error}") from None
-    if found < LEAST:
-        raise JobError(f"--every: must be at least 1s, got {text}")
-    return found

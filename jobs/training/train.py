@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.bars import progress
+from jobs.durations import duration
 from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import SHORTEST_HALF_LIFE
@@ -18,10 +19,11 @@ from jobs.training.report import Reported, write_report
 from jobs.training.rows import TEST, look_back_for
 from jobs.training.tables import print_grades
 from jobs.training.training import Split, score, train
-from model.durations import parse_duration, write_duration
+from model.durations import write_duration
 from model.propensity import Model
 
-SHORTEST = timedelta(minutes=1)
+SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3_650)
+"""Bounds of horizons; the longest look-back too."""
 
 
 def train_file(events: str, to: Path, horizon: str, look_back: str | None, name: str, most: int) -> None:
@@ -36,7 +38,7 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
     check_output("--to", page, (".html",))
     if not 1 <= len(name) <= 100:
         raise JobError(f"--id: must have 1 to 100 characters, got {len(name)}")
-    h = duration("--horizon", horizon)
+    h = duration("--horizon", horizon, SHORTEST, LONGEST)
     asked = asked_look_back(look_back)
     log = read_log(events)
     split = Split.of(log, h, asked or look_back_for(log, h), most)
@@ -58,22 +60,7 @@ def asked_look_back(text: str | None) -> timedelta | None:
     Raises:
         JobError: it is none.
     """
-    return None if text is None else duration("--look-back", text, SHORTEST_HALF_LIFE)
-
-
-def duration(option: str, text: str, least: timedelta = SHORTEST) -> timedelta:
-    """A duration of at least so much.
-
-    Raises:
-        JobError: it is none.
-    """
-    try:
-        found = parse_duration(text)
-    except ValueError as error:
-        raise JobError(f"{option}: {error}") from None
-    if not least <= found <= timedelta(days=3_650):
-        raise JobError(f"{option}: must be {write_duration(least)} to 3650d, got {text}")
-    return found
+    return None if text is None else duration("--look-back", text, SHORTEST_HALF_LIFE, LONGEST)
 
 
 def text_of(model: Model) -> str:
