@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
+import xxhash
 from numpy.typing import NDArray
 
 from schemas.compiling import compiled, inlined
@@ -29,6 +30,8 @@ TEXTS = (
 """The text fields, in the order of a row's spans."""
 
 EVENT_ID, USER_ID, CAMPAIGN = TEXTS.index("event_id"), TEXTS.index("user_id"), TEXTS.index("campaign")
+UNREAD = ("creative", "placement")
+"""Text fields that no table, feature or page reads: events that differ in these alone are the same event."""
 MISSING = "NA"
 """What a text field holds where the source has nothing."""
 
@@ -39,7 +42,7 @@ ROW = np.dtype(
         ("event_key", np.int64),  # xxh3 of the event id
         ("user_hash", np.uint64),  # xxh3 of the user id: decides the bucket
         ("revenue", np.float64),
-        ("body", np.uint32),  # hash of all that is neither identity, type nor campaign
+        ("body", np.uint32),  # hash of what stores keep beside identity, type and campaign
         ("quantity", np.int32),
         ("start", np.int32, (len(TEXTS),)),  # spans of the text fields in the batch's data
         ("stop", np.int32, (len(TEXTS),)),
@@ -203,11 +206,18 @@ def gather(
 
 
 _PRIME = np.uint64(0x9E3779B185EBCA87)
+_BODY = tuple(field for field, name in enumerate(TEXTS) if name not in ("event_id", "user_id", "campaign"))
+_IS_UNREAD = tuple(TEXTS[field] in UNREAD for field in _BODY)
+_HASH_OF_MISSING = np.uint64(xxhash.xxh3_64_intdigest(MISSING.encode()))
 
 
 @compiled
 def fill_hashes(rows, data):
-    """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers."""
+    """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers.
+
+    A field of `UNREAD` is hashed as if it were missing. (Recovery directories hold these hashes: a column that is added
+    to the event must leave the hash as it is where it has its default.)
+    """
     number = np.empty(2, np.float64)
     number_bytes = number.view(np.uint8)
     for row in range(len(rows)):
@@ -217,7 +227,9 @@ def fill_hashes(rows, data):
         number[0] = record.revenue + 0.0  # -0.0 is 0.0
         number[1] = record.quantity
         mixed = xxh3(number_bytes, 0, 16)
-        for field in range(USER_ID + 1, len(record.start)):
-            if field != CAMPAIGN:
-                mixed = (mixed ^ xxh3(data, record.start[field], record.stop[field])) * _PRIME
+        for place in range(len(_BODY)):
+            field, hashed = _BODY[place], _HASH_OF_MISSING
+            if not _IS_UNREAD[place]:
+                hashed = xxh3(data, record.start[field], record.stop[field])
+            mixed = (mixed ^ hashed) * _PRIME
         record.body = np.uint32(mixed >> np.uint64(32))

@@ -21,7 +21,7 @@ from numpy.polynomial.legendre import leggauss
 TYPES = ("IM", "CL", "PS", "CN")
 HOUR = 3_600_000
 UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": HOUR, "d": 24 * HOUR}
-BODY = ("state", "segment", "publisher", "creative", "placement", "product", "quantity", "revenue")
+BODY = ("state", "segment", "publisher", "product", "quantity", "revenue")
 """The fields that are neither identity nor type nor campaign."""
 ANY = {"IM": "any impression", "CL": "any click", "PS": "any paid search"}
 
@@ -70,7 +70,7 @@ def key_of(event: Event) -> Key:
 
 
 def body_of(event: Event) -> tuple[Any, ...]:
-    """All of an event that is neither identity nor type nor campaign."""
+    """What stores keep of an event beside its identity, type and campaign."""
     return tuple(event[name] for name in BODY)
 
 

@@ -130,7 +130,7 @@ def _check_curves(truth: Truth, reader: Reader) -> None:
         point = found[key]
         assert (point.event_type, point.campaign, point.seen) == (row.type, row.campaign, row.seen)
         assert point.model_id == row.model_id
-        state, segment, publisher, _, _, product, quantity, revenue = row.body
+        state, segment, publisher, product, quantity, revenue = row.body
         assert (point.state, point.segment, point.publisher, point.product) == (state, segment, publisher, product)
         assert (point.quantity, point.revenue) == (quantity, revenue)
         assert point.propensity == pytest.approx(row.propensity, abs=1e-12)

@@ -193,8 +193,8 @@ def test_of_two_bodies_the_greater_type_and_then_campaign_wins_whatever_came_fir
 @pytest.mark.parametrize(
     "change",
     [
-        {"publisher": "x"}, {"state": "x"}, {"segment": "x"}, {"creative": "x"}, {"placement": "x"},
-        {"product": "x"}, {"quantity": 1}, {"revenue": 1.0}, {"publisher": "state", "state": "publisher"},
+        {"publisher": "x"}, {"state": "x"}, {"segment": "x"}, {"product": "x"}, {"quantity": 1}, {"revenue": 1.0},
+        {"publisher": "state", "state": "publisher"},
     ],
 )  # fmt: skip
 def test_bodies_that_differ_elsewhere_are_a_conflict_with_one_winner(change):
@@ -204,6 +204,14 @@ def test_bodies_that_differ_elsewhere_are_a_conflict_with_one_winner(change):
     cells = [Run(MODELS["seed"], 5).feed(order).table.rows for order in orders]
     assert cells[0] == cells[1] == cells[2]
     assert Run(MODELS["seed"], 5).feed([one], [other], [one]).fates == [NEW, CONFLICT, REPEAT]
+
+
+@pytest.mark.parametrize("field", ["creative", "placement"])
+def test_what_no_table_or_feature_reads_makes_no_conflict(field):
+    """A sender that begins to fill a column, and sends its log again, repeats its events."""
+    before, after = event(), event(**{field: "top"})
+    for order in ([before, after], [after, before]):
+        assert Run(MODELS["seed"], 1).feed(*[[each] for each in order * 3]).fates == [NEW, *[REPEAT] * 5]
 
 
 def test_minus_zero_is_zero():
