@@ -17,18 +17,17 @@ from jobs.bars import progress
 from jobs.console import show
 from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
+from jobs.paths import PATHS, register_paths
 from jobs.problems import JobError, require_store
 from model.attribution import CONVERSION, Attribution
-from model.bucket import Bucket, Snapshot, Update
+from model.bucket import Bucket, Update
 from model.durations import to_milliseconds, write_duration
-from model.entries import GHOST, unpack_tags
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
-from model.texts import texts_of
 from model.training_record import from_milliseconds
 from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
-from schemas.events import EVENT_ID, MISSING, TYPES, USER_ID, EventBatch
+from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
 from schemas.log_files import LogFile
 from settings import Settings
 from stores.choosing import reader_of
@@ -56,7 +55,7 @@ def attribute(
         look_back: how long before a conversion a touch counts.
         to: file for all credits, a row for each touch of each conversion and one for its baseline.
         by_day: file for the sums by UTC day of the conversion, campaign and type, in the columns of `credit_by_day`.
-        paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null`.
+        paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null,separator`.
         by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
 
     Raises:
@@ -101,7 +100,7 @@ def attribute(
     if by_day is not None:
         _write(tables, _BY_DAY, by_day)
     if paths is not None:
-        _write(tables, _PATHS, paths)
+        _write(tables, PATHS, paths)
 
 
 def _named_models(models: Models) -> str:
@@ -178,14 +177,14 @@ class _Credits:
         )
 
     def tables(self) -> duckdb.DuckDBPyConnection:
-        """The tables `conversions`, `left_over`, and `credits` where there are conversions."""
+        """The tables `conversions`, and `credits` and those of the paths where there are conversions."""
         connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         connection.register("came", pa.concat_tables(self._conversions) if self._conversions else _NO_CONVERSIONS)
-        connection.register("left_over", _open_ended(self._bucket.snapshot(), self._look_back))
         connection.sql(_CONVERSIONS)
         if self._credits:
             connection.register("credited", pa.concat_tables(self._credits))
             connection.sql(_CREDITS)
+            register_paths(connection, self._bucket.snapshot(), self._look_back)
         return connection
 
 
@@ -218,45 +217,10 @@ SELECT conversion_time::DATE AS day, campaign, type, {", ".join(f"fsum({rule}) A
   {", ".join(f"fsum(revenue * {rule}) AS {rule}_revenue" for rule in RULES)}
 FROM credits GROUP BY day, campaign, type ORDER BY day, type = '', campaign, type
 """
-_NAME = f"CASE WHEN campaign IN ('', '{MISSING}') THEN type ELSE campaign END"
-_PATHS = f"""
-SELECT path, sum(conversions)::BIGINT AS total_conversions, round(fsum(revenue), 6) AS total_conversion_value,
-  sum(nulls)::BIGINT AS total_null
-FROM (
-  SELECT string_agg({_NAME}, ' > ' ORDER BY touch) AS path, 1 AS conversions, any_value(revenue) AS revenue, 0 AS nulls
-  FROM credits WHERE type <> '' GROUP BY user_id, conversion_id, conversion_time
-  UNION ALL
-  SELECT string_agg({_NAME}, ' > ' ORDER BY touch), 0, 0.0, 1 FROM left_over GROUP BY "user"
-) GROUP BY path ORDER BY total_conversions DESC, total_null DESC, path
-"""
 
 
 def _named(types: NDArray[np.integer]) -> pa.Array:
     return pa.array([TYPES[kind] if kind != BASELINE else "" for kind in types.tolist()], pa.string())
-
-
-def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
-    """The touches of each user after the last conversion, no older than a look-back at the log's end."""
-    entries, sizes = snapshot.entries, snapshot.sizes["size"]
-    users, places = np.repeat(np.arange(len(sizes)), sizes), np.arange(len(entries))
-    live, (types, numbers) = entries["tag"] & GHOST == 0, unpack_tags(entries["tag"])
-    last = np.full(len(sizes), -1)
-    bought = np.flatnonzero(live & (types == CONVERSION))
-    last[users[bought]] = bought
-    end = int(entries["timestamp"].max()) if len(entries) else 0
-    chosen = np.flatnonzero(
-        live & (types != CONVERSION) & (places > last[users]) & (entries["timestamp"] >= end - look_back)
-    )
-    names = texts_of(*snapshot.campaigns)
-    campaigns = [names[number].decode() for number in numbers[chosen].tolist()]
-    return pa.table(
-        {
-            "user": users[chosen],
-            "touch": places[chosen],
-            "type": _named(types[chosen]),
-            "campaign": pa.array(campaigns, pa.string()),
-        }
-    )
 
 
 def _show(tables: duckdb.DuckDBPyConnection) -> None:

@@ -70,11 +70,10 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
         "Spring",
     ]
     assert paths.read_text().splitlines() == [
-        "path,total_conversions,total_conversion_value,total_null",
-        "Autumn > Spring > Spring,1,20.0,0",
-        "PS,1,10.0,0",
-        "Autumn,0,0.0,1",
-        "Spring,0,0.0,1",
+        "path,total_conversions,total_conversion_value,total_null,separator",
+        "(PS),1,10.0,0, > ",
+        "Autumn > Spring > Spring,1,20.0,0, > ",
+        "Spring,0,0.0,1, > ",
     ]  # fmt: skip
     with gzip.open(days, "rt") as file:
         sums = list(csv.DictReader(file))
@@ -103,7 +102,7 @@ def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
     run = jobs("attribute", log, "--paths", paths)
     assert run.returncode == 0, run.stderr
     assert "credited by default (1d horizon); touches of up to 30d before" in run.stdout
-    assert gzip.decompress(paths.read_bytes()).decode().splitlines()[1:] == ["IM,2,0.3,0"]
+    assert gzip.decompress(paths.read_bytes()).decode().splitlines()[1:] == ["(IM),2,0.3,0, > "]
 
 
 @pytest.mark.parametrize(
