@@ -13,6 +13,7 @@ from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from model.actions import Actions, ActionsFileError
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
+from schemas.time_texts import DateOrder
+from schemas.times import TimeFormat, TimeUnit
 
 _PREFIX = "ADSTREAMS_"
 _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
@@ -84,6 +87,15 @@ def _named(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
+def _zone(name: str) -> str:
+    """A zone's name that the time zone database knows, and every machine alike."""
+    try:
+        ZoneInfo("" if name == "localtime" else name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError("must be a time zone such as UTC or Europe/Berlin") from None
+    return name
+
+
 Names = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_listed), AfterValidator(_named)]
 
 
@@ -109,6 +121,14 @@ class Settings(BaseSettings):
     file: Path | None = Field(
         None, description="Log to read: CSV, CSV.gz, Parquet or Avro container in the event's columns."
     )
+    time_unit: TimeUnit = Field(
+        TimeUnit.AUTO,
+        description="What times of a log that are numbers count since 1970: `s`, `ms`, `us`, `ns`, or `auto`.",
+    )
+    date_order: DateOrder = Field(
+        DateOrder.AUTO, description="Order of day and month in a log's dates: `dmy`, `mdy`, `ymd`, or `auto`."
+    )
+    time_zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Zone of times that name none.")
     simulator_users: Annotated[int, Field(ge=1, le=50_000_000)] = Field(7_000, description="Simulated population.")
     simulator_events: Annotated[int, Field(ge=0)] = Field(
         0, description="Number of simulated events before a clean end; 0 = endless."
@@ -178,6 +198,11 @@ class Settings(BaseSettings):
         validate_default=True,
         description="How much later than its message an event may claim to have happened.",
     )
+
+    @property
+    def time_format(self) -> TimeFormat:
+        """How a log's times are written, as far as the settings say."""
+        return TimeFormat(self.time_unit, self.date_order, self.time_zone)
 
     @property
     def simulator_start_time(self) -> int:

@@ -10,6 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from model.propensity import Model
+from schemas.time_texts import DateOrder
+from schemas.times import TimeUnit
 from settings import Consistency, Settings, SettingsError, Source, Store, load_settings, setting_names, stop
 
 ROOT = Path(__file__).parent.parent
@@ -75,6 +77,9 @@ def test_everything_has_a_default(load):
         ("CASSANDRA_HOSTS", "a,b", ("a", "b")),
         ("CASSANDRA_CONSISTENCY", "QUORUM", Consistency.QUORUM),
         ("STORE", "cassandra", Store.CASSANDRA),
+        ("TIME_UNIT", "us", TimeUnit.US),
+        ("DATE_ORDER", "dmy", DateOrder.DMY),
+        ("TIME_ZONE", "Europe/Berlin", "Europe/Berlin"),
     ],
 )
 def test_a_setting_is_read(load, name, value, expected):
@@ -117,6 +122,10 @@ BAD = [
     ("RETENTION_DAYS", "7301"),
     ("KAFKA_BROKERS", "localhost"),
     ("KAFKA_BROKERS", "localhost:none"),
+    ("TIME_UNIT", "m"),
+    ("DATE_ORDER", "us"),
+    ("TIME_ZONE", "Mars/Olympus"),
+    ("TIME_ZONE", "../etc/passwd"),
 ]
 
 
