@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,7 @@ from steps.decode import decoder
 from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
 from steps.models import KnownModels, models_at_start
 from steps.progress import ProgressSink, count_decoded, count_sequenced
+from steps.provenance import check_provenance, note_provenance, provenance_of
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import (
     check_recovery,
@@ -40,6 +41,7 @@ from steps.recovery import (
     lock_recovery,
     lock_store,
     recovery_directory,
+    state_in,
     widen_pages,
 )
 from steps.score import score
@@ -213,11 +215,20 @@ def flow_of_environment() -> Dataflow:
         if directory is not None:
             lock_recovery(directory, arguments)
         lock_store(settings, arguments)
-        if directory is not None:
+        files = [settings.file] if settings.file is not None else []
+        state = state_in(directory) if directory is not None else None
+        if directory is not None and state is not None:  # one that was used says more exactly what differs
             check_recovery(directory, settings, writer.store_id, read)
+        filling = provenance_of(settings, files, read, state)
+        if is_first_process(arguments):
+            check_provenance(writer, settings, filling)
+        if directory is not None:
+            filling = replace(filling, state=check_recovery(directory, settings, writer.store_id, read))
             if is_first_process(arguments):
                 check_snapshots(directory)
             widen_pages(directory, arguments)
+        if is_first_process(arguments):
+            note_provenance(writer, settings, filling)
         known = writer.erasures()
         stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
         writer.close()

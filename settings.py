@@ -43,6 +43,9 @@ RESTART = 75
 RECOVERY_NOTE = "ad-streams.json"
 """File in a recovery directory with what is fixed for the directory's life."""
 
+RETRY_FOLDER = "ad-streams-retry-"
+"""How the name of a folder begins whose log holds mended dead letters: it is read once, and gone then."""
+
 
 class SettingsError(ValueError):
     """A setting that is wrong; the message is one line that names it."""

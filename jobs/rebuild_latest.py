@@ -14,8 +14,10 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import hash_of
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import PropensityCodec
+from schemas.provenance import KAFKA, Provenance
 from schemas.scored import Propensity
 from settings import Settings
+from stores.base import NotedWriter
 from stores.choosing import writer_of
 from topics.reading import Read, read_topic
 
@@ -30,7 +32,8 @@ def rebuild_latest(settings: Settings) -> None:
         TopicError: the topic cannot be read.
         RegistryError: there is a schema registry that does not answer.
         StoreError: the store cannot be written.
-        JobError: there were messages that hold no propensity; all others were written.
+        JobError: the store holds no events of topics, or there were messages that hold no propensity; all others were
+            written.
     """
     kafka, topic = cluster_of(settings), settings.kafka_propensity_topic
     newest, count, bad = dict[bytes, Propensity](), 0, list[DeadLetter]()
@@ -42,6 +45,7 @@ def rebuild_latest(settings: Settings) -> None:
             bad += _follow(newest, topic, messages, codec)
             count += len(messages)
         with closing(writer_of(settings)()) as writer:
+            _check_filling(writer)
             until = {each.user_hash: each.until for each in writer.erasures()}
             newest = {key: row for key, row in newest.items() if until.get(hash_of(row.user_id), -1) < row.timestamp}
             writer.write_latest(list(newest.values()))
@@ -51,6 +55,15 @@ def rebuild_latest(settings: Settings) -> None:
         ((reason, _),) = Counter(letter.reason for letter in bad).most_common(1)
         example = next(letter.detail for letter in bad if letter.reason == reason)
         raise JobError(f"topic {topic}: {len(bad):,} messages hold no propensity: {reason}: {example}")
+
+
+def _check_filling(writer: NotedWriter) -> None:
+    told = writer.provenance()
+    if told is None or writer.is_empty():
+        return
+    held = Provenance.from_json(told)
+    if held.source != KAFKA:
+        raise JobError(f"the store holds {held}, which no topic knows; name another one")
 
 
 def _follow(

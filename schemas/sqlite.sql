@@ -6,6 +6,11 @@ CREATE TABLE IF NOT EXISTS store (
   id TEXT NOT NULL -- one row, drawn when the file is made: tells it from another of its name
 );
 
+-- What filled the store, one row of JSON (schemas/provenance.py): events of another world are refused.
+CREATE TABLE IF NOT EXISTS provenance (
+  told TEXT NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS propensity_by_user (
   user_id    TEXT    NOT NULL,
   event_time INTEGER NOT NULL, -- ms since 1970

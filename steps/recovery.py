@@ -13,6 +13,7 @@ import fcntl
 import json
 import os
 import sqlite3
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -121,10 +122,29 @@ def _widen(part: Path) -> None:
             file.execute("PRAGMA journal_mode = WAL")
 
 
+def state_in(directory: Path) -> str | None:
+    """What identifies the state in a recovery directory; None where no flow has used it.
+
+    A copy of the directory has the same.
+
+    Raises:
+        SettingsError: the directory cannot be read, or its note is damaged.
+    """
+    with _told(directory):
+        try:
+            return _identified(_read(directory))
+        except FileNotFoundError:
+            return None
+
+
+def _identified(note: dict[str, Any]) -> str:
+    return str(note.get("id", f"that of store {note.get('store')}"))  # versions before noted none
+
+
 def check_recovery(
     directory: Path, settings: Settings, store_id: str, topics: Mapping[str, Topic] | None = None
-) -> None:
-    """Note the settings that are fixed in a new directory, and compare them in an old one.
+) -> str:
+    """Note the settings that are fixed in a new directory, and compare them in an old one; returns what identifies it.
 
     Of the `topics` that are read, what is noted are their identities and numbers of partitions, which may grow.
 
@@ -146,7 +166,7 @@ def check_recovery(
         }
     read = {topic.name: {"id": topic.id, "partitions": topic.partitions} for topic in (topics or {}).values()}
     with _told(directory):
-        held = _noted(directory, fixed | {"topics": read})
+        held = _noted(directory, fixed | {"topics": read, "id": uuid.uuid4().hex})
     for name, value in fixed.items():
         if held.get(name) != value:
             made = f"recovery directory {directory} was made with {held.get(name)}, not {value}"
@@ -155,7 +175,8 @@ def check_recovery(
     _check_topics(directory, before, read)
     if before != read:
         with _told(directory):
-            _draft(directory, fixed | {"topics": read}).replace(directory / RECOVERY_NOTE)
+            _draft(directory, held | {"topics": read}).replace(directory / RECOVERY_NOTE)
+    return _identified(held)
 
 
 @contextlib.contextmanager
@@ -193,13 +214,17 @@ def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
     try:
         (directory / RECOVERY_NOTE).hardlink_to(draft)
     except FileExistsError:
-        held = json.loads((directory / RECOVERY_NOTE).read_text())
-        if not isinstance(held, dict):
-            raise ValueError(f"{RECOVERY_NOTE} is damaged; remove the directory to start anew") from None  # noqa: TRY004
-        return held
+        return _read(directory)
     finally:
         draft.unlink()
     return note
+
+
+def _read(directory: Path) -> dict[str, Any]:
+    held = json.loads((directory / RECOVERY_NOTE).read_text())
+    if not isinstance(held, dict):
+        raise ValueError(f"{RECOVERY_NOTE} is damaged; remove the directory to start anew")  # noqa: TRY004
+    return held
 
 
 def _was_used(directory: Path) -> bool:

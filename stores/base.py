@@ -224,6 +224,31 @@ class Writer(Protocol):
         """Let go of the store; what was not flushed may be lost."""
 
 
+class NotedWriter(Writer, Protocol):
+    """A writer of a store that keeps what fills it. Any thread may ask."""
+
+    def provenance(self) -> str | None:
+        """What filled the store, as `note_provenance` was given it last; None where nobody said.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
+    def note_provenance(self, text: str, before: str | None) -> None:
+        """Note durably what fills the store, unless what is noted is no longer `before`.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+
+    def is_empty(self) -> bool:
+        """Whether the store holds no event, no user and no dead letter; what was not flushed does not count.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
+
 class Reader(Protocol):
     """What the app reads with; it works on an empty store, and while the store is written.
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from stores.base import Reader, Writer
+from stores.base import NotedWriter, Reader
 from stores.cassandra.address import CassandraAddress
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
@@ -77,7 +77,7 @@ def address_of(settings: StoreSettings) -> CassandraAddress:
     )
 
 
-def writer_of(settings: StoreSettings, first: bool = True) -> Callable[[], Writer]:
+def writer_of(settings: StoreSettings, first: bool = True) -> Callable[[], NotedWriter]:
     """What opens the store for writing; the `first` process of a dataflow makes tables, the others wait for them."""
     if settings.store == "sqlite":
         return lambda: SqliteWriter(settings.sqlite_path)

@@ -25,11 +25,11 @@ from jobs.problems import JobError
 from jobs.run import flow_command
 from schemas.dead_letters import DeadLetter
 from schemas.log_writer import LogWriter
-from settings import RECOVERY_NOTE
+from settings import RECOVERY_NOTE, RETRY_FOLDER
 
 LOCK = "ad-streams-retry.lock"
 """What keeps a second retry out of a recovery directory."""
-_FOLDER, _LOG = "ad-streams-retry-", "events.parquet"
+_LOG = "events.parquet"
 _HANDLED = re.compile(r"([\d,]+) (?:scored|repeats|dead letters|expired)")
 
 
@@ -39,7 +39,7 @@ def is_leftover(letter: DeadLetter) -> bool:
     The letter that the event came from is still there.
     """
     path = Path(letter.source)
-    return path.name == _LOG and path.parent.name.startswith(_FOLDER)
+    return path.name == _LOG and path.parent.name.startswith(RETRY_FOLDER)
 
 
 def through_flow(keeper: TableKeeper, mended: Mended, recovery: Path) -> tuple[int, list[DeadLetter]]:
@@ -52,7 +52,7 @@ def through_flow(keeper: TableKeeper, mended: Mended, recovery: Path) -> tuple[i
         StoreError: the letters cannot be cleared.
     """
     _check(recovery)
-    with _alone(recovery), tempfile.TemporaryDirectory(prefix=_FOLDER) as folder:
+    with _alone(recovery), tempfile.TemporaryDirectory(prefix=RETRY_FOLDER) as folder:
         log = Path(folder) / _LOG
         with LogWriter(log) as out:
             for events in mended.events:

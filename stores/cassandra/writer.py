@@ -211,9 +211,36 @@ class CassandraWriter:
         """Remove a model."""
         self._decide("DELETE FROM {} WHERE valid_from = ? IF model_id = ?", model.valid_from, model.model_id)
 
-    def _decide(self, statement: str, *values: object) -> None:
-        """Let the replicas agree on a change of the table of models."""
-        prepared = self._shared.prepare(statement.format(f"{self._address.keyspace}.models"))
+    def provenance(self) -> str | None:
+        """What filled the keyspace."""
+        return next((text for (text,) in self._rows("SELECT id FROM {}.store WHERE name = 'provenance'")), None)
+
+    def note_provenance(self, text: str, before: str | None) -> None:
+        """Note what fills the keyspace, unless that has changed."""
+        if before is None:
+            self._decide("INSERT INTO {} (name, id) VALUES ('provenance', ?) IF NOT EXISTS", text, table="store")
+        else:
+            self._decide("UPDATE {} SET id = ? WHERE name = 'provenance' IF id = ?", text, before, table="store")
+
+    def is_empty(self) -> bool:
+        """Whether nothing is stored."""
+        return not any(
+            self._rows(f"SELECT {key} FROM {{}}.{table} LIMIT 1")
+            for table, key in (
+                ("propensity_by_user", "user_id"),
+                ("latest_propensity", "user_id"),
+                ("dead_letters", "source"),
+            )
+        )
+
+    def _rows(self, statement: str) -> list[tuple[str, ...]]:
+        prepared = self._shared.prepare(statement.format(self._address.keyspace))
+        with plainly(self._address):
+            return list(self._shared.session.execute(prepared))
+
+    def _decide(self, statement: str, *values: object, table: str = "models") -> None:
+        """Let the replicas agree on a change of a table."""
+        prepared = self._shared.prepare(statement.format(f"{self._address.keyspace}.{table}"))
         with plainly(self._address):
             self._shared.session.execute(prepared, values)
 

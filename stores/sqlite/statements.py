@@ -71,6 +71,8 @@ UPSERT_GRADE = (
     + " WHERE excluded.version >= version"
 )
 MODELS = "SELECT valid_from, model_id, file FROM models ORDER BY valid_from"
+FILLED = ("propensity_by_user", "latest_propensity", "dead_letters")
+"""The tables that events fill."""
 ERASE = [
     f"DELETE FROM {table} WHERE user_id = ? AND event_time <= ?"
     for table in ("propensity_by_user", "latest_propensity", "conversion_credit", "touch_credit")

@@ -30,6 +30,7 @@ from stores.sqlite.statements import (
     DROP_TOUCHES,
     ERASE,
     ERASED,
+    FILLED,
     INSERT_TOUCH,
     MODELS,
     NOTE_ERASURE,
@@ -203,6 +204,21 @@ class SqliteWriter:
     def remove_model(self, model: StoredModel) -> None:
         """Remove a model."""
         self._apart("DELETE FROM models WHERE valid_from = ? AND model_id = ?", (model.valid_from, model.model_id))
+
+    def provenance(self) -> str | None:
+        """What filled the store."""
+        return next((text for (text,) in self._apart("SELECT told FROM provenance")), None)
+
+    def note_provenance(self, text: str, before: str | None) -> None:
+        """Note what fills the store, unless that has changed."""
+        if before is None:
+            self._apart("INSERT INTO provenance SELECT ? WHERE NOT EXISTS (SELECT 1 FROM provenance)", (text,))
+        else:
+            self._apart("UPDATE provenance SET told = ? WHERE told = ?", (text, before))
+
+    def is_empty(self) -> bool:
+        """Whether nothing is stored."""
+        return not any(self._apart(f"SELECT 1 FROM {table} LIMIT 1") for table in FILLED)
 
     def _apart(self, statement: str, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
         """Do a statement through a connection of its own, as any thread may, and beside what is held."""

@@ -102,6 +102,7 @@ def clustered(tables: CassandraAddress) -> Iterator[Clustered]:
     for table in TABLES:
         if everything or has_rows(table):
             shared.session.execute(f"TRUNCATE {tables.keyspace}.{table}")
+    shared.session.execute(f"DELETE FROM {tables.keyspace}.store WHERE name = 'provenance' IF EXISTS")
     with ExitStack() as stack:
         stack.callback(shared.close)
         yield Clustered(tables, stack)

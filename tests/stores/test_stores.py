@@ -529,3 +529,29 @@ def test_models_are_told_in_the_order_of_their_times_and_none_takes_anothers_pla
     writer.remove_model(later)
     writer.add_model(StoredModel(TIME, "rival", "{}"))
     assert [each.model_id for each in reader.models()] == ["first", "rival"]
+
+
+def test_what_fills_the_store_is_kept_and_changes_only_from_what_it_was(store):
+    writer = store.writer()
+    assert writer.provenance() is None
+    writer.note_provenance("first", None)
+    writer.note_provenance("another's", None)
+    writer.note_provenance("too late", "nothing")
+    assert writer.provenance() == "first"
+    writer.note_provenance("next", "first")
+    assert writer.provenance() == store.writer().provenance() == "next"
+
+
+@pytest.mark.parametrize("kind", ["event", "letter", "latest"])
+def test_a_store_is_empty_until_something_is_in_it(store, kind):
+    writer = store.writer()
+    assert writer.is_empty()
+    match kind:
+        case "event":
+            writer.write(scored(event("a", 1)))
+        case "letter":
+            writer.write_dead_letters([DeadLetter("s", 0, 1, "missing", "no user_id", b"{}")])
+        case "latest":
+            writer.write_latest([Propensity("u", 1, 2, "e", "IM", 0.5, 1, 3, "m")])
+    writer.flush()
+    assert not writer.is_empty()
