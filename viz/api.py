@@ -23,7 +23,9 @@ from model.actions import is_held_out
 from model.advice import Option
 from model.durations import write_duration
 from schemas.credits import RULES
+from schemas.validation import LONGEST_ID
 from stores.base import CreditSum, Point, Reader
+from viz.doors import guard, too_long
 from viz.reading import Answer
 from viz.shared import Shared, shared
 from viz.trace import Tracer
@@ -56,6 +58,18 @@ class _Handler(RequestHandler):
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.set_header("Cache-Control", "no-store")
         self.set_header("X-Content-Type-Options", "nosniff")
+
+    async def prepare(self) -> None:
+        """Refuse who is not logged in, by the login of the page, whichever it is; without one everybody is."""
+        if not await self.is_known():
+            raise RefusedError(401, "log in first, as for the page")
+
+    async def is_known(self) -> bool:
+        """Whether the server's login, if it has one, knows who sent the request."""
+        login = getattr(self.application, "auth_provider", None)
+        if login is not None and login.get_user_async is not None:
+            return bool(await login.get_user_async(self))
+        return login is None or login.get_user is None or bool(login.get_user(self))
 
     async def ask(self, question: Callable[[Reader], Answer]) -> Answer:
         """What `question` returns for the store, which may not be readable just now."""
@@ -98,7 +112,7 @@ class PropensityHandler(_Handler):
 
     async def get(self, user: str) -> None:
         """Answer with the events and the curve between `from` and `to`."""
-        times = self.times()
+        user, times = _id(user), self.times()
         tracer, now = self.source.feed.tracer, self.source.feed.now
         body = await self.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
         if body is None:
@@ -111,7 +125,7 @@ class ExplanationHandler(_Handler):
 
     async def get(self, user: str) -> None:
         """Answer with what each event and each feature adds at the time `at`, or now."""
-        (at,) = self.asked("at")
+        user, (at,) = _id(user), self.asked("at")
         tracer, now = self.source.feed.tracer, self.source.feed.now
         body = await self.ask(lambda reader: read_explanation(reader, tracer, user, now, at))
         if body is None:
@@ -120,16 +134,21 @@ class ExplanationHandler(_Handler):
 
 
 class HealthHandler(_Handler):
-    """Whether the store can be read."""
+    """Whether the store can be read; the details are for those alone who may see the page."""
+
+    async def prepare(self) -> None:
+        """Refuse nobody."""
 
     async def get(self) -> None:
         """200 with the newest event time, or 503 with what is wrong."""
         try:
             newest = await self.ask(lambda reader: reader.most_recent(1))
         except RefusedError as refused:
-            self.answer({"status": "unavailable", "problem": refused.body["error"]}, 503)
-            return
-        self.answer({"status": "ok", "newest": newest[0].event_time if newest else None})
+            body: dict[str, Any] = {"status": "unavailable", "problem": refused.body["error"]}
+            status = 503
+        else:
+            body, status = {"status": "ok", "newest": newest[0].event_time if newest else None}, 200
+        self.answer(body if await self.is_known() else {"status": body["status"]}, status)
 
 
 class CreditHandler(_Handler):
@@ -154,8 +173,9 @@ class GradesHandler(_Handler):
 class NotFoundHandler(_Handler):
     """Any other path under /api/."""
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Refuse."""
+        await super().prepare()
         raise RefusedError(
             404,
             "no such resource, expected /api/users/{user_id}/propensity or /explanation, /api/credit, /api/grades or "
@@ -252,6 +272,13 @@ def _event(point: Point) -> dict[str, Any]:
     return asdict(point) | {"event_key": str(point.event_key)}
 
 
+def _id(user: str) -> str:
+    """A user's id, if it can be one."""
+    if too_long(user):
+        raise RefusedError(400, f"an id has at most {LONGEST_ID:,} bytes of UTF-8", "user_id")
+    return user
+
+
 def _time(name: str, given: list[str]) -> int | None:
     """A time in ms from ms since 1970 or ISO 8601, in UTC where it names no zone. `2018` could be either."""
     if not given:
@@ -283,3 +310,4 @@ ROUTES = [
     (r"/api/health", HealthHandler),
     (r"/api(?:/.*)?", NotFoundHandler),
 ]
+guard()  # here, because Panel asks a plugin for nothing but its routes, before it makes the server

@@ -7,6 +7,7 @@ from typing import Any
 
 from viz import look
 from viz.credited import basis, credited
+from viz.doors import too_long
 from viz.feed import Snapshot
 from viz.graded import graded
 from viz.next_move import next_move
@@ -50,7 +51,7 @@ class Insights:
         """Take a click: a dict with the name of what is asked for."""
         for asked, value in message.items():
             match asked, value:
-                case "about", str():
+                case "about", str() if not too_long(value):
                     self._user = value
                     self._changed()
                 case "by", str() if value in CHOICES:

@@ -8,9 +8,11 @@ from typing import Any
 
 import panel as pn
 
+from schemas.validation import LONGEST_ID
 from stores.base import Reader
 from viz import look
 from viz.chart import WINDOWS, Chart, Shown
+from viz.doors import too_long
 from viz.facts import chips, figures, legend, notice, ranking
 from viz.feed import Snapshot
 from viz.insights import Insights
@@ -54,7 +56,7 @@ class Page(pn.viewable.Viewer):
         self._undecided = users is None
         self.window = window if window in WINDOWS else "auto"
         self.paused = self._looking = False
-        for user in (users or [])[:MOST]:
+        for user in [user for user in users or [] if not too_long(user)][:MOST]:
             self._take_slot(storable(user))
         self._feed.follow(self, self.users)
         self.tick()
@@ -88,6 +90,8 @@ class Page(pn.viewable.Viewer):
         """Take a click or what was typed: a dict with the name of what is asked for."""
         for asked, value in message.items():
             match asked, value:
+                case _, str() if too_long(value):
+                    self._refuse()
                 case "add", str():
                     self.add(storable(value))
                 case "remove", str():
@@ -108,6 +112,10 @@ class Page(pn.viewable.Viewer):
                 case "list", "likely" | "recent":
                     self._list = value
                     self._draw()
+
+    def _refuse(self) -> None:
+        self._found, self._message = [], f"No user id is longer than {LONGEST_ID:,} bytes."
+        self._draw()
 
     def add(self, user: str, typed: str | None = None) -> None:
         """Show a user, unless as many are shown as can be told apart.
@@ -254,6 +262,9 @@ def _starting(reader: Reader, prefix: str) -> list[str]:
 def serve() -> None:
     """Serve the page in the session that runs now."""
     request = getattr(getattr(pn.state.curdoc, "session_context", None), "request", None)
+    if request is not None and not getattr(request, "guarded", False):
+        pn.Row("This page is served with --plugins viz.api, which guards it.").servable(title="Ad-Streams")
+        return
     page = Page(shared(), getattr(request, "uri", "").partition("?")[2])
     # Not before the browser is there: what changes earlier can be lost on the way to it.
     pn.state.onload(page.start)

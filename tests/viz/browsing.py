@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, Dialog, Page, expect
@@ -33,11 +34,14 @@ def chromium() -> str | None:
 
 def serving(*arguments: str, **settings: str) -> subprocess.Popen[bytes]:
     """A process that serves the page with these settings."""
+    return serving_to(subprocess.PIPE, *arguments, **settings)
+
+
+def serving_to(said: int | IO[bytes], *arguments: str, **settings: str) -> subprocess.Popen[bytes]:
+    """The same, where what it says goes to a file."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("ADSTREAMS_")}
     command = (sys.executable, "-m", "panel", "serve", "viz/app.py", "--address", "127.0.0.1", *arguments)
-    return subprocess.Popen(
-        command, cwd=ROOT, env=environment | settings, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    return subprocess.Popen(command, cwd=ROOT, env=environment | settings, stdout=said, stderr=subprocess.STDOUT)
 
 
 @contextmanager

@@ -161,7 +161,7 @@ function ranking(data, send) {
 function picker(element, data, send) {
   if (!element.search) {
     const input = node("input")
-    Object.assign(input, { type: "search", placeholder: "User id…", autocomplete: "off", spellcheck: false })
+    Object.assign(input, { type: "search", placeholder: "User id…", autocomplete: "off", spellcheck: false, maxLength: 1024 })
     input.setAttribute("aria-label", "Find a user by id")
     let timer
     input.addEventListener("input", () => {
