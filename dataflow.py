@@ -94,7 +94,8 @@ def build_flow(
     first one on, and rows are scored by `model`, or by what follows it among the `stored` ones.
     """
     writer = SharedWriter(open_writer)
-    models = KnownModels(model, stored, settings.loaded_actions, to_milliseconds(settings.look_back))
+    look_back, most = to_milliseconds(settings.look_back), settings.daily_limit
+    models = KnownModels(model, stored, settings.loaded_actions, look_back, most)
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)

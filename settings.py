@@ -196,6 +196,9 @@ class Settings(BaseSettings):
     sequence_length: Annotated[int, Field(ge=1, le=LONGEST_SEQUENCE)] = Field(
         1_000, description="Newest events of a user that count; fixed for the life of a recovery directory."
     )
+    max_daily_events: Annotated[int, Field(ge=0)] = Field(
+        500, description="Events of a user within 24 hours above which the user is set apart as automated; 0 = never."
+    )
     max_skew: Duration = Field(
         "1h",
         validate_default=True,
@@ -206,6 +209,11 @@ class Settings(BaseSettings):
     def time_format(self) -> TimeFormat:
         """How a log's times are written, as far as the settings say."""
         return TimeFormat(self.time_unit, self.date_order, self.time_zone)
+
+    @property
+    def daily_limit(self) -> int:
+        """`max_daily_events`, or 0 where no more events of a user than that count."""
+        return self.max_daily_events if self.max_daily_events < self.sequence_length else 0
 
     @property
     def simulator_start_time(self) -> int:
@@ -282,6 +290,11 @@ def load_settings() -> Settings:
     if unknown:
         near = get_close_matches(unknown[0], setting_names(), 1)
         raise SettingsError(f"{unknown[0]}: no such setting{f', did you mean {near[0]}?' if near else ''}")
+    if "max_daily_events" in settings.model_fields_set and settings.daily_limit != settings.max_daily_events:
+        raise SettingsError(
+            f"ADSTREAMS_MAX_DAILY_EVENTS: must be below ADSTREAMS_SEQUENCE_LENGTH, the events of a user that count"
+            f" ({settings.sequence_length:,}), got {settings.max_daily_events:,}"
+        )
     _check_services(settings)
     settings.loaded_model, settings.loaded_actions  # noqa: B018 read now, so that a wrong file stops the start
     settings.loaded_challenger  # noqa: B018 likewise

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.actions import HOLD_OUT, HOLD_OUT_SEED, Actions, Impression, Response
+from model.automated import DAILY_EVENTS
 from model.curve import Curve, Sequence
 from model.features import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
 from model.propensity import Model, Scorer
@@ -69,13 +70,14 @@ class Advisor:
         model: the model.
         actions: what can be done; the model may not tell all of them apart (`Actions.known_to`).
         columns: the places of features (of no weight) in the rows; what is needed and not yet there is added.
+        most: events within 24 hours above which a user is set apart, and nothing is recommended; 0 sets nobody apart.
 
     Attributes:
         actions: the actions as the model knows them; `ADVICE` has their places.
         columns: the places of the model's features, in their order.
     """
 
-    def __init__(self, model: Model, actions: Actions, columns: dict[Feature, int]) -> None:
+    def __init__(self, model: Model, actions: Actions, columns: dict[Feature, int], most: int = 0) -> None:
         def column(feature: Feature) -> int:
             return columns.setdefault(feature.model_copy(update={"weight": 0.0}), len(columns))
 
@@ -112,17 +114,20 @@ class Advisor:
                 caps.append((_UNLIMITED, 1))
         self._costs, self._shown = np.array(costs, np.float64), np.array([column for column, _ in caps], np.int64)
         self._caps = np.log1p(np.array([cap - 0.5 for _, cap in caps]))
+        self._daily = column(DAILY_EVENTS) if most else _UNLIMITED
+        self._most = math.log1p(most + 0.5)
 
     def recommend(self, features: NDArray[np.float64], propensities: NDArray[np.float64]) -> NDArray[np.void]:
         """Advice (n) for features (n, columns) and their propensities (n); it says of nobody that they are held out.
 
         Recommended is the action of the greatest net above 0, of those that can be bought, whose interval is above 0,
         and whose cap is not reached; of equal ones the first. A model without vectors has no interval to ask for.
+        Nothing is recommended at a moment at which the user is set apart.
         """
         advice = np.zeros(len(features), ADVICE)
         _recommend(
             features, propensities, self._weights, self._bought_moves, self._steps, self._edges, self._shown,
-            self._caps, self._costs, self._value, advice,
+            self._caps, self._costs, self._value, self._daily, self._most, advice,
         )  # fmt: skip
         return advice
 
@@ -162,11 +167,12 @@ class NextAction:
         model: the model.
         actions: what can be done.
         length: L, the number of newest events that count.
+        most: events within 24 hours above which a user is set apart; 0 sets nobody apart.
     """
 
-    def __init__(self, model: Model, actions: Actions, length: int) -> None:
+    def __init__(self, model: Model, actions: Actions, length: int, most: int = 0) -> None:
         columns = dict[Feature, int]()
-        self._advisor = Advisor(model, actions, columns)
+        self._advisor = Advisor(model, actions, columns, most)
         self._score = Scorer(model, self._advisor.columns)
         self._curve = Curve(model, length, tuple(columns))
 
@@ -249,10 +255,20 @@ def _is_above_zero(weights, steps, moved, begin, end):
 
 
 @compiled
-def _recommend(features, propensities, weights, moves, steps, edges, shown, caps, costs, value, advice):
-    """Fill all of `advice` but who is held out: of the actions in the order of their nets the first that is certain."""
+def _recommend(
+    features, propensities, weights, moves, steps, edges, shown, caps, costs, value, daily, most, advice
+):  # fmt: skip
+    """Fill all of `advice` but who is held out: of the actions in the order of their nets the first that is certain.
+
+    Who is set apart, with more than `most` in the column `daily`, gets none.
+    """
     moved, gains, nets = np.empty(len(moves)), np.empty(len(costs)), np.empty(len(costs))
     for row in range(len(features)):
+        given = advice[row]
+        given.action, given.gain, given.net = NO_ACTION, 0.0, 0.0
+        given.set_apart = daily != _UNLIMITED and features[row, daily] > most
+        if given.set_apart:
+            continue
         for move in range(len(moves)):
             moved[move] = _moved(features[row], moves[move])
         for action in range(len(costs)):
@@ -262,8 +278,6 @@ def _recommend(features, propensities, weights, moves, steps, edges, shown, caps
                 change = _change_of(weights, 0, steps, moved, edges[action], edges[action + 1])
                 gains[action] = _gain(propensities[row], change)
                 nets[action] = gains[action] * value - costs[action]
-        given = advice[row]
-        given.action, given.gain, given.net = NO_ACTION, 0.0, 0.0
         while given.action == NO_ACTION and len(nets) > 0:
             best = np.argmax(nets)
             if nets[best] <= 0.0:

@@ -36,14 +36,17 @@ class Models:
         first: the first model.
         later: others, in any order; each has a `valid_from` of its own.
         actions: what can be done next.
+        most: events within 24 hours above which a user is set apart, and nothing is recommended; 0 sets nobody apart.
     """
 
-    def __init__(self, first: Model, later: Iterable[Model] = (), actions: Actions = _NO_ACTIONS) -> None:
+    def __init__(
+        self, first: Model, later: Iterable[Model] = (), actions: Actions = _NO_ACTIONS, most: int = 0
+    ) -> None:
         self.models = (first, *sorted(later, key=lambda model: model.start))
         self.ids = tuple(model.id for model in self.models)
         self._starts = np.array([model.start for model in self.models[1:]], np.int64)
         columns = dict[Feature, int]()
-        self.actions, self._advisors = actions, [Advisor(model, actions, columns) for model in self.models]
+        self.actions, self._advisors = actions, [Advisor(model, actions, columns, most) for model in self.models]
         self._scorers = [Scorer(*pair) for pair in zip(self.models, self.columns, strict=True)]
         self.plan = FeaturePlan.of(list(columns))
         self.action_names = tuple(dict.fromkeys(each.name for advisor in self._advisors for each in advisor.actions))

@@ -17,6 +17,7 @@ ADVICE = np.dtype(
         ("gain", np.float64),  # by how much it would raise the propensity; 0 without one
         ("net", np.float64),  # what that is worth, less its cost; 0 without one
         ("held_out", np.bool_),  # nothing may be tried on the user
+        ("set_apart", np.bool_),  # the user has more events than a person makes
     ],
     align=True,
 )
@@ -50,7 +51,7 @@ class Advice:
         """The advice of some of the rows, for a person."""
         return [
             (None, None, None, held_out) if action == NO_ACTION else (self.actions[action], gain, net, held_out)
-            for action, gain, net, held_out in self.rows[list(rows)].tolist()
+            for action, gain, net, held_out, _ in self.rows[list(rows)].tolist()
         ]
 
     @property

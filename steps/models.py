@@ -70,6 +70,7 @@ class KnownModels:
         stored: those of the store's table at the start.
         actions: what can be done next.
         look_back: how long before a conversion a touch may be that is credited with it, in ms.
+        most: events within 24 hours above which a user is set apart, and nothing is recommended; 0 sets nobody apart.
 
     Raises:
         SettingsError: the table has something that is no model.
@@ -81,15 +82,16 @@ class KnownModels:
         stored: Sequence[StoredModel] = (),
         actions: Actions = _NO_ACTIONS,
         look_back: int = LOOK_BACK,
+        most: int = 0,
     ) -> None:
-        self._first, self._actions, self._look_back = first, actions, look_back
+        self._first, self._actions, self._look_back, self._most = first, actions, look_back, most
         self._stored, self._newest = frozenset[StoredModel](), FROM_THE_BEGINNING
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._current = self._built(())
         self.learn(stored)
 
     def _built(self, later: Sequence[Model]) -> tuple[Models, Attribution]:
-        models = Models(self._first, later, self._actions)
+        models = Models(self._first, later, self._actions, self._most)
         return models, Attribution(models, self._look_back)
 
     def until(self, time: int) -> tuple[Models, Attribution]:

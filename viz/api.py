@@ -207,6 +207,7 @@ def read_propensity(
         "now": now,
         "propensity_now": propensity,
         "hold_out": is_held_out(user),
+        "set_apart": tracer.is_set_apart(whole),
         "best_action": next((each.action.name for each in options if each.best), None),
         "actions": [_option(each) for each in options],
         "events": [_event(point) for point in events],

@@ -23,7 +23,7 @@ def figures(snapshot: Snapshot, model: Model, now: int | None, rate: float) -> F
         "figures": [
             _figure("Stream time", "–" if now is None else moment(now), "That of the newest event, moved on"),
             _figure("Stream speed", "–" if now is None else speed(rate), "Event time that passes in a second"),
-            _figure("Users", f"{snapshot.summary.users:,}", "Users with an event in the store"),
+            _figure("Users", f"{snapshot.summary.users:,}", _users_hint(snapshot.set_apart)),
             _figure("Dead letters", f"{dead:,}", "Messages that were not valid events", warn=dead > 0),
             _figure("Model", visible(model.id), sentence),
         ],
@@ -91,6 +91,11 @@ def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | 
         "user": user, "name": visible(user), "colour": look.USER_COLOURS[slot], "value": value, "hint": hint,
         "known": trace is not None or not is_asked,
     }  # fmt: skip
+
+
+def _users_hint(set_apart: int) -> str:
+    hint = "Users with an event in the store"
+    return f"{hint}; {set_apart:,} of the likeliest are set apart as automated, and not listed" if set_apart else hint
 
 
 def ranking(snapshot: Snapshot, which: str, slots: Mapping[str, int], tracer: Tracer, now: int) -> list[Facts]:

@@ -14,8 +14,9 @@ from viz.trace import Trace, Tracer
 
 POLL = 1.0
 """Seconds between two looks at the store."""
-CANDIDATES = 32
-"""Users with the greatest propensity after their newest event, among whom the most likely now are found."""
+CANDIDATES, MOST_CANDIDATES = 32, 2_048
+"""Users with the greatest propensity after their newest event, among whom the most likely now are found;
+of more where too many of them are set apart."""
 MOST_WAIT = 10.0
 """Seconds that a list may be old at the most."""
 RECENT_DAYS = (1, 7)
@@ -39,7 +40,10 @@ class Standing:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was read at one poll. `traces` has those of the `followed` users that the store knows."""
+    """What was read at one poll. `traces` has those of the `followed` users that the store knows.
+
+    `set_apart` users would be listed, but for that they are automated.
+    """
 
     newest: int | None = None
     summary: Summary = field(default_factory=lambda: Summary(0, None, 0))
@@ -49,6 +53,7 @@ class Snapshot:
     traces: Mapping[str, Trace] = field(default_factory=dict)
     grades: tuple[Grade, ...] = ()
     credited: tuple[CreditSum, ...] = ()
+    set_apart: int = 0
     problem: str = ""
 
     @property
@@ -177,9 +182,9 @@ class Feed:
         with self._lock:
             self._clock.observe(newest)
         begun = time.monotonic()
-        likely, recent = old.likely, old.recent
+        likely, recent, set_apart = old.likely, old.recent, old.set_apart
         if self._lists.is_due() or not likely:
-            likely, recent = self._read_lists(reader)
+            likely, recent, set_apart = self._read_lists(reader)
             self._lists.took(time.monotonic() - begun)
         begun, summary, grades = time.monotonic(), old.summary, old.grades
         if self._counts.is_due():
@@ -190,7 +195,7 @@ class Feed:
         if newest is not None and old.newest is not None and self._sums.is_due():  # what takes long is not waited for
             credited = tuple(reader.credit_sums(newest - (CREDITED_DAYS - 1) * DAY))
             self._sums.took(time.monotonic() - begun)
-        return Snapshot(newest, summary, likely, recent, users, known, grades, credited)
+        return Snapshot(newest, summary, likely, recent, users, known, grades, credited, set_apart)
 
     def _trace(self, reader: Reader, user: str, old: Trace | None) -> Trace | None:
         points = tuple(reader.curve(user, limit=2 * self.tracer.length))
@@ -202,29 +207,42 @@ class Feed:
         self.tracer.credits(trace)  # here, so that no page waits for it
         return trace
 
-    def _read_lists(self, reader: Reader) -> tuple[tuple[Standing, ...], tuple[Standing, ...]]:
-        likely, recent = self._candidates(reader), reader.most_recent(LISTED)
+    def _read_lists(self, reader: Reader) -> tuple[tuple[Standing, ...], tuple[Standing, ...], int]:
+        """Who is most likely to convert, who came last, and how many are set apart among those who may be likely."""
         known, self._known = self._known, {}
-        for latest in (*likely, *recent):
-            kept = self._known.get(latest.user_id) or known.get(latest.user_id)
-            if kept is None or kept[0] != latest:
-                kept = latest, self.tracer.trace(reader.curve(latest.user_id, limit=2 * self.tracer.length))
-            self._known[latest.user_id] = kept
-        ranked = self._ranked(self._standings(likely))
-        return tuple(ranked[:LISTED]), tuple(self._standings(recent))
+        count, likely, all_apart = CANDIDATES, list[Standing](), 0
+        while True:
+            candidates = self._candidates(reader, count)
+            standings = self._standings(reader, candidates, known)
+            likely = [each for each in standings if not self.tracer.is_set_apart(each.trace)]
+            all_apart = len(standings) - len(likely)
+            if len(likely) >= LISTED or not all_apart or len(candidates) < count or count >= MOST_CANDIDATES:
+                break
+            count *= 4
+        recent = self._standings(reader, reader.most_recent(LISTED), known)
+        return tuple(self._ranked(likely)[:LISTED]), tuple(recent), all_apart
 
-    def _candidates(self, reader: Reader) -> list[Latest]:
+    def _candidates(self, reader: Reader, count: int) -> list[Latest]:
         """Who may be the most likely now: the greatest after their newest event, of all and of the lately active."""
         now = self.now or 0
-        found = reader.most_likely(CANDIDATES)
+        found = reader.most_likely(count)
         for days in RECENT_DAYS:
-            found += reader.most_likely(CANDIDATES, now - days * DAY)
+            found += reader.most_likely(count, now - days * DAY)
         return list({latest.user_id: latest for latest in found}.values())
 
     def _ranked(self, users: list[Standing]) -> list[Standing]:
         now = self.now or 0
         return sorted(users, key=lambda user: self.tracer.at(user.trace, now) or 0.0, reverse=True)
 
-    def _standings(self, users: list[Latest]) -> list[Standing]:
-        traces = ((latest, self._known[latest.user_id][1]) for latest in users)
-        return [Standing(latest.user_id, latest.event_time, latest.event_type, trace) for latest, trace in traces]
+    def _standings(
+        self, reader: Reader, users: list[Latest], known: Mapping[str, tuple[Latest, Trace]]
+    ) -> list[Standing]:
+        """Users with their curves, which are read where they are not `known` as they are now."""
+        standings = []
+        for latest in users:
+            kept = self._known.get(latest.user_id) or known.get(latest.user_id)
+            if kept is None or kept[0] != latest:
+                kept = latest, self.tracer.trace(reader.curve(latest.user_id, limit=2 * self.tracer.length))
+            self._known[latest.user_id] = kept
+            standings.append(Standing(latest.user_id, latest.event_time, latest.event_type, kept[1]))
+        return standings

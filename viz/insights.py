@@ -102,7 +102,9 @@ class Insights:
             self.next_move.put(note=UNKNOWN)
         else:
             options = self._tracer.options(trace, now)
-            self.next_move.put(**next_move(user, options, self._tracer.model_at(now).horizon))
+            self.next_move.put(
+                **next_move(user, options, self._tracer.model_at(now).horizon, self._tracer.is_set_apart(trace))
+            )
 
     def _say(self, note: str) -> None:
         self.why.put(note=note)

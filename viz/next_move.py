@@ -11,13 +11,19 @@ from model.advice import Option
 from viz.words import TYPE_NAMES, dollars, duration, number, visible
 
 Facts = dict[str, Any]
+SET_APART = "Set apart: more events within 24 hours than a person makes, so no action is recommended."
 CAUTION = "Association, not proven effect: confirm with the hold-out."
 HELD_OUT = "This user is in the hold-out (one user in ten): do nothing, so that the effect on the others can be seen."
 NOT_HELD_OUT = "This user is not in the hold-out (one user in ten)."
 
 
-def next_move(user_id: str, options: Sequence[Option], horizon: timedelta) -> Facts:
-    """The actions that can be bought, the greatest net value first, and the bids at which the others break even."""
+def next_move(user_id: str, options: Sequence[Option], horizon: timedelta, set_apart: bool = False) -> Facts:
+    """The actions that can be bought, the greatest net value first, and the bids at which the others break even.
+
+    For a user who is `set_apart` as automated there are none.
+    """
+    if set_apart:
+        return {"note": SET_APART}
     if not options:
         return {"note": "No actions are configured."}
     bought = sorted((each for each in options if each.net is not None), key=lambda each: -(each.net or 0.0))

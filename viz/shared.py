@@ -40,7 +40,7 @@ def _open() -> Shared:
     except (SettingsError, StoreError) as error:
         stop(error)
     look_back = to_milliseconds(settings.look_back)
-    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back)
+    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back, settings.daily_limit)
     feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()

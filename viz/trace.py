@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.actions import Actions
 from model.advice import NextAction, Option
 from model.attribution import LOOK_BACK
+from model.automated import is_automated
 from model.curve import Curve, Sequence
 from model.durations import to_milliseconds
 from model.explanation import Explainer, Explanation
@@ -106,11 +107,11 @@ class _Computing:
     `credits` keeps what was computed.
     """
 
-    def __init__(self, models: Models, length: int, actions: Actions, look_back: int) -> None:
+    def __init__(self, models: Models, length: int, actions: Actions, look_back: int, most: int) -> None:
         self.models, self.credits = models, WeakKeyDictionary[Trace, dict[int, Credit]]()
         self._curves = [Curve(model, length) for model in models.models]
         self._explainers = [Explainer(model, length, look_back) for model in models.models]
-        self._advisors = [NextAction(model, actions, length) for model in models.models]
+        self._advisors = [NextAction(model, actions, length, most) for model in models.models]
         self.look_backs = {
             (to_milliseconds(feature.look_back), feature.type)
             for model in models.models
@@ -145,11 +146,19 @@ class Tracer:
         length: L.
         actions: what can be done with a user.
         look_back: how long before a conversion a touch may be, in ms.
+        most: events within 24 hours above which a user is set apart; 0 sets nobody apart.
     """
 
-    def __init__(self, model: Model, length: int, actions: Actions = _NO_ACTIONS, look_back: int = LOOK_BACK) -> None:
+    def __init__(
+        self,
+        model: Model,
+        length: int,
+        actions: Actions = _NO_ACTIONS,
+        look_back: int = LOOK_BACK,
+        most: int = 0,
+    ) -> None:
         self.length, self._model, self._stored = length, model, list[StoredModel]()
-        self._actions, self._look_back = actions, look_back
+        self._actions, self._look_back, self.most = actions, look_back, most
         self._computing = self._compute(Models(model))
         nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
         self._computing.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
@@ -167,7 +176,7 @@ class Tracer:
             self._stored = stored
 
     def _compute(self, models: Models) -> _Computing:
-        return _Computing(models, self.length, self._actions, self._look_back)
+        return _Computing(models, self.length, self._actions, self._look_back, self.most)
 
     @property
     def models(self) -> Models:
@@ -181,6 +190,10 @@ class Tracer:
     def trace(self, points: Listing[Point]) -> Trace:
         """The trace of a user's newest stored points."""
         return Trace.of(points, self.length)
+
+    def is_set_apart(self, trace: Trace) -> bool:
+        """Whether the user is automated: more than `most` of the events known of them lie within 24 hours."""
+        return is_automated(trace.sequence.timestamps, self.most)
 
     def at(self, trace: Trace, time: int) -> float | None:
         """The propensity at a time (ms), None where it cannot be known exactly."""

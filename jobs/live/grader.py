@@ -35,7 +35,9 @@ _log = logging.getLogger("adstreams.grades")
 
 def plan_of(settings: Settings, days: int, most: int) -> Plan:
     """What the settings say is to be graded."""
-    return Plan(settings.loaded_model, settings.loaded_challenger, days, most, settings.sequence_length)
+    return Plan(
+        settings.loaded_model, settings.loaded_challenger, days, most, settings.sequence_length, settings.daily_limit
+    )
 
 
 def grade_once(settings: Settings, plan: Plan) -> None:
@@ -136,6 +138,8 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
             )
     if found.share < 1:
         lines.append(f"a sample: {found.looked_at:,} of {found.users:,} users, by hash, a share of {found.share:.2%}")
+    if found.set_apart:
+        print(f"{found.set_apart:,} users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded")
     if found.cut:
         lines.append(
             f"{found.cut:,} users are left out at clock times, and for a challenger: their first events are not stored"

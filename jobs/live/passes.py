@@ -34,6 +34,7 @@ class Plan:
         days: UTC days that are graded, the last ones whose labels are known.
         most: users at the most; of more, a sample.
         length: the newest events of a user that count, as in the stream.
+        daily: events of a user within 24 hours above which the user is set apart; 0 sets nobody apart.
     """
 
     first: Model
@@ -41,6 +42,7 @@ class Plan:
     days: int
     most: int
     length: int
+    daily: int = 0
 
 
 @dataclass(slots=True)
@@ -49,7 +51,8 @@ class Pass:
 
     `now` is the newest event time (ms), `first` the oldest of the users looked at, `models` are those that were looked
     for, a challenger last. Of `users` users a `share` was looked at: `looked_at`. At clock times, and for the
-    challenger, `cut` of them are left out because their first events are no longer stored. `unknown` scores by model id
+    challenger, `cut` of them are left out because their first events are no longer stored; `set_apart` are automated,
+    and have no grades. `unknown` scores by model id
     are of models that the store does not name.
     """
 
@@ -60,6 +63,7 @@ class Pass:
     share: float
     looked_at: int = 0
     cut: int = 0
+    set_apart: int = 0
     unknown: Counter[str] = field(default_factory=Counter)
     grades: list[Grade] = field(default_factory=list)
 
@@ -133,7 +137,7 @@ def grade_store(reader: Reader, plan: Plan) -> Pass | None:
     if plan.challenger is not None and plan.challenger.id not in models.ids:
         rows.append(_Rows(plan.challenger, CHALLENGER))
     found = Pass(now, now, tuple(each.model for each in rows), len(user_ids), share)
-    for stored in each_part(reader, chosen):
+    for stored in each_part(reader, chosen, plan.daily):
         _take(stored, plan, models, rows, found)
     version = max([now * 1000, *(held.version + 1 for held in reader.grades())])
     for each in rows:
@@ -166,3 +170,4 @@ def _take(stored: Stored, plan: Plan, models: Models, rows: Sequence[_Rows], fou
     found.looked_at += len(replay.hashes)
     found.first = min(found.first, int(replay.timestamps.min(initial=found.first)))
     found.cut += int((~stored.whole).sum())
+    found.set_apart += int(stored.log.set_apart.sum())

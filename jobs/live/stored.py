@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 
 import numpy as np
@@ -36,8 +36,8 @@ class Stored:
     whole: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, reader: Reader, user_ids: Sequence[str]) -> Stored | None:
-        """What is stored of the users; None where that is nothing."""
+    def of(cls, reader: Reader, user_ids: Sequence[str], most: int = 0) -> Stored | None:
+        """What is stored of the users, of whom those with more than `most` events a day are automated; or None."""
         found = [(user, rows) for user, rows in zip(user_ids, reader.scores(user_ids), strict=True) if rows]
         if not found:
             return None
@@ -57,7 +57,7 @@ class Stored:
             names,
         )
         return cls(
-            log=Log.of(replay, "the store"),
+            log=replace(Log.of(replay, "the store"), most=most),
             propensities=np.array(propensities, np.float64),
             models=model_numbers,
             model_ids=model_ids,
@@ -101,9 +101,9 @@ def sample(user_ids: Sequence[str], most: int) -> tuple[list[str], float]:
     return [ordered[place] for place in np.flatnonzero(chosen).tolist()], share
 
 
-def each_part(reader: Reader, user_ids: Sequence[str]) -> Iterator[Stored]:
+def each_part(reader: Reader, user_ids: Sequence[str], most: int) -> Iterator[Stored]:
     """What is stored of the users, for some at a time."""
     for first in range(0, len(user_ids), USERS):
-        stored = Stored.of(reader, user_ids[first : first + USERS])
+        stored = Stored.of(reader, user_ids[first : first + USERS], most)
         if stored is not None:
             yield stored

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from xxhash import xxh3_64_intdigest
 from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
 from jobs.problems import JobError
+from model.automated import automated_users
 from model.bucket import DEFAULT_LENGTH
 from model.features import Feature
 from model.replay import Moments, Replay
@@ -40,7 +42,8 @@ class Log:
 
     `segments` (users) are indexes into `segment_names`. `order_users` and `order_times` (orders) are the users and
     times (ms) of orders, by both: conversions of a user that are closer than a minute are one. `rejected` rows were no
-    events. Of a user the newest `length` events count for features, as in the stream.
+    events. Of a user the newest `length` events count for features, as in the stream. Users with more than `most`
+    events within 24 hours are set apart.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Log:
     order_times: NDArray[np.int64]
     rejected: int = 0
     length: int = DEFAULT_LENGTH
+    most: int = 0
 
     @classmethod
     def of(
@@ -69,11 +73,19 @@ class Log:
         """Features (n, number of features) at the moments (n), as the stream would have them."""
         return self.replay.features(features, moments, self.length)
 
+    @cached_property
+    def set_apart(self) -> NDArray[np.bool_]:
+        """Which users (users) are automated, and so are neither learnt from nor graded."""
+        replay = self.replay
+        return automated_users(replay.users, replay.timestamps, self.most, len(replay.hashes))
+
     @property
     def counts(self) -> str:
         """How much is in it, for a person."""
         replay = self.replay
-        return f"{len(replay.users):,} events, {len(self.order_times):,} orders, {len(replay.hashes):,} users"
+        found = f"{len(replay.users):,} events, {len(self.order_times):,} orders, {len(replay.hashes):,} users"
+        apart = int(self.set_apart.sum())
+        return f"{found} ({apart:,} set apart as automated)" if apart else found
 
     @property
     def period(self) -> str:
@@ -112,7 +124,7 @@ def read_log(events: str) -> Log:
         log = log_of(counted(), Path(events).name)
     if not len(log.replay.users):
         raise JobError(f"{events}: no events, {taken.rejected:,} rejected")
-    return replace(log, rejected=taken.rejected, length=settings.sequence_length)
+    return replace(log, rejected=taken.rejected, length=settings.sequence_length, most=settings.max_daily_events)
 
 
 def log_of(batches: Iterator[EventBatch], name: str) -> Log:

@@ -98,19 +98,19 @@ def draw(log: Log, first: int, last: int, most: int | None = None) -> tuple[Mome
     """Of each user and UTC day one event and one clock time, drawn by hash; and which of them are events.
 
     Only times from `first` to `last` (ms), and from the user's first event on. With `most` only so many rows, or fewer:
-    those of a share of the users, drawn by hash.
+    those of a share of the users, drawn by hash. Users who are set apart have none.
     """
     replay = log.replay
-    users = np.arange(len(replay.hashes))
+    users = np.flatnonzero(~log.set_apart)
     begin = np.maximum(replay.timestamps[replay.bounds[:-1]], first)
-    inside = (replay.timestamps >= first) & (replay.timestamps <= last)
+    inside = (replay.timestamps >= first) & (replay.timestamps <= last) & ~log.set_apart[replay.users]
     if most is not None:
-        alive = np.maximum(last - begin, 0).sum() / DAY
+        alive = np.maximum(last - begin[users], 0).sum() / DAY
         span = last // DAY - first // DAY + 1
         drawn = len(np.unique(replay.users[inside] * span + (replay.timestamps[inside] - first) // DAY))
         share = most / max(alive + drawn, 1.0)
         if share < 1:
-            users = users[mixed(replay.hashes, "sample") < np.uint64(share * 2.0**64)]
+            users = users[mixed(replay.hashes[users], "sample") < np.uint64(share * 2.0**64)]
             inside &= np.isin(replay.users, users)
     events = np.flatnonzero(inside)
     order = np.lexsort(

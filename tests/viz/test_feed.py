@@ -146,3 +146,20 @@ def test_the_stream_is_as_old_as_the_first_event_that_is_known(stream: Stream, s
     stream.send(*journey("ann", ["IM", "CL"], START + HOUR), *journey("bob", ["IM"]))
     source.feed.poll()
     assert source.feed.snapshot.oldest == START
+
+
+def test_automated_users_lead_no_list_and_are_counted(stream: Stream) -> None:
+    """A crawler of 300 events in a minute, and forty more of them, beside people; nobody is lost without a limit."""
+    for number in range(41):
+        crawler = [
+            Event(f"{number}-{at}", f"bot-{number}", START + at * 200, "CL") for at in range(300 if not number else 21)
+        ]
+        stream.send(*crawler)
+    stream.send(*journey("person", ["CL"] * 20, START))
+    for most, likely, apart in ((20, ["person"], 41), (0, ["bot-0"], 0)):
+        feed = Feed(lambda: SqliteReader(stream.path), Tracer(stream.model, 1_000, most=most))
+        feed.poll()
+        found = [standing.user_id for standing in feed.snapshot.likely]
+        assert (found[:1], feed.snapshot.set_apart) == (likely, apart)
+        assert (len(found) == 1) == bool(most)
+        feed.stop()
