@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Protocol
 
 import xxhash
@@ -14,6 +16,10 @@ from schemas.dead_letters import DeadLetter
 _SIGN, _ALL = 1 << 63, 1 << 64
 _NO_AVRO = {"unframed", "unknown_schema", "undecodable"}
 """Reasons that no row of a file has: a message may be JSON too, and is none the less no event."""
+_NO_COLUMNS = "wrong_shape"
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_DIGITS = 100
+"""As many as a number has that is an id."""
 _FALSE_TIMES = {"time_range", "time_ahead"}
 
 
@@ -64,25 +70,27 @@ def row_of(letter: DeadLetter) -> dict[str, Any] | None:
     """The row of a file that a letter holds as JSON; None where it holds a message, or a line without columns."""
     if letter.reason in _NO_AVRO:
         return None
-    try:
-        held = json.loads(letter.payload)
-    except ValueError:
-        return None
-    return held if isinstance(held, dict) else None
+    return _object(letter.payload)
 
 
-def owner_of(letter: DeadLetter, codec: Readable) -> tuple[str, int | None] | None:
-    """The user whose event a letter was to be, and its time (ms) where that can be believed; None where nobody's.
+def owners_of(letter: DeadLetter, codec: Readable) -> tuple[frozenset[str], int | None] | None:
+    """The ids that the user may have whose event a letter was to be, and its time (ms) where that can be believed.
 
-    Only whose bytes can be read so far has an owner.
+    None where nobody's can be read of it. There are several where the id was no text: a number is an id in whole and
+    with a point. A line of a file that has no columns is of whoever one of its fields names.
     """
-    fields = row_of(letter)
-    if fields is None:
-        fields = codec.identity(letter.payload)
-    user_id, time = fields.get("user_id"), fields.get("timestamp")
-    if not isinstance(user_id, str) or not user_id:
+    if letter.reason == _NO_COLUMNS:
+        fields = _fields(letter.payload)
+        return (fields, None) if fields else None
+    held = _object(letter.payload)  # also where it was to be a message: JSON says whose it is, whatever it lacks
+    if held is None:
+        held = codec.identity(letter.payload)
+    found = frozenset(each for value in _named(held, "userid") for each in _ids(value))
+    if not found:
         return None
-    return user_id, time if isinstance(time, int) and letter.reason not in _FALSE_TIMES else None
+    time = held.get("timestamp")
+    is_time = isinstance(time, int) and not isinstance(time, bool) and letter.reason not in _FALSE_TIMES
+    return found, time if is_time else None
 
 
 def letters_of(erasures: Iterable[Erasure], letters: Iterable[DeadLetter], codec: Readable) -> list[DeadLetter]:
@@ -90,7 +98,56 @@ def letters_of(erasures: Iterable[Erasure], letters: Iterable[DeadLetter], codec
     until = {each.user_id: each.until for each in sorted(erasures, key=lambda each: each.until)}
     found = []
     for letter in letters:
-        owner = owner_of(letter, codec)
-        if owner is not None and owner[0] in until and (owner[1] is None or owner[1] <= until[owner[0]]):
+        owners, time = owners_of(letter, codec) or (frozenset[str](), None)
+        if any(time is None or time <= until[owner] for owner in owners if owner in until):
             found.append(letter)
     return found
+
+
+def _object(payload: bytes) -> dict[str, Any] | None:
+    """What a JSON object holds; None where it is none."""
+    try:
+        held = json.loads(payload)
+    except (ValueError, RecursionError):
+        return None
+    return held if isinstance(held, dict) else None
+
+
+def _named(held: Any, name: str) -> Iterator[Any]:
+    """All values of that name in something nested, whichever way the name is written."""
+    left = [held]
+    while left:
+        each = left.pop()
+        if isinstance(each, dict):
+            for key, value in each.items():
+                if key.replace("_", "").casefold() == name and not isinstance(value, dict | list):
+                    yield value
+                left.append(value)
+        elif isinstance(each, list):
+            left += each
+
+
+def _ids(value: Any) -> list[str]:
+    """The texts that a value may have as an id."""
+    match value:
+        case str():  # what is no UTF-8 is nobody's id
+            return [value] if value and not _SURROGATE.search(value) else []
+        case bool():
+            return [str(value).lower(), str(value)]
+        case bytes():
+            return [value.decode(errors="backslashreplace"), value.hex()]
+        case float() if value.is_integer():
+            return [str(int(value)), str(value)]
+        case Decimal() if value.is_finite() and value.adjusted() < _DIGITS and value == value.to_integral_value():
+            return [str(int(value)), str(value)]
+        case None:
+            return []
+        case _:  # whole numbers, UUIDs and the like
+            return [str(value)]
+
+
+def _fields(payload: bytes) -> frozenset[str]:
+    """The fields of a line, by any of the usual separators."""
+    text = payload.decode(errors="backslashreplace").strip("\r\n")
+    parts = (part.strip() for separator in ",;\t|" for part in text.split(separator))
+    return frozenset(part.removeprefix('"').removesuffix('"') for part in parts) - {""}

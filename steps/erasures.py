@@ -24,7 +24,7 @@ from bytewax.operators import StatefulBatchLogic
 from model.sealed import sealed
 from schemas.codec import Codec, Decoded
 from schemas.dead_letters import DeadLetter
-from schemas.erasures import Erasure, hash_of, letters_of, owner_of
+from schemas.erasures import Erasure, hash_of, letters_of, owners_of
 from steps import ending
 from steps.buckets import bucket_of
 from steps.publish import SharedPublisher
@@ -81,11 +81,8 @@ class Erasures:
         return replace(decoded, letters=kept, erased=len(decoded.letters) - len(kept))
 
     def _covers(self, letter: DeadLetter) -> bool:
-        owner = owner_of(letter, self._codec)
-        if owner is None:
-            return False
-        user_id, event_time = owner
-        return self._until.get(hash_of(user_id), -1) >= (0 if event_time is None else event_time)
+        users, event_time = owners_of(letter, self._codec) or (frozenset[str](), None)
+        return any(self._until.get(hash_of(user), -1) >= (event_time or 0) for user in users)
 
 
 class ErasureSource(DynamicSource[tuple[str, list[Erasure]]]):
