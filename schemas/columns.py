@@ -10,21 +10,22 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.codec import Decoded, settle
+from schemas.column_names import OPTIONAL, REQUIRED, ColumnsError, check_columns, match_columns
+from schemas.column_values import Problems, kinds_of, numbers_from, plain, readable, reject, text_of, value_of
 from schemas.dead_letters import DeadLetter
-from schemas.events import MISSING, ROW, TEXTS, TYPES, EventBatch, Origin
+from schemas.events import MISSING, ROW, TEXTS, EventBatch, Origin
+from schemas.times import TimeFormat, TimesError, TimeUnit, to_milliseconds
 
-REQUIRED = ("event_id", "user_id", "timestamp", "type")
-OPTIONAL = (*(name for name in TEXTS if name not in REQUIRED), "quantity", "revenue")
-_WHOLE = r"^-?[0-9]{1,18}$"
-_NUMBER = r"^[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]{1,4})?$|^[-+]?(?i:nan|inf|infinity)$"
+__all__ = [
+    "IN_MS", "OPTIONAL", "REQUIRED", "ColumnBatch", "ColumnsError", "TextColumn", "check_columns", "decode_columns",
+    "match_columns", "pack",
+]  # fmt: skip
 
-
-class ColumnsError(ValueError):
-    """Columns that no row can be read from; the message names the column."""
+IN_MS = TimeFormat(TimeUnit.MS, found=True)
+"""Times are ms, or texts that say what they are; what looks like seconds is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class ColumnBatch:
     """Rows of a file in the event's columns.
 
     `offsets` are the rows' numbers in the file, `letters` the rows before `last` that have no columns, and `last`
-    is the number of the newest row that was read.
+    is the number of the newest row that was read. `times` says how the file writes its times.
     """
 
     source: str
@@ -40,6 +41,7 @@ class ColumnBatch:
     columns: pa.RecordBatch
     letters: list[DeadLetter]
     last: int
+    times: TimeFormat = IN_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,131 +88,57 @@ def pack(
     return EventBatch((Origin(source, partition),), rows, np.concatenate(pieces))
 
 
-def check_columns(names: Sequence[str]) -> list[str]:
-    """The names that no field of an event has.
-
-    Raises:
-        ColumnsError: a required column is not there, or one is there twice.
-    """
-    for name in REQUIRED:
-        if name not in names:
-            raise ColumnsError(f"no column {name!r}")
-    for name in (*REQUIRED, *OPTIONAL):
-        if list(names).count(name) > 1:
-            raise ColumnsError(f"column {name!r} is there twice")
-    return [name for name in names if name not in (*REQUIRED, *OPTIONAL)]
-
-
 def decode_columns(rows: ColumnBatch, max_skew: timedelta) -> Decoded:
     """Events of rows with the event's columns, by the validator that messages pass.
 
-    Numbers may be numbers or text, times whole ms or Arrow timestamps. A row whose value is missing or of a wrong
-    type becomes a dead letter with the row as JSON.
+    Numbers may be numbers or text, times what `schemas.times` reads. A row whose value is missing or of a wrong type
+    becomes a dead letter with the row as JSON; a time that was read stands in it in ms.
 
     Raises:
         ColumnsError: a column is of a type that no event's field can have.
     """
-    problems: dict[int, tuple[str, str]] = {}
+    problems: Problems = {}
     columns = rows.columns
     numbers: dict[str, NDArray[Any]] = {"offset": rows.offsets}
-    texts = {}
+    texts, is_time = {}, np.zeros(len(columns), np.bool_)
     for name in (*REQUIRED, *OPTIONAL):
         if name not in columns.schema.names:
             continue
-        column = columns.column(name)
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
+        column = plain(columns.column(name))
         if name in REQUIRED:
-            _reject(problems, column.is_null(), "missing", f"no {name}", column, quote=False)
+            reject(problems, column.is_null(), "missing", f"no {name}", column, quote=False)
         try:
-            if name in TEXTS:
-                texts[name] = _text(column)
+            if name == "timestamp":
+                numbers[name], is_time = to_milliseconds(column, rows.times)
+                reject(problems, pa.array(~is_time), "wrong_type", "timestamp is", column)
+            elif name in TEXTS:
+                texts[name] = _spans(text_of(column).fill_null(MISSING.encode()))
             elif name == "type":
-                numbers[name] = _type(column, problems)
+                numbers[name] = kinds_of(text_of(column), problems)
             else:
-                numbers[name] = _number(name, column, problems)
-        except pa.ArrowException as error:
+                numbers[name] = numbers_from(name, column, problems)
+        except (pa.ArrowException, TimesError, ColumnsError) as error:
             raise ColumnsError(f"column {name!r} is of type {column.type}: {error}") from None
     batch = pack(rows.source, 0, numbers, texts)
-    decoded = settle(batch, problems, None, max_skew, lambda row: _as_json(columns, row))
+
+    def payload(row: int) -> bytes:
+        return _as_json(columns, row, int(numbers["timestamp"][row]) if is_time[row] else None)
+
+    decoded = settle(batch, problems, None, max_skew, payload)
     return Decoded(decoded.events, rows.letters + decoded.letters)
 
 
-def _reject(
-    problems: dict[int, tuple[str, str]],
-    bad: pa.Array,
-    reason: str,
-    detail: str,
-    column: pa.Array,
-    quote: bool = True,
-) -> None:
-    for row in np.flatnonzero(bad.to_numpy(zero_copy_only=False)).tolist():
-        problems.setdefault(row, (reason, f"{detail} {_readable(column[row].as_py())!r}" if quote else detail))
-
-
-def _readable(value: Any) -> Any:
-    return value.decode(errors="backslashreplace") if isinstance(value, bytes) else value
-
-
-def _text(column: pa.Array) -> TextColumn:
-    if not (pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type)):
-        column = column.cast(pa.large_string())  # ids are often numbers
-    column = column.cast(pa.large_binary()).fill_null(MISSING.encode())
+def _spans(column: pa.Array) -> TextColumn:
+    """The texts of a column of large_binary without nulls."""
     _, offsets, data = column.buffers()
     edges = np.frombuffer(offsets, np.int64)[column.offset : column.offset + len(column) + 1]
     held = np.frombuffer(data, np.uint8) if data is not None else np.zeros(0, np.uint8)
     return TextColumn(held[edges[0] : edges[-1]], edges[:-1] - edges[0], edges[1:] - edges[0])
 
 
-def _type(column: pa.Array, problems: dict[int, tuple[str, str]]) -> NDArray[np.uint8]:
-    column = column.cast(pa.large_binary())
-    found = pc.index_in(column, value_set=pa.array([name.encode() for name in TYPES], pa.large_binary()))
-    _reject(problems, found.is_null(), "wrong_type", "type is", column)
-    kinds: NDArray[np.uint8] = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint8)
-    return kinds
-
-
-def _number(name: str, column: pa.Array, problems: dict[int, tuple[str, str]]) -> NDArray[Any]:
-    """A column of numbers, each bad value noted and zero."""
-    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):
-        column = column.cast(pa.timestamp("ms"), safe=False).cast(pa.int64())
-    elif pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type) or _is_text(column.type):
-        if name in OPTIONAL:
-            column = pc.if_else(pc.equal(column, pa.scalar(b"", column.type)), pa.scalar(None, column.type), column)
-        good = pc.match_substring_regex(column, _NUMBER if name == "revenue" else _WHOLE).fill_null(True)
-        _reject(problems, pc.invert(good), "wrong_type", f"{name} is", column)
-        text = pc.if_else(good, column, pa.scalar(b"0", column.type)).cast(pa.string())
-        column = text.cast(pa.float64() if name == "revenue" else pa.int64())
-    if pa.types.is_uint64(column.type):
-        good = pc.less(column, pa.scalar(1 << 63, pa.uint64())).fill_null(True)
-        _reject(problems, pc.invert(good), "wrong_type", f"{name} is", column)
-        column = pc.if_else(good, column, pa.scalar(0, pa.uint64()))
-    values = column.cast(pa.float64() if name == "revenue" else _whole_type(column.type)).fill_null(0)
-    if name == "revenue":
-        return np.asarray(values)
-    if pa.types.is_floating(values.type):
-        floats = np.asarray(values)
-        good = pa.array(np.isfinite(floats) & (np.floor(floats) == floats) & (np.abs(floats) < 2**53))
-        _reject(problems, pc.invert(good), "wrong_type", f"{name} is", column)
-        values = pc.if_else(good, values, 0.0).cast(pa.int64())
-    whole: NDArray[np.int64] = np.asarray(values)
-    if name == "quantity":
-        limits = np.iinfo(np.int32)
-        fits = (whole >= limits.min) & (whole <= limits.max)
-        _reject(problems, pa.array(~fits), "wrong_type", "quantity is", column)
-        return np.where(fits, whole, 0)
-    return whole
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _whole_type(kind: pa.DataType) -> pa.DataType:
-    return pa.float64() if pa.types.is_floating(kind) or pa.types.is_decimal(kind) else pa.int64()
-
-
-def _as_json(columns: pa.RecordBatch, row: int) -> bytes:
-    values = {name: columns.column(name)[row].as_py() for name in columns.schema.names}
-    readable = {name: _readable(value) for name, value in values.items()}
-    return json.dumps(readable, ensure_ascii=False, default=str).encode(errors="backslashreplace")
+def _as_json(columns: pa.RecordBatch, row: int, time: int | None) -> bytes:
+    values = {name: value_of(plain(columns.column(name))[row]) for name in columns.schema.names}
+    shown = {name: readable(value) for name, value in values.items()}
+    if time is not None:
+        shown["timestamp"] = time
+    return json.dumps(shown, ensure_ascii=False, default=str).encode(errors="backslashreplace")

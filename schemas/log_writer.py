@@ -16,7 +16,7 @@ import pyarrow.parquet
 from schemas.codec import load_schema
 from schemas.compiling import compiled
 from schemas.events import TEXTS, TYPES, EventBatch
-from schemas.log_files import LogFileError, log_kind
+from schemas.log_bytes import WRITTEN, LogFileError, log_kind
 
 
 @compiled
@@ -54,7 +54,7 @@ class LogWriter:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path, self._kind = path, log_kind(path)
+        self._path, self._kind = path, log_kind(path, WRITTEN)
         if not path.parent.is_dir():
             raise LogFileError(f"{path}: no such folder")
         self._draft = path.with_name(f".{os.getpid()}-{path.name}")

@@ -14,11 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from schemas import log_files
+from schemas import csv_rows
 from schemas.columns import decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.log_files import LogFile, LogFileError
+from schemas.time_texts import DateOrder
+from schemas.times import TimeFormat, TimeUnit
 
 TIME = 1_500_000_000_000
 HEADER = "event_id,user_id,timestamp,type,quantity,revenue\n"
@@ -42,7 +44,7 @@ def test_bad_rows_anywhere_lose_nothing_and_move_no_number(
     bad: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Many blocks; every row is an event or a letter with its own number, also when reading goes on after any batch."""
-    monkeypatch.setattr(log_files, "BLOCK", 1_024)
+    monkeypatch.setattr(csv_rows, "BLOCK", 1_024)
     lines = {n: "short,u\n" if n in bad else f"e{n},u,{TIME + n},IM,1,0\n" for n in range(2, 402)}
     path = tmp_path / "log.csv"
     path.write_text(HEADER + "".join(lines.values()))
@@ -130,8 +132,8 @@ def test_no_thread_reads_a_log_that_nobody_reads(tmp_path: Path, monkeypatch: py
     """Not once its columns are known, nor once its rows are not wanted: a program that ended then would abort."""
     path, reading, threads = tmp_path / "log.csv", set[int](), set[int]()
     path.write_text(HEADER + "".join(f"e{n},u,{TIME + n},IM,1,0\n" for n in range(400)))
-    monkeypatch.setattr(log_files, "BLOCK", 1_024)
-    read_lines = log_files._Lines.read
+    monkeypatch.setattr(csv_rows, "BLOCK", 1_024)
+    read_lines = csv_rows.CsvRows.read
 
     def slowly(self: Any, size: int = -1) -> bytes:
         own = threading.get_ident()
@@ -142,8 +144,9 @@ def test_no_thread_reads_a_log_that_nobody_reads(tmp_path: Path, monkeypatch: py
         reading.remove(own)
         return taken
 
-    monkeypatch.setattr(log_files._Lines, "read", slowly)
-    batches = LogFile(path).batches()
+    monkeypatch.setattr(csv_rows.CsvRows, "read", slowly)
+    said = TimeFormat(TimeUnit.MS, DateOrder.YMD)  # or all times are looked at
+    batches = LogFile(path, said).batches()
     assert threads == {threading.get_ident()}
     next(batches)
     assert len(threads) > 1

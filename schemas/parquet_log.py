@@ -1,0 +1,44 @@
+"""Parquet as a log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+
+from schemas.log_bytes import Rows
+
+ROWS = 50_000
+"""Rows of a batch."""
+
+
+class ParquetLog:
+    """A Parquet file; `names` are its columns."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._schema: pa.Schema = pa.parquet.ParquetFile(path).schema_arrow
+        self.names: list[str] = self._schema.names
+
+    def type_of(self, name: str) -> pa.DataType:
+        """A column's type."""
+        return self._schema.field(name).type
+
+    def read(self, wanted: Mapping[str, str], after: int) -> Iterator[Rows]:
+        """The rows after a number, with the columns of the fields in `wanted`; the first is row 1."""
+        file, row = pa.parquet.ParquetFile(self._path), 0
+        for group in range(file.num_row_groups):
+            if row + file.metadata.row_group(group).num_rows <= after:
+                row += file.metadata.row_group(group).num_rows
+                continue
+            for columns in file.iter_batches(ROWS, row_groups=[group], columns=list(wanted.values())):
+                skipped = min(max(after - row, 0), len(columns))
+                row += len(columns)
+                if skipped < len(columns):
+                    rest = columns.slice(skipped)
+                    arrays = [rest.column(name) for name in wanted.values()]
+                    offsets = np.arange(row - len(rest) + 1, row + 1)
+                    yield Rows(offsets, pa.RecordBatch.from_arrays(arrays, list(wanted)), [], row)
