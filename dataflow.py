@@ -156,14 +156,13 @@ def source_of(settings: Settings, reading: Codec, kafka: Kafka, topics: Mapping[
         case Source.KAFKA:
             return KafkaSource(kafka, topics, reading.time_of, settings.max_skew)
         case Source.FILE:
-            assert settings.file is not None, "checked with the settings"
             try:
-                ignored = LogFile(settings.file).ignored
+                files = [LogFile(path, settings.time_format) for path in settings.files]
             except LogFileError as error:
                 raise SettingsError(f"ADSTREAMS_FILE: {error}") from None
-            if ignored:
-                log.warning("%s: ignored columns: %s", settings.file, ", ".join(map(repr, ignored)))
-            return FileSource(settings.file)
+            for line in (line for file in files for line in file.remarks):
+                log.warning("%s", line)
+            return FileSource(files)
         case Source.SIMULATOR:
             return SimulatorSource(
                 codec(),
@@ -216,11 +215,10 @@ def flow_of_environment() -> Dataflow:
         if directory is not None:
             lock_recovery(directory, arguments)
         lock_store(settings, arguments)
-        files = [settings.file] if settings.file is not None else []
         state = state_in(directory) if directory is not None else None
         if directory is not None and state is not None:  # one that was used says more exactly what differs
             check_recovery(directory, settings, writer.store_id, read)
-        filling = provenance_of(settings, files, read, state)
+        filling = provenance_of(settings, settings.files, read, state)
         if is_first_process(arguments):
             check_provenance(writer, settings, filling)
         if directory is not None:

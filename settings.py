@@ -21,6 +21,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from model.actions import Actions, ActionsFileError
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
+from schemas.log_bytes import LogFileError
+from schemas.log_paths import log_paths
 from schemas.time_texts import DateOrder
 from schemas.times import TimeFormat, TimeUnit
 
@@ -90,8 +92,12 @@ def _named(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _zone(name: str) -> str:
-    """A zone's name that the time zone database knows, and every machine alike."""
+def known_zone(name: str) -> str:
+    """A zone's name that the time zone database knows, and every machine alike.
+
+    Raises:
+        ValueError: it does not.
+    """
     try:
         ZoneInfo("" if name == "localtime" else name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -122,7 +128,9 @@ class Settings(BaseSettings):
 
     source: Source = Field(Source.SIMULATOR, description="Where events come from: `simulator`, `file` or `kafka`.")
     file: Path | None = Field(
-        None, description="Log to read: CSV, CSV.gz, Parquet or Avro container in the event's columns."
+        None,
+        description="Log to read: CSV, JSON lines, Parquet or Avro container in the event's columns; or a folder, a"
+        " pattern, or several with commas between them.",
     )
     time_unit: TimeUnit = Field(
         TimeUnit.AUTO,
@@ -131,7 +139,7 @@ class Settings(BaseSettings):
     date_order: DateOrder = Field(
         DateOrder.AUTO, description="Order of day and month in a log's dates: `dmy`, `mdy`, `ymd`, or `auto`."
     )
-    time_zone: Annotated[str, AfterValidator(_zone)] = Field("UTC", description="Zone of times that name none.")
+    time_zone: Annotated[str, AfterValidator(known_zone)] = Field("UTC", description="Zone of times that name none.")
     simulator_users: Annotated[int, Field(ge=1, le=50_000_000)] = Field(7_000, description="Simulated population.")
     simulator_events: Annotated[int, Field(ge=0)] = Field(
         0, description="Number of simulated events before a clean end; 0 = endless."
@@ -204,6 +212,18 @@ class Settings(BaseSettings):
         validate_default=True,
         description="How much later than its message an event may claim to have happened.",
     )
+
+    @cached_property
+    def files(self) -> list[Path]:
+        """The files that `file` names.
+
+        Raises:
+            SettingsError: there is none, or one is no log.
+        """
+        try:
+            return [] if self.file is None else log_paths([self.file])
+        except LogFileError as error:
+            raise SettingsError(f"ADSTREAMS_FILE: {error}") from None
 
     @property
     def time_format(self) -> TimeFormat:
@@ -301,7 +321,7 @@ def load_settings() -> Settings:
     if settings.source is Source.FILE:
         if settings.file is None:
             raise SettingsError("ADSTREAMS_FILE: needed when ADSTREAMS_SOURCE is file")
-        _require_file("ADSTREAMS_FILE", settings.file)
+        settings.files  # noqa: B018 looked for now, so that a missing one stops the start
     elif settings.file is not None:
         raise SettingsError(f"ADSTREAMS_FILE: not read while ADSTREAMS_SOURCE is {settings.source}; set it to file")
     return settings

@@ -19,6 +19,7 @@ from bytewax.dataflow import Dataflow
 
 from benchmarks.run_flow import NoStore, warm_up
 from dataflow import build_flow
+from schemas.log_files import LogFile
 from schemas.scored import ScoredRows
 from settings import Settings
 from steps.sources.file import FileSource
@@ -49,7 +50,7 @@ def flow() -> Dataflow:
     logging.disable(logging.CRITICAL)
     settings = Settings(model=Path("model/decay.json"))
     warm_up()
-    return build_flow(FileSource(Path(os.environ[_FILE])), settings.loaded_model, Timed, settings)
+    return build_flow(FileSource([LogFile(Path(os.environ[_FILE]))]), settings.loaded_model, Timed, settings)
 
 
 def main() -> None:

@@ -24,6 +24,7 @@ from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.grades import Grade
+from schemas.log_files import LogFile
 from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
 from settings import Settings
@@ -98,7 +99,7 @@ def warm_up(length: int = 1_000) -> None:
 def seconds(path: Path, open_writer: Callable[[], Writer], length: int, epoch: timedelta | None = None) -> float:
     """How long the flow takes over a log, with sequences of so many events."""
     settings = Settings(model=Path("model/decay.json"), sequence_length=length)
-    flow = build_flow(FileSource(path), settings.loaded_model, open_writer, settings)
+    flow = build_flow(FileSource([LogFile(path)]), settings.loaded_model, open_writer, settings)
     with tempfile.TemporaryDirectory() as folder:
         recovery = None if epoch is None else RecoveryConfig(new_recovery(Path(folder) / "recovery"))
         started = time.perf_counter()

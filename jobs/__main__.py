@@ -15,6 +15,7 @@ from jobs.durations import duration
 from jobs.erase import erase
 from jobs.import_log import import_log
 from jobs.live.commands import grade_command
+from jobs.log_options import Order, Unit, Zone, asked_times
 from jobs.models import app as models
 from jobs.problems import plainly
 from jobs.rebuild_latest import rebuild_latest
@@ -75,7 +76,14 @@ def import_command(
 
 @app.command(name="attribute")
 def attribute_command(
-    events: Annotated[Path, typer.Argument(help="CSV, Parquet or Avro container in the event's columns.")],
+    events: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="LOG...",
+            help="CSV, JSON lines, Parquet or Avro container in the event's columns; several files, a folder or a "
+            "quoted pattern are one log.",
+        ),
+    ],
     look_back: Annotated[
         str | None,
         typer.Option(help="How long before a conversion a touch counts.", show_default="ADSTREAMS_LOOK_BACK"),
@@ -91,6 +99,9 @@ def attribute_command(
     store_models: Annotated[
         bool, typer.Option("--store-models", help="By the store's models, each conversion by that of its time.")
     ] = False,
+    unit: Unit = None,
+    order: Order = None,
+    zone: Zone = None,
 ) -> None:
     """Credit each conversion of a log to the touches before it, by the model (ADSTREAMS_MODEL), and sum the credits up.
 
@@ -102,7 +113,8 @@ def attribute_command(
     with plainly():
         settings = load_settings()
         span = settings.look_back if look_back is None else duration("--look-back", look_back, LEAST_LOOK_BACK)
-        attribute(settings, events, span, to, by_day, paths, store_models)
+        times = asked_times(settings, unit, order, zone)
+        attribute(settings, events, span, to, by_day, paths, store_models, times)
 
 
 @app.command(name="rebuild-latest")

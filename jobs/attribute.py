@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ from rich.table import Table
 
 from jobs.bars import progress
 from jobs.console import show
+from jobs.log_options import print_remarks, print_span
 from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
 from jobs.paths import PATHS, register_paths
@@ -25,10 +27,10 @@ from model.durations import to_milliseconds, write_duration
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
 from model.training_record import from_milliseconds
-from schemas.columns import decode_columns
 from schemas.credits import BASELINE, RULES
 from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
-from schemas.log_files import LogFile
+from schemas.log_sets import LogSet
+from schemas.times import AS_FOUND, TimeFormat
 from settings import Settings
 from stores.choosing import reader_of
 
@@ -40,30 +42,33 @@ _CSV, _PARQUET = (".csv", ".csv.gz"), (".parquet",)
 
 def attribute(
     settings: Settings,
-    log: Path,
+    logs: Sequence[Path],
     look_back: timedelta,
     to: Path | None = None,
     by_day: Path | None = None,
     paths: Path | None = None,
     by_store: bool = False,
+    times: TimeFormat = AS_FOUND,
 ) -> None:
     """Credit every conversion of a log under the settings' model, and print the sums by campaign and type.
 
     Args:
         settings: name the model and the length of the sequences.
-        log: CSV, Parquet or Avro container in the event's columns.
+        logs: files in the event's columns, folders and patterns of `log_paths`: together they are one log.
         look_back: how long before a conversion a touch counts.
         to: file for all credits, a row for each touch of each conversion and one for its baseline.
         by_day: file for the sums by UTC day of the conversion, campaign and type, in the columns of `credit_by_day`.
         paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null,separator`.
         by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
+        times: how the log writes its times, as far as that is known.
 
     Raises:
         LogFileError: the log cannot be read.
         JobError: nobody converts in it, a file cannot be written, or there is no store to take models from.
         StoreError: the store cannot be used.
     """
-    taken = {log.resolve(): "the log itself"}
+    files = LogSet(logs, times)
+    taken = {file.path.resolve(): "the log itself" for file in files.files}
     for name, path, endings in (
         ("--to", to, _CSV + _PARQUET),
         ("--by-day", by_day, _CSV + _PARQUET),
@@ -76,23 +81,24 @@ def attribute(
             taken[path.resolve()] = f"the file of {name}"
     models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
     found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
-    rows, events, dead = LogFile(log), 0, 0
+    events = 0
+    print_remarks(files.remarks)
     with progress() as bar:
         task = bar.add_task("crediting", total=None)
-        for batch in rows.batches():
-            decoded = decode_columns(batch, timedelta(0))
+        for decoded in files.decoded():
             found.take(decoded.events)
-            events, dead = events + len(decoded.events), dead + len(decoded.letters)
+            events += len(decoded.events)
             bar.update(task, completed=events)
-    rejected = f", {dead:,} rows were no events" if dead else ""
+    rejected = f", {files.rejected:,} rows were no events" if files.rejected else ""
     rejected += f", {found.refused:,} came too late" if found.refused else ""
     tables = found.tables()
     ((count, users, value),) = tables.sql(
         "SELECT count(*), count(DISTINCT user_id), coalesce(sum(revenue), 0) FROM conversions"
     ).fetchall()
     if not count:
-        raise JobError(f"{log}: none of its {events:,} events is a conversion (CN){rejected}")
+        raise JobError(f"{' '.join(map(str, logs))}: none of its {events:,} events is a conversion (CN){rejected}")
     print(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
+    print_span(files.span)
     print(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
     if to is not None:

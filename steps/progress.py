@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
 from model.sequences import CONFLICT, NEW, REPEAT
 from schemas.codec import Decoded
+from schemas.spans import Span
 from steps.sequences import Sequenced
 
 LOG_INTERVAL = 5.0
@@ -23,7 +24,7 @@ class Counts:
     """What became of events. Each is in exactly one of scored, repeats, dead, expired and erased.
 
     `late` are those of the scored that came after a later event of their user; `conflicts` those of the repeats whose
-    body differed. `users` is how many users bucket `bucket` has.
+    body differed. `users` is how many users bucket `bucket` has. `span` has the times of the valid events.
     """
 
     scored: int = 0
@@ -35,16 +36,20 @@ class Counts:
     erased: int = 0
     bucket: str = ""
     users: int = 0
+    span: Span = field(default_factory=Span)
 
     def add(self, other: Counts) -> None:
         """Add another's counts, but for the users."""
-        for field in fields(self)[:7]:
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+        for each in fields(self)[:7]:
+            setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
+        self.span.join(other.span)
 
 
 def count_decoded(decoded: Decoded) -> Counts:
-    """The messages of a batch that are no valid events."""
-    return Counts(dead=len(decoded.letters), erased=decoded.erased)
+    """The messages of a batch that are no valid events, and the times that the others span."""
+    span = Span()
+    span.add(decoded.events.rows["timestamp"])
+    return Counts(dead=len(decoded.letters), erased=decoded.erased, span=span)
 
 
 def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
@@ -103,3 +108,5 @@ class _ProgressPartition(StatelessSinkPartition[Counts]):
     def close(self) -> None:
         took = max(time.monotonic() - self._started, 1e-9)
         self._line(self._handled / took, "in all, ")
+        for line in filter(None, (self._total.span.words, *self._total.span.warnings)):
+            log.info("%s%s", self._prefix, line)

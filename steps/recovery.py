@@ -27,6 +27,8 @@ PAGE_BYTES = 65_536
 """Of the SQLite files in the directory, the most there is: nothing flows while an epoch is saved, and with pages of
 4 KiB that takes twice as long. The log beside a file may grow to a thousand of them."""
 _UNUSED_BYTES = 1 << 20
+_ONCE = {"ADSTREAMS_TIME_UNIT": "auto", "ADSTREAMS_DATE_ORDER": "auto", "ADSTREAMS_TIME_ZONE": "UTC"}
+"""What settings that versions before did not note were like then."""
 
 
 def _flag(arguments: list[str], short: str, name: str) -> str | None:
@@ -158,6 +160,12 @@ def check_recovery(
         "snapshot version": SNAPSHOT_VERSION,
         "store": store_id,
     }
+    if settings.source is Source.FILE:  # with another way to read times, rows would be doubled
+        fixed |= {
+            "ADSTREAMS_TIME_UNIT": settings.time_unit,
+            "ADSTREAMS_DATE_ORDER": settings.date_order,
+            "ADSTREAMS_TIME_ZONE": settings.time_zone,
+        }
     if settings.source is Source.SIMULATOR:
         fixed |= {
             "ADSTREAMS_SIMULATOR_USERS": settings.simulator_users,
@@ -168,8 +176,9 @@ def check_recovery(
     with _told(directory):
         held = _noted(directory, fixed | {"topics": read, "id": uuid.uuid4().hex})
     for name, value in fixed.items():
-        if held.get(name) != value:
-            made = f"recovery directory {directory} was made with {held.get(name)}, not {value}"
+        before = held.get(name, _ONCE.get(name))
+        if before != value:
+            made = f"recovery directory {directory} was made with {before}, not {value}"
             raise SettingsError(f"{name}: {made}; remove it to start anew")
     before = held.get("topics", {})
     _check_topics(directory, before, read)

@@ -211,7 +211,7 @@ def test_a_file_is_needed_to_read_a_file(load):
 
 
 def test_a_file_that_is_not_there_is_named(load, tmp_path):
-    for path, found in ((tmp_path / "log.csv", "no such file"), (tmp_path, "not a file")):
+    for path, found in ((tmp_path / "log.csv", "no such file"), (tmp_path / "*.csv", "no file matches")):
         with pytest.raises(SettingsError) as error:
             load(SOURCE="file", FILE=path)
         assert str(error.value) == f"ADSTREAMS_FILE: {path}: {found}"

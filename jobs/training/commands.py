@@ -7,10 +7,15 @@ from typing import Annotated
 
 import typer
 
+from jobs.log_options import Order, Unit, Zone, asked_times
 from jobs.problems import plainly
+from settings import load_settings
 
-EVENTS = "Log: CSV (also compressed), Parquet or Avro container in the event's columns; or kafka:TOPIC,TOPIC."
-Events = Annotated[str, typer.Argument(help=EVENTS, metavar="EVENTS")]
+EVENTS = (
+    "Log: CSV, JSON lines, Parquet or Avro container in the event's columns; several files, a folder or a quoted "
+    "pattern are one log; or kafka:TOPIC,TOPIC."
+)
+Events = Annotated[list[str], typer.Argument(help=EVENTS, metavar="EVENTS...")]
 LookBack = Annotated[
     str | None,
     typer.Option(
@@ -34,6 +39,9 @@ def train_command(
     look_back: LookBack = None,
     name: Annotated[str | None, typer.Option("--id", show_default="the file's name", help="The model's id.")] = None,
     rows: MostRows = ROWS,
+    unit: Unit = None,
+    order: Order = None,
+    zone: Zone = None,
 ) -> None:
     """Train a model on a log: the propensity to convert within the horizon, at events and at any time between them.
 
@@ -43,22 +51,27 @@ def train_command(
     with plainly():
         from jobs.training.train import train_file  # scikit-learn takes a second to load: no other command waits for it
 
-        train_file(events, to, horizon, look_back, name or to.stem, rows)
+        train_file(
+            events, to, horizon, look_back, name or to.stem, rows, asked_times(load_settings(), unit, order, zone)
+        )
 
 
 def evaluate_command(
-    models: Annotated[list[str], typer.Argument(help="Model files, and then the log.", metavar="MODEL... EVENTS")],
+    models: Annotated[list[str], typer.Argument(help="Model files, and then the log.", metavar="MODEL... EVENTS...")],
     look_back: LookBack = None,
     rows: MostRows = ROWS,
     report: Annotated[Path | None, typer.Option(help="Also write the report, as HTML.")] = None,
+    unit: Unit = None,
+    order: Order = None,
+    zone: Zone = None,
 ) -> None:
     """Grade models on a log, side by side, the original's weights and a gradient boosting among them.
 
     Graded are the users and times that `train` on this log would have kept for its test; the last argument is the log:
-    CSV (also compressed), Parquet or Avro container in the event's columns, or kafka:TOPIC,TOPIC.
+    CSV, JSON lines, Parquet or Avro container in the event's columns (several, a folder or a quoted pattern are one),
+    or kafka:TOPIC,TOPIC.
     """
     with plainly():
         from jobs.training.evaluate import evaluate_files
 
-        *files, events = models
-        evaluate_files([Path(file) for file in files], events, look_back, rows, report)
+        evaluate_files(models, look_back, rows, report, asked_times(load_settings(), unit, order, zone))

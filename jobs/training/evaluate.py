@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ from jobs.training.training import Split, score
 from model.durations import write_duration
 from model.features import Feature, Recency
 from schemas.events import TYPES
+from schemas.times import TimeFormat
 
 SEED = Path(__file__).parent.parent.parent / "model" / "seed.json"
 ORIGINAL, CEILING = "original", "gradient boosting"
@@ -38,7 +40,13 @@ class Graded:
     scored: Scored
 
 
-def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, most: int, report: Path | None) -> None:
+def evaluate_files(
+    given: Sequence[str],
+    look_back: str | None,
+    most: int,
+    report: Path | None,
+    times: TimeFormat | None = None,
+) -> None:
     """Grade the models of files on a log, beside the original's weights and a gradient boosting; print the tables.
 
     Raises:
@@ -46,10 +54,7 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
             is too short or has too few conversions, or the report cannot be written.
         LogFileError, ColumnsError, SettingsError, TopicError: the log cannot be read.
     """
-    if not files:
-        raise JobError("evaluate: give at least one model file, and then the log")
-    if events.endswith(".json"):
-        raise JobError(f"evaluate: {events} is given as the log: the log comes last, after the model files")
+    files, events = _models_and_logs(given)
     if report is not None:
         check_output("--report", report, (".html",))
     models = [read_model(file) for file in files]
@@ -61,7 +66,7 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
                 f"give models of one horizon"
             )
     asked = asked_look_back(look_back)
-    log = read_log(events)
+    log = read_log(events, times)
     split = Split.of(log, horizon, asked or look_back_for(log, horizon), most)
     names = _distinct([model.id for model in models], files)
     test = split.parts[TEST]
@@ -83,6 +88,26 @@ def evaluate_files(files: Sequence[Path], events: str, look_back: str | None, mo
         except OSError as error:
             raise JobError(f"{error.filename}: {error.strerror}") from None
         print(f"{report}: the report")
+
+
+def _models_and_logs(given: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """The model files, and then what the log consists of; a JSON file of objects may be either."""
+    count = next((n for n, name in enumerate(given) if not _is_model(name)), len(given))
+    if not count:
+        raise JobError("evaluate: give at least one model file, and then the log")
+    if count == len(given):
+        raise JobError(f"evaluate: {given[-1]} is given as the log: the log comes last, after the model files")
+    return [Path(name) for name in given[:count]], list(given[count:])
+
+
+def _is_model(name: str) -> bool:
+    if not name.endswith(".json"):
+        return False
+    try:
+        found = json.loads(Path(name).read_bytes())
+    except (OSError, ValueError):  # an unreadable model is told as such, but one object a line is a log
+        return not Path(name).is_file() or b'"event_id"' not in Path(name).read_bytes()[:4_096].lower()
+    return isinstance(found, dict)
 
 
 def reported_of(split: Split, graded: Sequence[Graded]) -> list[Reported]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from xxhash import xxh3_64_intdigest
 
 from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
+from jobs.log_options import print_remarks, print_span
 from jobs.problems import JobError
 from model.automated import automated_users
 from model.bucket import DEFAULT_LENGTH
@@ -21,10 +21,11 @@ from model.features import Feature
 from model.replay import Moments, Replay
 from model.training_record import at_milliseconds
 from schemas.codec import Codec
-from schemas.columns import decode_columns
 from schemas.events import MISSING, TEXTS, TYPES, EventBatch
-from schemas.log_files import LogFile
+from schemas.log_sets import LogSet
 from schemas.messages import MessageBatch
+from schemas.spans import Span
+from schemas.times import TimeFormat
 from settings import Settings, load_settings
 from topics.reading import read_topic
 
@@ -95,8 +96,10 @@ class Log:
         return f"from {first:%Y-%m-%d} to {last:%Y-%m-%d}"
 
 
-def read_log(events: str) -> Log:
-    """The log of a file's path, or of `kafka:TOPIC,TOPIC` at the brokers that the settings name.
+def read_log(events: str | Sequence[str], times: TimeFormat | None = None) -> Log:
+    """The log of files (names as of `log_paths`), or of `kafka:TOPIC,TOPIC` at the brokers that the settings name.
+
+    `times` says how files write their times, as far as that is known; the settings do where it is None.
 
     Raises:
         JobError: it has no events, or a topic has no name.
@@ -106,24 +109,30 @@ def read_log(events: str) -> Log:
         TopicError: a topic cannot be read.
     """
     taken, settings = _Taken(), load_settings()
-    if events.startswith(TOPICS):
+    names = [events] if isinstance(events, str) else list(events)
+    events, span = " ".join(names), Span()
+    if len(names) == 1 and events.startswith(TOPICS):
         topics = events.removeprefix(TOPICS).split(",")
         if not all(topics):
             raise JobError(f"{events}: a topic has no name; topics are given as in kafka:events,conversions")
         batches = _of_topics(topics, settings, taken)
     else:
-        batches = _of_file(Path(events), taken)
+        files = LogSet(names, times or settings.time_format)
+        print_remarks(files.remarks)
+        batches = _of_files(files, taken)
     with progress() as bar:
         task = bar.add_task("reading", total=None)
 
         def counted() -> Iterator[EventBatch]:
             for batch in batches:
+                span.add(batch.rows["timestamp"])
                 yield batch
                 bar.advance(task, len(batch))
 
-        log = log_of(counted(), Path(events).name)
+        log = log_of(counted(), Path(names[0]).name if len(names) == 1 else f"{len(names)} logs")
     if not len(log.replay.users):
         raise JobError(f"{events}: no events, {taken.rejected:,} rejected")
+    print_span(span)
     return replace(log, rejected=taken.rejected, length=settings.sequence_length, most=settings.max_daily_events)
 
 
@@ -164,9 +173,8 @@ class _People:
         return batch
 
 
-def _of_file(path: Path, taken: _Taken) -> Iterator[EventBatch]:
-    for columns in LogFile(path).batches():
-        decoded = decode_columns(columns, timedelta(0))
+def _of_files(files: LogSet, taken: _Taken) -> Iterator[EventBatch]:
+    for decoded in files.decoded():
         taken.rejected += len(decoded.letters)
         yield decoded.events
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +22,21 @@ from jobs.training.tables import print_grades
 from jobs.training.training import Split, score, train
 from model.durations import write_duration
 from model.propensity import Model
+from schemas.times import TimeFormat
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3_650)
 """Bounds of horizons; the longest look-back too."""
 
 
-def train_file(events: str, to: Path, horizon: str, look_back: str | None, name: str, most: int) -> None:
+def train_file(
+    events: Sequence[str],
+    to: Path,
+    horizon: str,
+    look_back: str | None,
+    name: str,
+    most: int,
+    times: TimeFormat | None = None,
+) -> None:
     """Train on a log and write the model to `to` and its report beside it; say how it did.
 
     Raises:
@@ -40,7 +50,7 @@ def train_file(events: str, to: Path, horizon: str, look_back: str | None, name:
         raise JobError(f"--id: must have 1 to 100 characters, got {len(name)}")
     h = duration("--horizon", horizon, SHORTEST, LONGEST)
     asked = asked_look_back(look_back)
-    log = read_log(events)
+    log = read_log(events, times)
     split = Split.of(log, h, asked or look_back_for(log, h), most)
     with progress() as bar:
         task = bar.add_task("training", total=None)
