@@ -16,7 +16,8 @@ class StreamClock:
     """Tells the stream's now: the newest event time, moved on at the speed at which it has been moving.
 
     Between polls it runs ahead for at most two polls' worth (and `FARTHEST`); where no newer event comes it
-    stands still, and it never goes back. The wall clock is only a stopwatch here.
+    stands still. It never goes back, unless the newest itself does so by more than `FARTHEST`. The wall clock is only a
+    stopwatch here.
 
     >>> seconds = [0.0]
     >>> clock = StreamClock(poll=1.0, stopwatch=lambda: seconds[0])
@@ -44,6 +45,9 @@ class StreamClock:
         if newest is None:
             self._forget()
         elif self._newest is None:  # when it came is not known, so it says nothing about the speed
+            self._newest = newest
+        elif newest < self._newest - FARTHEST:  # that of a clock far ahead was believed, and is not any more
+            self._forget()
             self._newest = newest
         elif newest > self._newest:
             now = self._stopwatch()

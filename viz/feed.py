@@ -6,10 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 
 from schemas.grades import Grade
 from stores.base import CreditSum, Latest, Reader, Summary
 from viz.clock import StreamClock
+from viz.newest import believed_newest
 from viz.trace import Trace, Tracer
 
 POLL = 1.0
@@ -84,6 +86,7 @@ class Feed:
         tracer: computes the curves.
         clock: the stream's time.
         challenger: the id of the model that is graded beside those of the store.
+        max_skew: how far a user's clock may be ahead of the others' and be believed at once.
     """
 
     def __init__(
@@ -92,7 +95,9 @@ class Feed:
         tracer: Tracer,
         clock: StreamClock | None = None,
         challenger: str | None = None,
+        max_skew: timedelta = timedelta(hours=1),
     ) -> None:
+        self._skew = max_skew
         self.tracer, self.open_reader, self._challenger = tracer, open_reader, challenger
         self.snapshot = Snapshot()
         self._clock = clock or StreamClock(POLL)
@@ -177,8 +182,9 @@ class Feed:
         traces = {user: self._trace(reader, user, old.traces.get(user)) for user in users}
         known = {user: trace for user, trace in traces.items() if trace is not None}
         # Of a scan of many users, the most recent may be older than what was read of those who are followed.
-        last = [latest.event_time for latest in reader.most_recent(1)]
-        newest = max(last + [trace.points[-1].event_time for trace in known.values()], default=None)
+        newest = believed_newest(
+            reader, {user: trace.points[-1].event_time for user, trace in known.items()}, self._skew
+        )
         with self._lock:
             self._clock.observe(newest)
         begun = time.monotonic()

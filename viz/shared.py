@@ -41,7 +41,7 @@ def _open() -> Shared:
         stop(error)
     look_back = to_milliseconds(settings.look_back)
     tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back, settings.daily_limit)
-    feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None)
+    feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None, max_skew=settings.max_skew)
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
     for name in ("asyncio", "panel.io.document", "bokeh.server.views.ws"):

@@ -82,10 +82,10 @@ FILES: list[tuple[str, Callable[[Path], object], str]] = [
         "'type' is there twice",
     ),
     ("truncated.csv.gz", truncated_gzip, "truncated"),
-    ("not.csv.gz", lambda path: path.write_text("event_id,user_id,timestamp,type\n"), ""),
+    ("not.csv.gz", lambda path: path.write_bytes(b"\x1f\x8bno gzip"), ""),
     ("broken.parquet", broken_parquet, "arquet"),
     ("broken.avro", lambda path: path.write_bytes(b"Obj\x01nonsense"), ""),
-    ("log.xls", lambda path: path.write_text("x"), "not a .csv"),
+    ("log.xls", lambda path: path.write_text("x"), "ends with .csv"),
 ]
 
 

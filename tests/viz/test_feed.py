@@ -92,6 +92,8 @@ def test_many_who_were_likely_long_ago_do_not_hide_who_is_now(stream: Stream, so
     for number in range(60):
         stream.send(*journey(f"faded-{number}", ["PS"] * 4, START - 100 * 24 * HOUR))
     stream.send(*journey("fresh", ["CL"], START))
+    for other in ("seen", "seen too"):  # of a clock that is ahead alone, nobody takes the time
+        stream.send(*journey(other, ["IM"], START))
     source.feed.poll()
     assert source.feed.snapshot.likely[0].user_id == "fresh"
 
@@ -163,3 +165,34 @@ def test_automated_users_lead_no_list_and_are_counted(stream: Stream) -> None:
         assert (found[:1], feed.snapshot.set_apart) == (likely, apart)
         assert (len(found) == 1) == bool(most)
         feed.stop()
+
+
+@pytest.mark.parametrize("ahead", [1, 2])
+@pytest.mark.parametrize("followed", [(), ("ahead-0",)])
+def test_a_clock_far_ahead_does_not_move_now_for_everybody(
+    stream: Stream, source: Shared, ahead: int, followed: tuple[str, ...]
+) -> None:
+    """Nor that of two users, whoever looks at them; a third tells that it is later."""
+    for number in range(20):
+        stream.send(*journey(f"user-{number}", ["IM", "CL", "IM"], START + number * 1_000))
+    source.feed.poll()
+    usual = source.feed.snapshot.newest or 0
+    for number in range(ahead):
+        stream.send(Event("bad", f"ahead-{number}", START + 70 * 365 * 24 * HOUR + number, "IM"))
+    source.feed.follow("page", followed)
+    source.feed.poll()
+    assert source.feed.snapshot.newest == usual
+    assert (source.feed.now or 0) < usual + HOUR
+    for number in range(3):
+        stream.send(Event("later", f"user-{number}", START + 30 * 24 * HOUR, "IM"))
+    source.feed.poll()
+    assert source.feed.snapshot.newest == START + 30 * 24 * HOUR
+
+
+def test_a_pause_of_all_is_over_with_the_third_user(stream: Stream, source: Shared) -> None:
+    for number in range(9):
+        stream.send(*journey(f"user-{number}", ["IM"], START))
+    for number in range(3):
+        stream.send(Event("later", f"user-{number}", START + 30 * 24 * HOUR, "IM"))
+    source.feed.poll()
+    assert source.feed.snapshot.newest == START + 30 * 24 * HOUR
