@@ -6,6 +6,7 @@ Run it with `python -m bytewax.run dataflow`; settings are environment variables
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -199,6 +200,7 @@ def flow_of_environment() -> Dataflow:
     if directory is not None:
         ending.watch_saving(directory)
     start_logging()
+    os.umask(os.umask(0) | 0o077)  # what the flow and Bytewax make beside the store is this user's alone
     try:
         settings = load_settings()
         kafka = Kafka(settings.kafka_brokers, settings.kafka_config)

@@ -100,10 +100,10 @@ def prepare_recovery(recovery: Path) -> None:
     """
     if not any(recovery.glob("part-*.sqlite3")):
         try:
-            recovery.mkdir(parents=True, exist_ok=True)
+            recovery.mkdir(0o700, parents=True, exist_ok=True)
         except OSError as error:
             raise JobError(f"recovery directory {recovery}: {error.strerror}") from None
-        if subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"]).returncode:
+        if subprocess.run([sys.executable, "-m", "bytewax.recovery", str(recovery), "2"], umask=0o077).returncode:
             raise JobError(f"recovery directory {recovery}: it could not be made")
         print(f"recovery directory {recovery}: a new one, its flow begins with the first event", flush=True)
 

@@ -11,8 +11,10 @@ import argparse
 import contextlib
 import fcntl
 import json
+import logging
 import os
 import sqlite3
+import stat
 import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +23,8 @@ from typing import Any
 from model.bucket import SNAPSHOT_VERSION
 from settings import RECOVERY_NOTE, Settings, SettingsError, Source, Store
 from topics.client import Topic
+
+log = logging.getLogger("adstreams")
 
 LOCK = "ad-streams.lock"
 PAGE_BYTES = 65_536
@@ -68,6 +72,9 @@ def lock_recovery(directory: Path, arguments: list[str]) -> None:
         raise SettingsError(f"recovery directory {directory}: make it with {how}")
     if is_first_process(arguments):
         _hold(directory / LOCK, f"recovery directory {directory}")
+        for each in (directory, *directory.iterdir()):  # states hold people, and nobody but the flow reads them
+            with contextlib.suppress(OSError):  # somebody else's, who let this user in
+                each.chmod(stat.S_IMODE(each.stat().st_mode) & ~0o077)
 
 
 def lock_store(settings: Settings, arguments: list[str]) -> None:
@@ -81,12 +88,14 @@ def lock_store(settings: Settings, arguments: list[str]) -> None:
     if settings.store is Store.SQLITE and is_first_process(arguments):
         path = settings.sqlite_path.resolve()
         _hold(path.with_name(f"{path.name}-flow"), f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}")
+        if path.exists() and path.stat().st_mode & stat.S_IROTH:
+            log.warning("%s: everybody on this machine may read it; chmod o-rwx keeps them out", settings.sqlite_path)
 
 
 def _hold(file: Path, what: str) -> None:
     """Lock a file, made where it is missing, and note in it by which process; the lock ends with the process."""
     try:
-        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)  # closed by the process's end, and not before
+        lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)  # closed by the process's end, and not before
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -87,7 +88,7 @@ def _check(recovery: Path) -> None:
 @contextmanager
 def _alone(recovery: Path) -> Iterator[None]:
     """Keep another retry out, which would take this one's letters for leftovers."""
-    with (recovery / LOCK).open("w") as lock:
+    with open(recovery / LOCK, "w", opener=partial(os.open, mode=0o600)) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

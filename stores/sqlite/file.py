@@ -70,6 +70,7 @@ def _create(path: Path) -> None:
     """Make the file whole before it has its name: two processes that switch it to WAL at once lock each other out."""
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}-") as folder:
         draft = Path(folder) / path.name
+        draft.touch(0o600)  # it holds people, and what SQLite puts beside it gets its mode
         _open(draft, "rwc").close()
         with contextlib.suppress(FileExistsError):
             path.hardlink_to(draft)
