@@ -25,6 +25,7 @@ from schemas.log_bytes import LogFileError
 from schemas.log_paths import log_paths
 from schemas.time_texts import DateOrder
 from schemas.times import TimeFormat, TimeUnit
+from schemas.visible import visible
 
 _PREFIX = "ADSTREAMS_"
 _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
@@ -362,10 +363,21 @@ def _check_services(settings: Settings) -> None:
 
 def stop(problem: object) -> NoReturn:
     """End the program with one plain line and exit code `MISTAKEN`."""
-    print(f"ad-streams: {problem}", file=sys.stderr)
+    print(f"ad-streams: {visible(str(problem))}", file=sys.stderr)
     sys.exit(MISTAKEN)
 
 
 def start_logging() -> None:
     """Write what the programs log to standard error, with the time of day."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s", datefmt="%H:%M:%S")
+    handler = logging.StreamHandler()
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+
+
+class VisibleFormatter(logging.Formatter):
+    """Keeps a message on its line, and shows what would move a terminal's cursor."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 its name in the standard library
+        """The line, without a traceback."""
+        record.message = visible(record.message)
+        return super().formatMessage(record)

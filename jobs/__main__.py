@@ -102,6 +102,10 @@ def attribute_command(
     unit: Unit = None,
     order: Order = None,
     zone: Zone = None,
+    for_spreadsheets: Annotated[
+        bool,
+        typer.Option("--for-spreadsheets", help="In CSV files put ' before texts that spreadsheets compute."),
+    ] = False,
 ) -> None:
     """Credit each conversion of a log to the touches before it, by the model (ADSTREAMS_MODEL), and sum the credits up.
 
@@ -114,7 +118,7 @@ def attribute_command(
         settings = load_settings()
         span = settings.look_back if look_back is None else duration("--look-back", look_back, LEAST_LOOK_BACK)
         times = asked_times(settings, unit, order, zone)
-        attribute(settings, events, span, to, by_day, paths, store_models, times)
+        attribute(settings, events, span, to, by_day, paths, store_models, times, for_spreadsheets)
 
 
 @app.command(name="rebuild-latest")

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from jobs.bars import progress
-from jobs.console import show
+from jobs.console import say, show
 from jobs.log_options import print_remarks, print_span
 from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
@@ -49,6 +49,7 @@ def attribute(
     paths: Path | None = None,
     by_store: bool = False,
     times: TimeFormat = AS_FOUND,
+    for_spreadsheets: bool = False,
 ) -> None:
     """Credit every conversion of a log under the settings' model, and print the sums by campaign and type.
 
@@ -61,6 +62,7 @@ def attribute(
         paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null,separator`.
         by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
         times: how the log writes its times, as far as that is known.
+        for_spreadsheets: whether texts of CSV files that a spreadsheet takes for formulas get a ' before them.
 
     Raises:
         LogFileError: the log cannot be read.
@@ -97,16 +99,21 @@ def attribute(
     ).fetchall()
     if not count:
         raise JobError(f"{' '.join(map(str, logs))}: none of its {events:,} events is a conversion (CN){rejected}")
-    print(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
+    say(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
     print_span(files.span)
-    print(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
+    say(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
     if to is not None:
-        _write(tables, "SELECT * FROM credits ORDER BY user_id, conversion_time, conversion_id, touch_time", to)
+        _write(
+            tables,
+            "SELECT * FROM credits ORDER BY user_id, conversion_time, conversion_id, touch_time",
+            to,
+            for_spreadsheets,
+        )
     if by_day is not None:
-        _write(tables, _BY_DAY, by_day)
+        _write(tables, _BY_DAY, by_day, for_spreadsheets)
     if paths is not None:
-        _write(tables, PATHS, paths)
+        _write(tables, PATHS, paths, for_spreadsheets)
 
 
 def _named_models(models: Models) -> str:
@@ -245,9 +252,19 @@ def _show(tables: duckdb.DuckDBPyConnection) -> None:
     show(table)
 
 
-def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path) -> None:
+_HARMLESS = r"""
+CASE WHEN regexp_matches({name}, '^\s*[=+\-@＝＋－＠]|^[\t\r\n]') THEN chr(39) || {name} ELSE {name} END AS {name}
+"""
+"""A text that no spreadsheet takes for a formula; full-width signs begin one too where they are typed."""
+
+
+def _write(tables: duckdb.DuckDBPyConnection, query: str, path: Path, for_spreadsheets: bool) -> None:
     kind = "PARQUET" if path.name.lower().endswith(_PARQUET) else "CSV"
     try:
+        if for_spreadsheets and kind == "CSV":
+            rows = tables.sql(query)
+            texts = [name for name, of in zip(rows.columns, rows.types, strict=True) if of == "VARCHAR"]
+            query = f"SELECT * REPLACE ({', '.join(_HARMLESS.format(name=name) for name in texts)}) FROM ({query})"
         tables.sql(f"COPY ({query}) TO '{str(path).replace(chr(39), chr(39) * 2)}' (FORMAT {kind})")
     except (duckdb.Error, OSError) as error:
         raise JobError(f"{path}: {str(error).splitlines()[0]}") from None

@@ -6,6 +6,7 @@ import time
 from contextlib import closing
 
 from jobs.clusters import cluster_of, open_registry
+from jobs.console import say
 from jobs.dead_letters.keeping import keeper_of
 from jobs.problems import JobError, require_store
 from schemas.codec import Codec
@@ -49,4 +50,4 @@ def erase(settings: Settings, user_id: str) -> None:
     done = f"erased, with {len(letters):,} dead letters"
     if version is None:
         done = f"no table has a user {user_id!r}, dead letters that went: {len(letters):,}; the request is remembered"
-    print(f"{done}; running flows follow within seconds")
+    say(f"{done}; running flows follow within seconds")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
+from jobs.console import say, warn
 from jobs.problems import JobError
 from schemas.spans import Span
 from schemas.time_texts import DateOrder
@@ -43,10 +43,10 @@ def asked_times(settings: Settings, unit: TimeUnit | None, order: DateOrder | No
 def print_remarks(remarks: list[str]) -> None:
     """Tell on standard error how files are read."""
     for line in remarks:
-        print(f"ad-streams: {line}", file=sys.stderr)
+        warn(line)
 
 
 def print_span(span: Span) -> None:
     """Tell when the first and the last event were, and on standard error what is odd about it."""
-    print(span.words)
+    say(span.words)
     print_remarks(span.warnings)

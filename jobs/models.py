@@ -10,9 +10,8 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
-from rich.text import Text
 
-from jobs.console import show
+from jobs.console import say, seen, show
 from jobs.model_files import NO_MODELS, read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
@@ -66,16 +65,16 @@ def list_models(settings: Settings) -> None:
     with closing(reader_of(settings)()) as reader:
         stored, newest = reader.models(), reader.summary().newest
     if not stored:
-        print(NO_MODELS)
+        say(NO_MODELS)
         return
     table = Table("model", "valid from", "horizon", "features", box=None, header_style="bold")
     for each, model in zip(stored, read_models(stored), strict=True):
         cells = [each.model_id, _start_of(each), write_duration(model.horizon), f"{len(model.features):,}"]
-        table.add_row(*map(Text, cells))
+        table.add_row(*map(seen, cells))
     show(table)
     if newest is not None:
         earliest = from_milliseconds(_earliest(settings, newest))
-        print(f"the newest event is of {from_milliseconds(newest)}; another model can be valid from {earliest} on")
+        say(f"the newest event is of {from_milliseconds(newest)}; another model can be valid from {earliest} on")
 
 
 def add_model(settings: Settings, file: Path, start: str | None) -> None:
@@ -115,11 +114,11 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
             stored = writer.models()
     if added not in stored:
         raise JobError(f"{named}: another model is valid from {from_milliseconds(added.valid_from)} on")
-    print(f"model {model.id} is valid from {from_milliseconds(added.valid_from)} on; running flows follow in seconds")
+    say(f"model {model.id} is valid from {from_milliseconds(added.valid_from)} on; running flows follow in seconds")
     former = read_models(stored)[stored.index(added) - 1]
     if former.horizon != model.horizon:
         own, other = write_duration(model.horizon), write_duration(former.horizon)
-        print(f"note: its propensities are for {own}, those of {former.id} before it for {other}: curves will jump")
+        say(f"note: its propensities are for {own}, those of {former.id} before it for {other}: curves will jump")
 
 
 def remove_model(settings: Settings, model_id: str) -> None:
@@ -139,7 +138,7 @@ def remove_model(settings: Settings, model_id: str) -> None:
         if found.valid_from < _earliest(settings, _newest(settings)):
             raise JobError(f"{model_id}: it stays, for it is valid {_start_of(found)}: rows are scored by it, or soon")
         writer.remove_model(found)
-    print(f"model {model_id} was removed")
+    say(f"model {model_id} was removed")
 
 
 def _earliest(settings: Settings, newest: int | None) -> int:

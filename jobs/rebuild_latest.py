@@ -9,6 +9,7 @@ from itertools import chain
 
 from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
+from jobs.console import say
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import hash_of
@@ -50,7 +51,7 @@ def rebuild_latest(settings: Settings) -> None:
             newest = {key: row for key, row in newest.items() if until.get(hash_of(row.user_id), -1) < row.timestamp}
             writer.write_latest(list(newest.values()))
             writer.flush()
-    print(f"{len(newest):,} users from {count:,} messages of the topic {topic}")
+    say(f"{len(newest):,} users from {count:,} messages of the topic {topic}")
     if bad:
         ((reason, _),) = Counter(letter.reason for letter in bad).most_common(1)
         example = next(letter.detail for letter in bad if letter.reason == reason)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from jobs.bars import progress
+from jobs.console import say
 from schemas.log_writer import LogWriter
 from simulator import Population, Simulator, World
 from simulator.messages import Spelling, events_of
@@ -35,4 +36,4 @@ def simulate(to: Path, users: int, events: int, seed: int, start_ms: int) -> Non
                 log.write(events_of(day[first : first + CHUNK], spelling))
             written += len(day)
             bar.advance(task, len(day))
-    print(f"{written:,} events of {users:,} users in {to}")
+    say(f"{written:,} events of {users:,} users in {to}")

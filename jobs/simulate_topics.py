@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from jobs.bars import progress
+from jobs.console import say
 from jobs.problems import JobError
 from jobs.signals import asked_to_end
 from schemas.codec import Codec
@@ -109,7 +110,7 @@ def simulate_topics(target: Target, plan: Plan, codecs: tuple[Codec, Codec]) -> 
             producer.send(producer.mixer.rest())
         for producer in producers:
             producer.publisher.flush()
-    print("; ".join(map(str, producers)))
+    say("; ".join(map(str, producers)))
 
 
 def _send(producers: Sequence[_Producer], batches: Sequence[EventBatch], reached: int) -> int:

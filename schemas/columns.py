@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -18,6 +17,7 @@ from schemas.column_values import Problems, kinds_of, numbers_from, plain, reada
 from schemas.dead_letters import DeadLetter
 from schemas.events import MISSING, ROW, TEXTS, EventBatch, Origin
 from schemas.times import TimeFormat, TimesError, TimeUnit, to_milliseconds
+from schemas.valid_json import valid_json
 
 __all__ = [
     "IN_MS", "OPTIONAL", "REQUIRED", "ColumnBatch", "ColumnsError", "TextColumn", "check_columns", "decode_columns",
@@ -141,4 +141,4 @@ def _as_json(columns: pa.RecordBatch, row: int, time: int | None) -> bytes:
     shown = {name: readable(value) for name, value in values.items()}
     if time is not None:
         shown["timestamp"] = time
-    return json.dumps(shown, ensure_ascii=False, default=str).encode(errors="backslashreplace")
+    return valid_json(shown).encode()

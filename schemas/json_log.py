@@ -15,6 +15,7 @@ import pyarrow as pa
 from schemas.column_names import OPTIONAL, REQUIRED
 from schemas.dead_letters import DeadLetter
 from schemas.log_bytes import BROKEN, LogFileError, Rows, open_bytes
+from schemas.valid_json import valid_json
 
 ROWS = 20_000
 """Objects of a batch."""
@@ -93,7 +94,7 @@ class JsonLog:
     def _values(self, row: _Row, wanted: Mapping[str, str], fields: list[str]) -> list[bytes | None] | _Row:
         if row.reason:
             return row
-        text = json.dumps(row.value, ensure_ascii=False).encode(errors="backslashreplace")[:MOST]
+        text = valid_json(row.value).encode()[:MOST]
         if not isinstance(row.value, dict):
             return _Row(None, "wrong_shape", "not a JSON object", text)
         found = row.value

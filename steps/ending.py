@@ -16,6 +16,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import NoReturn
 
+from schemas.visible import visible
 from steps.panics import NativeErrors
 
 _asked, _over = threading.Event(), threading.Event()
@@ -56,7 +57,7 @@ def fail(problem: object) -> NoReturn:
     For what cannot be drained: nothing is saved, the next start goes on from the last epoch. It is as safe as a crash,
     for which recovery is made, and it prints no traceback.
     """
-    print(f"ad-streams: {problem}", file=sys.stderr)
+    print(f"ad-streams: {visible(str(problem))}", file=sys.stderr)
     leave(1)
 
 
@@ -105,7 +106,7 @@ def _note(kind: type[BaseException], error: BaseException, trace: TracebackType 
 def _finish() -> None:
     _close_native()
     if _problems:
-        print(f"ad-streams: {_problems[0]}", file=sys.stderr)
+        print(f"ad-streams: {visible(str(_problems[0]))}", file=sys.stderr)
         leave(1)
     if code():
         leave(code())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.clusters import cluster_of, open_registry
+from jobs.console import say
 from jobs.dead_letters.keeping import Keeper, TableKeeper, keeper_of, parse_place
 from jobs.dead_letters.mending import FATES, Mended, Mender
 from jobs.dead_letters.through_flow import is_leftover, through_flow
@@ -30,7 +31,7 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
     letters = [each.letter for each in keeper.letters() if not is_leftover(each.letter)]
     chosen = _chosen(letters, places, reason)
     if not chosen:
-        print("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
+        say("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
         return
     fated = [letter for letter in chosen if letter.reason in FATES and letter.reason != reason]
     with open_registry(settings, answering=True) as registry:
@@ -38,11 +39,11 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
         mended = mender.mend([letter for letter in chosen if letter.reason == reason or letter.reason not in FATES])
     back, stay = _send(settings, keeper, mended, recovery) if mended.letters else (0, [])
     stay += mended.bad
-    print(f"{back:,} of {len(chosen):,} dead letters went back in")
+    say(f"{back:,} of {len(chosen):,} dead letters went back in")
     if stay:
-        print(f"{len(stay):,} stay: {_by_reason(stay)}")
+        say(f"{len(stay):,} stay: {_by_reason(stay)}")
     if fated:
-        print(f"{len(fated):,} left alone, which --reason would send in to no avail: {_by_reason(fated)}")
+        say(f"{len(fated):,} left alone, which --reason would send in to no avail: {_by_reason(fated)}")
 
 
 def _send(settings: Settings, keeper: Keeper, mended: Mended, recovery: Path) -> tuple[int, list[DeadLetter]]:

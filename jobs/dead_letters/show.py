@@ -8,10 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from jobs.clusters import open_registry
-from jobs.console import output
+from jobs.console import output, say, seen
 from jobs.dead_letters.keeping import keeper_of, parse_place, place_of
 from jobs.problems import JobError
 from schemas.codec import Codec
@@ -24,14 +23,14 @@ def list_letters(settings: Settings, reason: str | None, count: int) -> None:
     """Print the first `count` letters in the order of their places, of one reason or all, and totals by reason."""
     letters = [each for each in keeper_of(settings).letters() if reason in (None, each.letter.reason)]
     if not letters:
-        print("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
+        say("no dead letters" if reason is None else f"no dead letters with the reason {reason}")
         return
     timed = any(each.time is not None for each in letters)
     table = Table("place", "reason", "detail", *(["rejected"] if timed else []), box=None, header_style="bold")
     table.columns[0].overflow = "fold"
     for each in letters[:count]:
         cells = [place_of(each.letter), each.letter.reason, each.letter.detail]
-        table.add_row(*map(_text, [*cells, *([_moment(each.time)] if timed else [])]))
+        table.add_row(*map(seen, [*cells, *([_moment(each.time)] if timed else [])]))
     console = output()
     console.print(table)
     totals = Counter(each.letter.reason for each in letters)
@@ -39,7 +38,7 @@ def list_letters(settings: Settings, reason: str | None, count: int) -> None:
         console.print(f"… and {len(letters) - count:,} more", highlight=False)
     console.print()
     for name, number in totals.most_common():
-        console.print(_text(f"{number:,} {name}: {REASONS.get(name, 'a reason that this version does not know')}"))
+        console.print(seen(f"{number:,} {name}: {REASONS.get(name, 'a reason that this version does not know')}"))
 
 
 def show_letter(settings: Settings, place: str) -> None:
@@ -63,7 +62,7 @@ def show_letter(settings: Settings, place: str) -> None:
     }
     _print_pairs(console, known)
     for line in hex_dump(letter.payload):
-        console.print(_text(f"  {line}"))
+        console.print(seen(f"  {line}"))
     _print_pairs(console, decoded)
 
 
@@ -94,13 +93,8 @@ def _print_pairs(console: Console, pairs: dict[str, Any]) -> None:
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, value in pairs.items():
-        table.add_row(_text(name), _text(str(value)))
+        table.add_row(seen(name), seen(str(value)))
     console.print(table)
-
-
-def _text(text: str) -> Text:
-    """A text as it is, but for what would move a terminal's cursor or worse."""
-    return Text("".join(each if each.isprintable() else ascii(each)[1:-1] for each in text))
 
 
 def _moment(time: int | None) -> str:

@@ -14,7 +14,7 @@ from types import FrameType
 from rich.markup import escape
 from rich.table import Table
 
-from jobs.console import show
+from jobs.console import say, show
 from jobs.live.passes import Pass, Plan, grade_store
 from jobs.problems import JobError, require_store
 from model.attribution import LOOK_BACK
@@ -117,7 +117,7 @@ def tell(found: Pass, plan: Plan) -> None:
     if whole:
         show(table)
     for line in (*in_words(whole), *remarks(found, plan)):
-        print(line)
+        say(line)
 
 
 def remarks(found: Pass, plan: Plan) -> list[str]:
@@ -139,7 +139,7 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
     if found.share < 1:
         lines.append(f"a sample: {found.looked_at:,} of {found.users:,} users, by hash, a share of {found.share:.2%}")
     if found.set_apart:
-        print(f"{found.set_apart:,} users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded")
+        say(f"{found.set_apart:,} users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded")
     if found.cut:
         lines.append(
             f"{found.cut:,} users are left out at clock times, and for a challenger: their first events are not stored"

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jobs.bars import progress
+from jobs.console import say
 from jobs.model_files import read_model
 from jobs.outputs import check_output
 from jobs.problems import JobError
@@ -78,7 +79,7 @@ def evaluate_files(
             bar.advance(task)
         bar.update(task, description=CEILING)
         graded.append(Graded(CEILING, Scored(test.moments.users, test.labels, boosted(split))))
-    print(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
+    say(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
     by_part, reported = ratio_tables(split, graded), reported_of(split, graded)
     tell(reported, by_part)
     if report is not None:
@@ -87,7 +88,7 @@ def evaluate_files(
             write_report(report, f"Models on {log.name}", facts, reported, models, by_part)
         except OSError as error:
             raise JobError(f"{error.filename}: {error.strerror}") from None
-        print(f"{report}: the report")
+        say(f"{report}: the report")
 
 
 def _models_and_logs(given: Sequence[str]) -> tuple[list[Path], list[str]]:
@@ -127,7 +128,7 @@ def tell(reported: Sequence[Reported], by_part: Sequence[RatioTable]) -> None:
     for part in by_part:
         print_ratios(part)
     for name, place, grades in table:
-        print(f"{name} {place}: {verdict(grades)}")
+        say(f"{name} {place}: {verdict(grades)}")
 
 
 def ratio_tables(split: Split, graded: Sequence[Graded]) -> list[RatioTable]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from jobs.bars import progress
+from jobs.console import say
 from jobs.durations import duration
 from jobs.outputs import check_output
 from jobs.problems import JobError
@@ -61,7 +62,7 @@ def train_file(
         write_report(page, f"Model {name}", facts_of(log, model), reported_of(split, model), [model])
     except OSError as error:
         raise JobError(f"{error.filename}: {error.strerror}") from None
-    print(f"{to}: the model; {page}: its report")
+    say(f"{to}: the model; {page}: its report")
 
 
 def asked_look_back(text: str | None) -> timedelta | None:
@@ -90,12 +91,10 @@ def tell(split: Split, model: Model) -> None:
     """Print what the model was made of, and how it did."""
     record = model.trained_on
     assert record is not None, "train has just made it"
-    print(f"{split.log.counts}; {split.log.rejected:,} rejected rows")
+    say(f"{split.log.counts}; {split.log.rejected:,} rejected rows")
     parts = ", ".join(f"{name} {part.rows:,} ({part.positive:,} positive)" for name, part in record.parts.items())
-    print(f"rows: {parts}")
-    print(
-        f"features {record.feature_set}: {np.count_nonzero(model.weights)} have weight; C = {record.regularisation:g}"
-    )
+    say(f"rows: {parts}")
+    say(f"features {record.feature_set}: {np.count_nonzero(model.weights)} have weight; C = {record.regularisation:g}")
     if model.metrics is not None:
         print_grades(
             [
@@ -103,7 +102,7 @@ def tell(split: Split, model: Model) -> None:
                 (model.id, "at clock times", model.metrics.at_clock_times),
             ]
         )
-    print(verdict_of(model))
+    say(verdict_of(model))
 
 
 def verdict_of(model: Model) -> str:
