@@ -129,9 +129,9 @@ def _lacking(settings: Settings, missing: list[str], now: Provenance) -> str:
         )
     changed = " as it was" if any(name in now.inputs for name in missing) else ""
     return (
-        f"ADSTREAMS_FILE: {what}{changed}, and this run would compute rows without that history; read all files"
-        f" together, go on with the recovery directory of the run before (-r DIR), or name another {_kind(settings)}"
-        f" ({_setting(settings)})"
+        f"ADSTREAMS_FILE: {what}{changed}, and this run would compute rows without that history; give all files"
+        " (ADSTREAMS_FILE=FOLDER), go on with the recovery directory of the run before (-r DIR), or name another"
+        f" {_kind(settings)} ({_setting(settings)})"
     )
 
 

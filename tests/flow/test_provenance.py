@@ -49,6 +49,8 @@ def test_a_second_days_file_alone_is_refused(days: list[Path], tmp_path: Path) -
     assert not (recovery / "ad-streams.json").exists()
     assert run_flow(file=days[0], **settings).returncode == 0
     assert table(tmp_path / "store.db") == before
+    assert run_flow(file=days[0].parent, **settings).returncode == 0  # both together are one history
+    assert query(tmp_path / "store.db", ORDER) == [(2, 1)]
 
 
 def test_a_second_days_file_is_one_history_with_the_first_ones_state(days: list[Path], tmp_path: Path) -> None:

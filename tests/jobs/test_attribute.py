@@ -15,7 +15,7 @@ import pytest
 from jobs.simulate import simulate
 from model.training_record import from_milliseconds
 from schemas.credits import RULES
-from schemas.log_files import ROWS
+from schemas.parquet_log import ROWS
 from settings import Settings
 from tests.flow.running import ROOT, query, run_flow
 from tests.jobs.running import complaint, jobs
