@@ -35,6 +35,8 @@ _PLAIN = {
 class AvroLog:
     """An Avro container; `names` are the fields of its records."""
 
+    is_in_ms = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:

@@ -27,6 +27,8 @@ _DATA = re.compile(r"[-+]?\d{2,}(\.\d*)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)
 class CsvLog:
     """A CSV; `names` are its columns, `delimiter` is between them: the one by which the event's columns are there."""
 
+    is_in_ms = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         with contextlib.closing(CsvRows(open_bytes(path))) as lines:

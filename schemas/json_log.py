@@ -40,6 +40,8 @@ class _Row(NamedTuple):
 class JsonLog:
     """JSON lines or an array; `names` are the keys of its first objects, in their order."""
 
+    is_in_ms = False
+
     def __init__(self, path: Path) -> None:
         self._path = path
         names: dict[str, None] = {}

@@ -34,6 +34,10 @@ _FOREIGN = {
 _NAMES = {".json": "JSON", ".parquet": "Parquet", ".avro": "an Avro container"}
 
 
+IN_MS = {b"ad-streams:unit": b"ms"}
+"""What a Parquet file written here says of its column of times, whatever options and settings say of others' files."""
+
+
 class LogFileError(Exception):
     """A file that cannot be read or written; the message is one line that names it."""
 

@@ -31,6 +31,7 @@ class _Log(Protocol):
     """A file of some kind."""
 
     names: list[str]
+    is_in_ms: bool
 
     def type_of(self, name: str) -> pa.DataType: ...
 
@@ -128,6 +129,8 @@ class LogFile:
 
     def _find_times(self, asked: TimeFormat) -> TimeFormat:
         column = {"timestamp": self._wanted["timestamp"]}
+        if self._log.is_in_ms:
+            return TimeFormat(TimeUnit.MS)
         is_said = asked.unit is not TimeUnit.AUTO and asked.order is not DateOrder.AUTO
         if is_said or is_told_by_type(self._log.type_of(column["timestamp"])):
             return asked

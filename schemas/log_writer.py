@@ -16,7 +16,7 @@ import pyarrow.parquet
 from schemas.codec import load_schema
 from schemas.compiling import compiled
 from schemas.events import TEXTS, TYPES, EventBatch
-from schemas.log_bytes import WRITTEN, LogFileError, log_kind
+from schemas.log_bytes import IN_MS, WRITTEN, LogFileError, log_kind
 
 
 @compiled
@@ -77,7 +77,9 @@ class LogWriter:
     def _open(self, schema: pa.Schema) -> Any:
         match self._kind:
             case ".parquet":
-                return pa.parquet.ParquetWriter(self._draft, schema, compression="zstd")
+                place = schema.get_field_index("timestamp")
+                said = schema.set(place, schema.field(place).with_metadata(IN_MS))
+                return pa.parquet.ParquetWriter(self._draft, said, compression="zstd")
             case ".avro":
                 return _AvroSink(self._draft)
             case _:

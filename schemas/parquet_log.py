@@ -9,19 +9,21 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 
-from schemas.log_bytes import Rows
+from schemas.log_bytes import IN_MS, Rows
 
 ROWS = 50_000
 """Rows of a batch."""
 
 
 class ParquetLog:
-    """A Parquet file; `names` are its columns."""
+    """A Parquet file; `names` are its columns, and `is_in_ms` says whether it was written here."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._schema: pa.Schema = pa.parquet.ParquetFile(path).schema_arrow
         self.names: list[str] = self._schema.names
+        said = [field.metadata or {} for field in self._schema if field.name == "timestamp"]
+        self.is_in_ms = any(IN_MS.items() <= metadata.items() for metadata in said)
 
     def type_of(self, name: str) -> pa.DataType:
         """A column's type."""

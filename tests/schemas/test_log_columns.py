@@ -20,7 +20,8 @@ from schemas.columns import decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.log_files import LogFile, LogFileError
-from schemas.times import TimeFormat
+from schemas.log_writer import LogWriter
+from schemas.times import TimeFormat, TimeUnit
 
 T = 1_714_550_400_000
 HEADER = "event_id,user_id,timestamp,type,campaign,revenue\n"
@@ -366,3 +367,12 @@ def test_the_first_time_column_counts_in_the_letter_in_ms(save):
     """So that a letter that is tried again is read as the file was."""
     _, letters = read(save("log.csv", f"{HEADER}e1,u,1714550400,view,c,0\ne2,u,1714550400,IM,c,0\n"))
     assert json.loads(letters[0].payload)["timestamp"] == T
+
+
+def test_a_parquet_that_was_written_here_is_in_ms_whatever_settings_say(save, tmp_path):
+    """As the log of mended letters, which a flow reads with the settings of the log that they came from."""
+    batches = list(LogFile(save("log.csv", f"{HEADER}e1,u,7,IM,c,0\n")).batches())
+    with LogWriter(tmp_path / "own.parquet") as out:
+        out.write(decode_columns(batches[0], timedelta(0)).events)
+    assert read(tmp_path / "own.parquet", TimeFormat(TimeUnit.S))[0][0].timestamp == 7
+    assert read(tmp_path / "log.csv", TimeFormat(TimeUnit.S))[0][0].timestamp == 7_000
