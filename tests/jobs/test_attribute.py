@@ -108,7 +108,7 @@ def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (("nowhere.csv",), "nowhere.csv: No such file or directory"),
+        (("nowhere.csv",), "nowhere.csv: no such file"),
         (("LOG", "--look-back", "soon"), "--look-back: 'soon' is not a duration"),
         (("LOG", "--look-back", "0d"), "--look-back: must be at least 1min, got 0d"),
         (("LOG", "--to", "credits.txt"), "credits.txt: must end with .csv or .csv.gz or .parquet"),
@@ -116,7 +116,7 @@ def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
         (("LOG", "--paths", "paths.parquet"), "--paths: paths.parquet: must end with .csv or .csv.gz"),
         (("LOG", "--to", "LOG"), "is the log itself"),
         (("LOG", "--to", "x.csv", "--by-day", "./x.csv"), "--by-day: x.csv is the file of --to"),
-        (("nowhere.csv", "--to", "LOG"), "nowhere.csv: No such file or directory"),
+        (("nowhere.csv", "--to", "LOG"), "nowhere.csv: no such file"),
         (("LOG", "--paths", "nowhere/paths.csv"), "--paths: nowhere/paths.csv: no such directory"),
         (("LOG", "--store-models"), "adstreams.db"),
         (("NONE",), "none of its 1 events is a conversion (CN)"),
