@@ -94,10 +94,12 @@ def evaluate_files(
 def _models_and_logs(given: Sequence[str]) -> tuple[list[Path], list[str]]:
     """The model files, and then what the log consists of; a JSON file of objects may be either."""
     count = next((n for n, name in enumerate(given) if not _is_model(name)), len(given))
+    if len(given) < 2:
+        raise JobError("evaluate: give at least one model file, and then the log")
+    if _is_model(given[-1]):
+        raise JobError(f"evaluate: {given[-1]} is given as the log: the log comes last, after the model files")
     if not count:
         raise JobError("evaluate: give at least one model file, and then the log")
-    if count == len(given):
-        raise JobError(f"evaluate: {given[-1]} is given as the log: the log comes last, after the model files")
     return [Path(name) for name in given[:count]], list(given[count:])
 
 

@@ -197,7 +197,7 @@ def test_hours_fall_into_their_bins():
         (("bad.json", "log.csv"), "bad.json: intercept: Field required"),
         ((SEED, "day.json", "log.csv"), "day.json: a horizon of 1d, "),
         ((SEED, "log.csv", "--look-back", "5min"), "--look-back: must be 15min to 3650d, got 5min"),
-        ((SEED, "log.csv"), "log.csv: No such file or directory"),
+        ((SEED, "log.csv"), "log.csv: no such file"),
         (("log.csv", "day.json"), "evaluate: day.json is given as the log: the log comes last, after the model files"),
         ((SEED, "log.csv", "--report", "none/report.html"), "--report: none/report.html: no such directory"),
         ((SEED, "log.csv", "--report", "report.pdf"), "--report: report.pdf: must end with .html"),
