@@ -13,7 +13,7 @@ from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
 from jobs.durations import duration
 from jobs.erase import erase
-from jobs.import_log import import_log
+from jobs.importing.commands import import_command
 from jobs.live.commands import grade_command
 from jobs.log_options import Order, Unit, Zone, asked_times
 from jobs.models import app as models
@@ -50,28 +50,12 @@ def main() -> None:
 
 
 app.command(name="simulate")(simulate_command)
+app.command(name="import")(import_command)
 app.command(name="train")(train_command)
 app.command(name="evaluate")(evaluate_command)
 app.command(name="grade")(grade_command)
 app.add_typer(dead_letters, name="dead-letters")
 app.add_typer(models, name="models")
-
-
-@app.command(name="import")
-def import_command(
-    log: Annotated[Path, typer.Argument(help="Somebody's log: CSV (also compressed) or Parquet.")],
-    sql: Annotated[str, typer.Option(help="SELECT … FROM log, giving the event's columns.")],
-    to: Annotated[Path, typer.Option(help="File to write: .csv, .csv.gz, .parquet or .avro.")],
-    rejected: Annotated[Path | None, typer.Option(help="File for the rejected rows, as JSON lines.")] = None,
-) -> None:
-    """Map a log to the event's columns with SQL, and say what was rejected and why.
-
-    Columns: user_id, timestamp (a time, or ms since 1970) and type (IM, CL, PS or CN) are needed; event_id is made
-    where there is none, the same for the same row; state, segment, campaign, publisher, creative, placement, product,
-    quantity and revenue are optional.
-    """
-    with plainly():
-        import_log(log, sql, to, rejected)
 
 
 @app.command(name="attribute")

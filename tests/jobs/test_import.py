@@ -66,9 +66,9 @@ def test_rejected_rows_are_told_and_kept(tmp_path: Path) -> None:
     assert "4 rows: 1 events" in run.stdout
     kept = [json.loads(line) for line in rejected.read_text().splitlines()]
     assert {line["values"]["event_id"]: line["reason"] for line in kept} == {
-        2: "time_range",
-        3: "wrong_type",
-        4: "missing",
+        "2": "time_range",
+        "3": "wrong_type",
+        "4": "missing",
     }
     for reason in ("1 time_range", "1 wrong_type", "1 missing"):
         assert reason in run.stdout

@@ -1,0 +1,167 @@
+"""An import from its files to its report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import duckdb
+import numpy as np
+
+from jobs.bars import progress
+from jobs.importing.delimited import load_delimited
+from jobs.importing.headers import read_names
+from jobs.importing.letters import Letters
+from jobs.importing.mapping import Mapped, map_rows, mapped_rows
+from jobs.importing.query import Query
+from jobs.importing.sources import Source, find_sources
+from jobs.importing.structured import load_objects, load_parquet
+from jobs.problems import JobError
+from schemas.columns import ColumnBatch, decode_columns
+from schemas.log_writer import LogWriter
+from schemas.times import TimeFormat
+
+MEMORY = "1GB"
+"""What DuckDB may hold in memory; more goes to temporary files."""
+EARLY = 946_684_800_000
+"""2000 in ms: of most logs, times before it are misread."""
+
+
+def import_log(
+    logs: list[Path],
+    sql: str,
+    to: Path,
+    rejected: Path | None = None,
+    columns: Path | None = None,
+    times: TimeFormat = TimeFormat(),  # noqa: B008
+) -> None:
+    """Map the rows of some files with `sql` (a SELECT from the table `log`), and write the valid ones in time order.
+
+    Raises:
+        JobError: a file cannot be read, or the query is wrong or does not give the event's columns.
+        ColumnsError: a column is of a type that no field of an event can have.
+        LogFileError: a file cannot be read or written.
+    """
+    sources = find_sources(logs)
+    _check_outputs([source.path for source in sources], columns, to, rejected)
+    names = None if columns is None else read_names(columns)
+    if names is not None and sources[0].kind != ".csv":
+        raise JobError("--columns: only text without a header needs them")
+    with LogWriter(to) as out, Letters(rejected) as letters, _database(times.zone) as (connection, folder):
+        try:
+            _load(connection, sources, names, letters, folder)
+            mapped = map_rows(connection, Query(connection, sql).typed(), times)
+            first, last, written = _write(connection, mapped, str(sources[0].path), out, letters)
+        except duckdb.Error as error:
+            raise JobError(str(error).strip().splitlines()[0]) from None
+        unread = letters.count - (mapped.rows - written)
+    place = f"in {to}" if written else f"({to} is not written)"
+    print(f"{mapped.rows + unread:,} rows: {written:,} events {place}, {letters.count:,} rejected")
+    _report(mapped, first, last, written)
+    letters.report()
+
+
+def _check_outputs(sources: list[Path], columns: Path | None, to: Path, rejected: Path | None) -> None:
+    outputs = [("--to", to)] + ([] if rejected is None else [("--rejected", rejected)])
+    for name, path in outputs:
+        for source in (*sources, *([columns] if columns else [])):
+            if _is_same(path, source):
+                raise JobError(f"{name}: {path} is {'the log itself' if source != columns else 'the --columns file'}")
+        if path.is_dir():
+            raise JobError(f"{name}: {path}: is a directory")
+        if not path.parent.is_dir():
+            raise JobError(f"{name}: {path}: no such folder")
+    if rejected is not None and _is_same(to, rejected):
+        raise JobError(f"--rejected: {rejected} is the file of --to")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    if one.exists() and other.exists():
+        return one.samefile(other)
+    return one.resolve() == other.resolve()
+
+
+@contextmanager
+def _database(zone: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A database in a folder of its own, which is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="ad-streams-import-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        settings = {
+            "autoinstall_known_extensions": "false",
+            "autoload_known_extensions": "false",
+            "memory_limit": MEMORY,
+            "temp_directory": str(folder / "spilled"),
+        }
+        connection = duckdb.connect(str(folder / "log.db"), config=settings)  # type: ignore[arg-type]
+        try:
+            connection.execute(f"SET TimeZone = '{ZoneInfo(zone).key}'")
+            yield connection, folder
+        finally:
+            connection.close()
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection,
+    sources: list[Source],
+    names: tuple[str, ...] | None,
+    letters: Letters,
+    folder: Path,
+) -> None:
+    match sources[0].kind:
+        case ".parquet":
+            load_parquet(connection, sources, folder)
+        case ".csv":
+            load_delimited(connection, sources, names, letters)
+        case _:
+            load_objects(connection, sources, letters)
+
+
+def _write(
+    connection: duckdb.DuckDBPyConnection, mapped: Mapped, name: str, out: LogWriter, letters: Letters
+) -> tuple[int, int, int]:
+    """Write the valid rows: the first and the last time, and how many there are."""
+    row = written = 0
+    first = last = 0
+    with progress() as bar:
+        task = bar.add_task("importing", total=mapped.rows)
+        for columns in mapped_rows(connection, mapped.has_made_ids):
+            offsets = row + 1 + np.arange(len(columns))
+            row += len(columns)
+            decoded = decode_columns(ColumnBatch(name, offsets, columns, [], row, mapped.times), timedelta(0))
+            letters.add(decoded.letters)
+            bar.advance(task, len(columns))
+            if not len(decoded.events):
+                continue
+            out.write(decoded.events)
+            instants = decoded.events.rows["timestamp"]
+            first = int(instants.min()) if not written else min(first, int(instants.min()))
+            last = max(last, int(instants.max()))
+            written += len(decoded.events)
+    return first, last, written
+
+
+def _report(mapped: Mapped, first: int, last: int, written: int) -> None:
+    if mapped.times.words:
+        print(f"  times: {mapped.times.words}")
+    if written:
+        print(f"  first {_moment(first)}, last {_moment(last)} (UTC)")
+        if first < EARLY:
+            print("  warning: there are times before 2000; --time-unit says what numbers count")
+        if last > time.time() * 1_000 + 60_000:
+            print("  warning: there are times ahead of now; --time-unit and --time-zone say how they are read")
+    if mapped.equal:
+        print(
+            f"  {mapped.equal:,} rows are equal to an earlier one; all count, each with an id of its own "
+            "(SELECT DISTINCT takes equal rows once)"
+        )
+    for warning in mapped.warnings:
+        print(f"  warning: {warning}")
+
+
+def _moment(milliseconds: int) -> str:
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -1,0 +1,97 @@
+"""Rows that are rejected: counted by reason, and written down as they come."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any
+
+from jobs.problems import JobError
+from schemas.dead_letters import REASONS, DeadLetter
+
+
+class Letters:
+    """Takes rejected rows, of which it holds the first of each reason; the file has its name once it is whole."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._draft = None if path is None else path.with_name(f".{os.getpid()}-{path.name}")
+        self._file: IO[str] | None = None
+        self._counts = Counter[str]()
+        self._first: dict[str, DeadLetter] = {}
+
+    @property
+    def count(self) -> int:
+        """How many there were."""
+        return self._counts.total()
+
+    def __enter__(self) -> Letters:
+        if self._draft is not None:
+            try:
+                self._file = self._draft.open("w", encoding="utf-8")
+                self._draft.chmod(0o600)
+            except OSError as error:
+                raise JobError(f"--rejected: {self._path}: {error.strerror}") from None
+        return self
+
+    def add(self, letters: Iterable[DeadLetter]) -> None:
+        """Count letters, and write them to the file.
+
+        Raises:
+            JobError: they cannot be written.
+        """
+        for letter in letters:
+            self._counts[letter.reason] += 1
+            self._first.setdefault(letter.reason, letter)
+            if self._file is not None:
+                try:
+                    self._file.write(_json_line(letter))
+                except OSError as error:
+                    raise JobError(f"--rejected: {self._path}: {error.strerror}") from None
+
+    def report(self) -> None:
+        """Print how many there were of each reason, with the first of each."""
+        for reason, count in self._counts.most_common():
+            first = self._first[reason]
+            text = first.payload.decode(errors="backslashreplace")
+            shown = text if len(text) <= 500 else f"{text[:500]}..."
+            print(f"  {count:,} {reason} ({REASONS[reason]}); the first: {first.detail}: {printable(shown)}")
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._file is None or self._draft is None or self._path is None:
+            return
+        self._file.close()
+        if kind is None:
+            self._draft.replace(self._path)
+        else:
+            self._draft.unlink(missing_ok=True)
+
+
+def printable(text: str) -> str:
+    r"""A text of the log for a terminal: what would steer that is shown as an escape sequence.
+
+    >>> printable("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
+
+
+def _json_line(letter: DeadLetter) -> str:
+    line = {"reason": letter.reason, "detail": letter.detail, "values": _plain(json.loads(letter.payload))}
+    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace").decode() + "\n"
+
+
+def _plain(value: Any) -> Any:
+    """The same, with texts for the floats that JSON does not have."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
