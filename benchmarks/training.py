@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.import_log import import_log
+from jobs.importing.imports import import_log
 from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours
 from jobs.training.logs import Log, read_log
 from jobs.training.rows import CALIBRATE, DAY, FIT, TEST, VALIDATE, Rows, Span, look_back_for, mixed, rows_of
@@ -144,7 +144,7 @@ def shared(name: str, sql: str, horizon: timedelta) -> list[Grades | None]:
     """Print how models do on a shared log, mapped with SQL; the grades at all rows, at events and at clock times."""
     with TemporaryDirectory() as folder:
         mapped = Path(folder) / "log.parquet"
-        import_log(DATA / name, sql, mapped)
+        import_log([DATA / name], sql, mapped)
         rows, scored = folded(read_log(str(mapped)), horizon)
     places = {"all": np.ones(len(rows), np.bool_), "events": rows.at_event, "clock times": ~rows.at_event}
     grades = [grade(scored.take(at), 200) for at in places.values()]

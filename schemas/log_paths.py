@@ -19,10 +19,21 @@ def log_paths(names: Iterable[str | Path]) -> list[Path]:
     Raises:
         LogFileError: a name has no file, or one that is no log.
     """
+    paths = files_of(names)
+    for path in paths:
+        log_kind(path)
+    return paths
+
+
+def files_of(names: Iterable[str | Path]) -> list[Path]:
+    """The same files, whatever their endings.
+
+    Raises:
+        LogFileError: a name has no file.
+    """
     found = dict[Path, Path]()
     for name in names:
         for path in _named(str(name)):
-            log_kind(path)
             found.setdefault(path.resolve(), path)
     return sorted(found.values(), key=str)
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
 from jobs.importing.imports import import_log
-from jobs.problems import JobError, plainly
-from schemas.time_texts import DateOrder
-from schemas.times import TimeFormat, TimeUnit
+from jobs.log_options import Order, Unit, Zone, asked_times
+from jobs.problems import plainly
+from settings import load_settings
 
 
 def import_command(
@@ -28,13 +27,9 @@ def import_command(
     columns: Annotated[
         Path | None, typer.Option(help="File with the columns' names, of text that has no header.")
     ] = None,
-    time_unit: Annotated[
-        TimeUnit, typer.Option(help="What numbers in timestamp count since 1970; found from all values.")
-    ] = TimeUnit.AUTO,
-    date_order: Annotated[
-        DateOrder, typer.Option(help="Order of day, month and year in dates such as 03/07/2018; found from all values.")
-    ] = DateOrder.AUTO,
-    time_zone: Annotated[str, typer.Option(help="Zone of times that name none, as in Europe/Berlin.")] = "UTC",
+    unit: Unit = None,
+    order: Order = None,
+    zone: Zone = None,
 ) -> None:
     """Map a log to the event's columns with SQL, and say what was rejected and why.
 
@@ -44,8 +39,4 @@ def import_command(
     query calculates or compares with is taken as a number or time there.
     """
     with plainly():
-        try:
-            zone = ZoneInfo(time_zone).key
-        except (ValueError, OSError, LookupError):
-            raise JobError(f"--time-zone: no zone is called {time_zone!r}; names are such as Europe/Berlin") from None
-        import_log(logs, sql, to, rejected, columns, TimeFormat(time_unit, date_order, zone))
+        import_log(logs, sql, to, rejected, columns, asked_times(load_settings(), unit, order, zone))

@@ -94,9 +94,9 @@ def _has_quotes(text: str) -> bool:
 
 
 def _first_record(text: str, delimiter: str, is_quoted: bool) -> list[str]:
-    quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
     csv.field_size_limit(1 << 30)
     try:
+        quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
         record = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting), [])
     except csv.Error:
         record = text.split("\n", 1)[0].split(delimiter)

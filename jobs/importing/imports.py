@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ import duckdb
 import numpy as np
 
 from jobs.bars import progress
+from jobs.console import say
 from jobs.importing.delimited import load_delimited
 from jobs.importing.headers import read_names
 from jobs.importing.letters import Letters
@@ -21,15 +21,15 @@ from jobs.importing.mapping import Mapped, map_rows, mapped_rows
 from jobs.importing.query import Query
 from jobs.importing.sources import Source, find_sources
 from jobs.importing.structured import load_objects, load_parquet
+from jobs.log_options import print_remarks, print_span
 from jobs.problems import JobError
 from schemas.columns import ColumnBatch, decode_columns
 from schemas.log_writer import LogWriter
-from schemas.times import TimeFormat
+from schemas.spans import Span
+from schemas.times import AS_FOUND, TimeFormat
 
 MEMORY = "1GB"
 """What DuckDB may hold in memory; more goes to temporary files."""
-EARLY = 946_684_800_000
-"""2000 in ms: of most logs, times before it are misread."""
 
 
 def import_log(
@@ -38,7 +38,7 @@ def import_log(
     to: Path,
     rejected: Path | None = None,
     columns: Path | None = None,
-    times: TimeFormat = TimeFormat(),  # noqa: B008
+    times: TimeFormat = AS_FOUND,
 ) -> None:
     """Map the rows of some files with `sql` (a SELECT from the table `log`), and write the valid ones in time order.
 
@@ -56,14 +56,14 @@ def import_log(
         try:
             _load(connection, sources, names, letters, folder)
             mapped = map_rows(connection, Query(connection, sql).typed(), times)
-            first, last, written = _write(connection, mapped, str(sources[0].path), out, letters)
+            span, written = _write(connection, mapped, str(sources[0].path), out, letters)
         except duckdb.Error as error:
             raise JobError(str(error).strip().splitlines()[0]) from None
         unread = letters.count - (mapped.rows - written)
     place = f"in {to}" if written else f"({to} is not written)"
-    print(f"{mapped.rows + unread:,} rows: {written:,} events {place}, {letters.count:,} rejected")
-    _report(mapped, first, last, written)
+    say(f"{mapped.rows + unread:,} rows: {written:,} events {place}, {letters.count:,} rejected")
     letters.report()
+    _report(mapped, span)
 
 
 def _check_outputs(sources: list[Path], columns: Path | None, to: Path, rejected: Path | None) -> None:
@@ -123,10 +123,10 @@ def _load(
 
 def _write(
     connection: duckdb.DuckDBPyConnection, mapped: Mapped, name: str, out: LogWriter, letters: Letters
-) -> tuple[int, int, int]:
-    """Write the valid rows: the first and the last time, and how many there are."""
+) -> tuple[Span, int]:
+    """Write the valid rows: when they were, and how many there are."""
     row = written = 0
-    first = last = 0
+    span = Span()
     with progress() as bar:
         task = bar.add_task("importing", total=mapped.rows)
         for columns in mapped_rows(connection, mapped.has_made_ids):
@@ -135,33 +135,21 @@ def _write(
             decoded = decode_columns(ColumnBatch(name, offsets, columns, [], row, mapped.times), timedelta(0))
             letters.add(decoded.letters)
             bar.advance(task, len(columns))
-            if not len(decoded.events):
-                continue
-            out.write(decoded.events)
-            instants = decoded.events.rows["timestamp"]
-            first = int(instants.min()) if not written else min(first, int(instants.min()))
-            last = max(last, int(instants.max()))
-            written += len(decoded.events)
-    return first, last, written
+            if len(decoded.events):
+                out.write(decoded.events)
+                span.add(decoded.events.rows["timestamp"])
+                written += len(decoded.events)
+    return span, written
 
 
-def _report(mapped: Mapped, first: int, last: int, written: int) -> None:
+def _report(mapped: Mapped, span: Span) -> None:
     if mapped.times.words:
-        print(f"  times: {mapped.times.words}")
-    if written:
-        print(f"  first {_moment(first)}, last {_moment(last)} (UTC)")
-        if first < EARLY:
-            print("  warning: there are times before 2000; --time-unit says what numbers count")
-        if last > time.time() * 1_000 + 60_000:
-            print("  warning: there are times ahead of now; --time-unit and --time-zone say how they are read")
+        say(f"times: {mapped.times.words}")
     if mapped.equal:
-        print(
-            f"  {mapped.equal:,} rows are equal to an earlier one; all count, each with an id of its own "
+        say(
+            f"{mapped.equal:,} rows are equal to an earlier one; all count, each with an id of its own "
             "(SELECT DISTINCT takes equal rows once)"
         )
-    for warning in mapped.warnings:
-        print(f"  warning: {warning}")
-
-
-def _moment(milliseconds: int) -> str:
-    return datetime.fromtimestamp(milliseconds / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    print_remarks(list(mapped.warnings))
+    if span.words:
+        print_span(span)

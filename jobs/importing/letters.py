@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
+from jobs.console import say
 from jobs.problems import JobError
 from schemas.dead_letters import REASONS, DeadLetter
+from schemas.valid_json import valid_json
 
 
 class Letters:
@@ -60,7 +61,7 @@ class Letters:
             first = self._first[reason]
             text = first.payload.decode(errors="backslashreplace")
             shown = text if len(text) <= 500 else f"{text[:500]}..."
-            print(f"  {count:,} {reason} ({REASONS[reason]}); the first: {first.detail}: {printable(shown)}")
+            say(f"  {count:,} {reason} ({REASONS[reason]}); the first: {first.detail}: {shown}")
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -74,24 +75,6 @@ class Letters:
             self._draft.unlink(missing_ok=True)
 
 
-def printable(text: str) -> str:
-    r"""A text of the log for a terminal: what would steer that is shown as an escape sequence.
-
-    >>> printable("a\x1b[31m\u202eb")
-    'a\\x1b[31m\\u202eb'
-    """
-    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
-
-
 def _json_line(letter: DeadLetter) -> str:
-    line = {"reason": letter.reason, "detail": letter.detail, "values": _plain(json.loads(letter.payload))}
-    return json.dumps(line, ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace").decode() + "\n"
-
-
-def _plain(value: Any) -> Any:
-    """The same, with texts for the floats that JSON does not have."""
-    if isinstance(value, dict):
-        return {name: _plain(each) for name, each in value.items()}
-    if isinstance(value, list):
-        return [_plain(each) for each in value]
-    return value if not isinstance(value, float) or math.isfinite(value) else str(value)
+    line = {"reason": letter.reason, "detail": letter.detail, "values": json.loads(letter.payload)}
+    return valid_json(line) + "\n"

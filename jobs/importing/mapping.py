@@ -99,10 +99,13 @@ def _canonical(column: str, kind: str) -> str:
         return f"CAST({column} AS VARCHAR)"
     if kind in ("DOUBLE", "FLOAT"):
         whole = f"CAST(CAST({column} AS HUGEINT) AS VARCHAR)"
-        return f"CASE WHEN abs({column}) < 1e15 AND {column} = trunc({column}) THEN {whole} ELSE CAST({column} AS VARCHAR) END"
+        is_whole = f"abs({column}) < 1e15 AND {column} = trunc({column})"
+        return f"CASE WHEN {is_whole} THEN {whole} ELSE CAST({column} AS VARCHAR) END"
     if kind.startswith("DECIMAL"):
-        return f"regexp_replace(CAST({column} AS VARCHAR), '\\.?0*$', '')" if not kind.endswith(",0)") else (
-            f"CAST({column} AS VARCHAR)"
+        return (
+            f"regexp_replace(CAST({column} AS VARCHAR), '\\.?0*$', '')"
+            if not kind.endswith(",0)")
+            else (f"CAST({column} AS VARCHAR)")
         )
     if kind == "TIMESTAMP WITH TIME ZONE":
         return f"CAST({column} AT TIME ZONE 'UTC' AS VARCHAR)"

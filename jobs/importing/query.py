@@ -141,7 +141,7 @@ class Query:
     def _why_not(self, name: str) -> str:
         text = identifier(name)
         ((value,),) = self._connection.execute(
-            f"SELECT {text} FROM log WHERE {text} IS NOT NULL AND NOT regexp_full_match({text}, {literal(_NUMBER)}) LIMIT 1"
+            f"SELECT {text} FROM log WHERE NOT regexp_full_match({text}, {literal(_NUMBER)}) LIMIT 1"
         ).fetchall()
         return (
             f"column {name!r} is taken as a number or time, but holds {value!r}; "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from jobs.problems import JobError
 from schemas.log_bytes import check_content, open_bytes
+from schemas.log_paths import files_of
 
 HEAD = 1 << 20
 """Bytes of a text file that are looked at."""
@@ -37,19 +37,13 @@ class Source:
 
 
 def find_sources(names: Iterable[Path]) -> list[Source]:
-    """The files that some names mean: a file's own name, a folder's files, or a pattern with `*` and `?`.
-
-    A name that exists is never a pattern; nor are brackets.
+    """The files that some names mean (`files_of`), whatever their endings.
 
     Raises:
-        JobError: a name means no file, or the files are of several kinds.
-        LogFileError: a file is of a kind that no log is.
+        JobError: a file is empty, or the files are of several kinds.
+        LogFileError: a name means no file, or a file is of a kind that no log is.
     """
-    paths: dict[Path, Path] = {}
-    for name in names:
-        for path in _meant(name):
-            paths.setdefault(path.resolve(), path)
-    sources = [_look(path) for path in paths.values()]
+    sources = [_look(path) for path in files_of(names)]
     kinds = {source.kind: source.path for source in reversed(sources)}
     if len(kinds) > 1:
         (one, first), (other, second) = list(kinds.items())[:2]
@@ -58,30 +52,6 @@ def find_sources(names: Iterable[Path]) -> list[Source]:
 
 
 _NAMES = {".csv": "delimited text", ".json": "JSON", ".parquet": "Parquet", ".avro": "an Avro container"}
-
-
-def _meant(name: Path) -> list[Path]:
-    try:
-        if name.is_dir():
-            found = sorted(path for path in name.iterdir() if path.is_file() and not path.name.startswith("."))
-            if not found:
-                raise JobError(f"{name}: no file in this folder")
-            return found
-        if name.is_file():
-            return [name]
-        if name.exists():
-            raise JobError(f"{name}: not a file")
-    except OSError as error:
-        raise JobError(f"{name}: {error.strerror}") from None
-    pattern = str(name).replace("[", "[[]")
-    matching = sorted(Path(path) for path in glob.glob(pattern) if Path(path).is_file()) if _is_pattern(name) else []
-    if not matching:
-        raise JobError(f"{name}: no such file")
-    return matching
-
-
-def _is_pattern(name: Path) -> bool:
-    return any(sign in str(name) for sign in "*?")
 
 
 def _look(path: Path) -> Source:

@@ -16,6 +16,7 @@ from uuid import UUID
 import duckdb
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet
 
 from jobs.importing.letters import Letters
 from jobs.importing.names import literal
@@ -33,6 +34,10 @@ def load_parquet(connection: duckdb.DuckDBPyConnection, sources: list[Source], f
     """Make the view `log` of Parquet files; a column that one of the files lacks is NULL in its rows."""
     links = []
     for number, source in enumerate(sources):  # a name in DuckDB is a pattern
+        try:
+            pyarrow.parquet.ParquetFile(source.path).close()
+        except (OSError, pa.ArrowException) as error:
+            raise JobError(f"{source.path}: {' '.join(str(error).split())}") from None
         link = folder / f"source-{number}.parquet"
         link.symlink_to(source.path.resolve())
         links.append(literal(str(link)))
@@ -57,7 +62,9 @@ def load_objects(connection: duckdb.DuckDBPyConnection, sources: list[Source], l
     connection.register("objects_of_files", pa.RecordBatchReader.from_batches(schema, batches))
     connection.execute("CREATE TABLE objects AS FROM objects_of_files")
     connection.unregister("objects_of_files")
-    ((structure,),) = connection.execute("SELECT CAST(json_group_structure(CAST(object AS JSON)) AS VARCHAR) FROM objects").fetchall()
+    ((structure,),) = connection.execute(
+        "SELECT CAST(json_group_structure(CAST(object AS JSON)) AS VARCHAR) FROM objects"
+    ).fetchall()
     if structure is None:
         raise JobError(f"{sources[0].path}: holds no JSON object that could be a row")
     wanted = literal(json.dumps(_types(json.loads(structure), "HUGEINT" if numbers.are_long else "BIGINT")))

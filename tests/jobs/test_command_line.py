@@ -16,7 +16,7 @@ from tests.jobs.running import complaint, jobs
             ("train", "log.csv", "--hours", "3"),
             "No such option: --hours (Possible options: --horizon, --rows); see root train --help",
         ),
-        (("train",), "Missing argument 'EVENTS'; see root train --help"),
+        (("train",), "Missing argument 'EVENTS...'; see root train --help"),
         (("train", "log.csv"), "Missing option '--to'; see root train --help"),
         (("train", "log.csv", "--to"), "Option '--to' requires an argument"),
         (("train", "log.csv", "--to", "m.json", "--rows", "few"), "Invalid value for '--rows': "),

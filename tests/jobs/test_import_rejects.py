@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pyarrow.parquet
@@ -14,8 +13,8 @@ from jobs.problems import JobError
 from schemas.log_bytes import LogFileError
 from tests.jobs.running import jobs
 
-SQL = "SELECT who AS user_id, at AS timestamp, kind AS type FROM log"
-HEAD = "who,at,kind\n"
+SQL = "SELECT who AS user_id, moment AS timestamp, kind AS type FROM log"
+HEAD = "who,moment,kind\n"
 ROW = "u,2024-05-01 08:00:00,IM\n"
 
 
@@ -54,11 +53,14 @@ def test_a_line_that_is_no_event_costs_itself(line: bytes, reason: str, tmp_path
     assert sorted(users(tmp_path)) == ["u"] * 9 + ["w"]
 
 
-@pytest.mark.parametrize("line", [b"{broken\n", b"[1]\n", b'{"who": "\xff"}\n', b"7\n", b'{"who": NaN}\n', b'{"a": "' + b"y" * 9_000_000 + b'"}\n'])
+@pytest.mark.parametrize(
+    "line",
+    [b"{broken\n", b"[1]\n", b'{"who": "\xff"}\n', b"7\n", b'{"who": NaN}\n', b'{"a": "' + b"y" * 9_000_000 + b'"}\n'],
+)
 def test_a_line_that_is_no_object_costs_itself(line: bytes, tmp_path: Path) -> None:
     """Of JSON lines."""
     log = tmp_path / "log.jsonl"
-    good = b'{"who": "u", "at": "2024-05-01T08:00:00Z", "kind": "IM"}\n'
+    good = b'{"who": "u", "moment": "2024-05-01T08:00:00Z", "kind": "IM"}\n'
     log.write_bytes(good + line + b"\n" + good)
     (kept,) = rejected(log)
     assert kept["reason"] == "wrong_shape"
@@ -100,7 +102,7 @@ def test_a_wrong_query_is_one_line(sql: str, words: str, tmp_path: Path, monkeyp
         import_log([tmp_path / "log.csv"], sql, tmp_path / "out.csv")
     assert words in str(failed.value)
     assert "\n" not in str(failed.value)
-    assert os.listdir(tmp_path) == ["log.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 @pytest.mark.parametrize(
@@ -108,15 +110,15 @@ def test_a_wrong_query_is_one_line(sql: str, words: str, tmp_path: Path, monkeyp
     [
         "SELECT 'u' AS user_id, 1714557600000 AS timestamp, 'IM' AS type FROM generate_series(1, 2)",
         "FROM (VALUES ('u', '2024-05-01', 'IM'), ('u', '2024-05-02', 'IM')) v(user_id, timestamp, type)",
-        "SELECT who AS user_id, at AS timestamp, kind AS type FROM read_json('other.jsonl')",
-        "SELECT who AS user_id, at AS timestamp, kind AS type FROM read_csv('other.csv', all_varchar=true);",
-        "WITH a AS (FROM log), b AS (FROM log) SELECT a.who AS user_id, a.at AS timestamp, b.kind AS type FROM a, b",
+        "SELECT who AS user_id, moment AS timestamp, kind AS type FROM read_json('other.jsonl')",
+        "SELECT who AS user_id, moment AS timestamp, kind AS type FROM read_csv('other.csv', all_varchar=true);",
+        "WITH a AS (FROM log), b AS (FROM log) SELECT a.who user_id, a.moment AS timestamp, b.kind AS type FROM a, b",
     ],
 )
 def test_a_query_may_read_what_it_likes(sql: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a reader of its own, from no row of the log, or from all of it twice."""
     monkeypatch.chdir(tmp_path)
-    row = {"who": "u", "at": "2024-05-01T08:00:00Z", "kind": "IM"}
+    row = {"who": "u", "moment": "2024-05-01T08:00:00Z", "kind": "IM"}
     Path("other.jsonl").write_text(2 * (json.dumps(row) + "\n"))
     Path("other.csv").write_text(HEAD + ROW * 2)
     Path("log.csv").write_text(HEAD + ROW + "ragged\n" + ("" if "other" in sql or "1" in sql else ROW))
@@ -133,7 +135,16 @@ def test_outputs_are_files_of_their_own(tmp_path: Path) -> None:
     hard.hardlink_to(log)
     (tmp_path / "sub").mkdir()
     again = tmp_path / "sub" / ".." / "out.csv"
-    for out, kept in ((log, None), (link, None), (hard, None), (to, log), (to, link), (to, to), (to, again), (again, to)):
+    for out, kept in (
+        (log, None),
+        (link, None),
+        (hard, None),
+        (to, log),
+        (to, link),
+        (to, to),
+        (to, again),
+        (again, to),
+    ):
         with pytest.raises(JobError, match="is the"):
             import_log([log], SQL, out, kept)
     assert log.read_text() == HEAD + ROW
@@ -145,7 +156,7 @@ def test_outputs_are_files_of_their_own(tmp_path: Path) -> None:
     [
         (b"PK\x03\x04 zip", "Excel"),
         (b"SQLite format 3\0", "SQLite"),
-        ("who,at,kind\n".encode("utf-16"), "UTF-16"),
+        ("who,moment,kind\n".encode("utf-16"), "UTF-16"),
         (b"", "empty"),
         (b"PAR1 broken", "log.csv"),
         (b"Obj\x01 broken", "log.csv"),
@@ -160,7 +171,7 @@ def test_no_file_is_read_as_what_it_is_not(content: bytes, words: str, tmp_path:
     with pytest.raises((JobError, LogFileError), match=words) as failed:
         import_log([log], SQL, tmp_path / "out.csv")
     assert "\n" not in str(failed.value)
-    assert os.listdir(tmp_path) == ["log.csv"]
+    assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
 
 
 def test_the_command_line_asks_for_zones_that_there_are(tmp_path: Path) -> None:
