@@ -96,8 +96,12 @@ def _has_quotes(text: str) -> bool:
 def _first_record(text: str, delimiter: str, is_quoted: bool) -> list[str]:
     csv.field_size_limit(1 << 30)
     try:
-        quoting = csv.QUOTE_MINIMAL if is_quoted else csv.QUOTE_NONE
-        record = next(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, quoting=quoting), [])
+        file = io.StringIO(text, newline="")
+        if is_quoted:
+            rows = csv.reader(file, delimiter=delimiter)
+        else:
+            rows = csv.reader(file, delimiter=delimiter, quoting=csv.QUOTE_NONE)
+        record = next(rows, [])
     except csv.Error:
         record = text.split("\n", 1)[0].split(delimiter)
     return [cell.strip("\r\n") for cell in record]
