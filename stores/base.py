@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import NamedTuple, Protocol
@@ -257,6 +257,9 @@ class Reader(Protocol):
     Raises:
         StoreError: the store does not answer, is damaged, or was replaced.
     """
+
+    def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
+        """Give up, with a `StoreError`, what is asked of this reader from now on once `is_abandoned` says so."""
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest `limit` points with start <= event_time <= end (ms), oldest first, in sequence order."""

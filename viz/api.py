@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -17,7 +18,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import Finish, HTTPError, RequestHandler
 
 from model.actions import is_held_out
 from model.advice import Option
@@ -26,7 +27,7 @@ from schemas.credits import RULES
 from schemas.validation import LONGEST_ID
 from stores.base import CreditSum, Point, Reader
 from viz.doors import guard, too_long
-from viz.reading import Answer
+from viz.reading import Answer, BusyError
 from viz.shared import Shared, shared
 from viz.trace import Tracer
 
@@ -49,6 +50,8 @@ class RefusedError(HTTPError):
 class _Handler(RequestHandler):
     def initialize(self, source: Shared | None = None) -> None:
         self._given = source
+        self._asking: asyncio.Future[Any] | None = None
+        self._is_gone = False
 
     @property
     def source(self) -> Shared:
@@ -71,12 +74,34 @@ class _Handler(RequestHandler):
             return bool(await login.get_user_async(self))
         return login is None or login.get_user is None or bool(login.get_user(self))
 
-    async def ask(self, question: Callable[[Reader], Answer]) -> Answer:
-        """What `question` returns for the store, which may not be readable just now."""
+    async def ask(self, question: Callable[[Reader], Answer], *about: object, urgent: bool = False) -> Answer:
+        """What `question` returns for the store; equal ones, `about` the same, are asked once.
+
+        Raises:
+            RefusedError: the store cannot be read just now, or too much is asked of it.
+            Finish: the client has gone.
+        """
+        stream = getattr(self.request.connection, "stream", None)
+        if self._is_gone or (stream is not None and stream.closed()):  # before it was our turn
+            raise Finish
+        key = (type(self), *about)
+        asking = self._asking = asyncio.ensure_future(self.source.desk.ask(question, key, urgent))
         try:
-            return await self.source.desk.ask(question)
+            answer: Answer = await asking
+        except asyncio.CancelledError:
+            self.set_status(499, "Client Closed Request")
+            raise Finish from None
+        except BusyError as error:
+            raise RefusedError(503, str(error)) from None
         except Exception as error:  # whatever a store's driver raises
             raise RefusedError(503, str(error) or type(error).__name__) from None
+        return answer
+
+    def on_connection_close(self) -> None:
+        """Wait no more for what nobody reads."""
+        self._is_gone = True
+        if self._asking is not None:
+            self._asking.cancel()
 
     def answer(self, body: dict[str, Any], status: int = 200) -> None:
         self.set_status(status)
@@ -90,6 +115,8 @@ class _Handler(RequestHandler):
 
     def write_error(self, status_code: int, **about: Any) -> None:
         error = about.get("exc_info", (None, None))[1]
+        if status_code == 503:
+            self.set_header("Retry-After", "1")
         self.finish(json.dumps(error.body if isinstance(error, RefusedError) else {"error": self._reason}))
 
     def asked(self, *names: str) -> list[int | None]:
@@ -114,7 +141,7 @@ class PropensityHandler(_Handler):
         """Answer with the events and the curve between `from` and `to`."""
         user, times = _id(user), self.times()
         tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.ask(lambda reader: read_propensity(reader, tracer, user, now, *times))
+        body = await self.ask(lambda reader: read_propensity(reader, tracer, user, now, *times), user, times)
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -127,7 +154,7 @@ class ExplanationHandler(_Handler):
         """Answer with what each event and each feature adds at the time `at`, or now."""
         user, (at,) = _id(user), self.asked("at")
         tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.ask(lambda reader: read_explanation(reader, tracer, user, now, at))
+        body = await self.ask(lambda reader: read_explanation(reader, tracer, user, now, at), user, at)
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -142,13 +169,15 @@ class HealthHandler(_Handler):
     async def get(self) -> None:
         """200 with the newest event time, or 503 with what is wrong."""
         try:
-            newest = await self.ask(lambda reader: reader.most_recent(1))
+            newest = await self.ask(lambda reader: reader.most_recent(1), urgent=True)
         except RefusedError as refused:
             body: dict[str, Any] = {"status": "unavailable", "problem": refused.body["error"]}
             status = 503
         else:
             body, status = {"status": "ok", "newest": newest[0].event_time if newest else None}, 200
         self.answer(body if await self.is_known() else {"status": body["status"]}, status)
+
+    head = get
 
 
 class CreditHandler(_Handler):
@@ -157,7 +186,7 @@ class CreditHandler(_Handler):
     async def get(self) -> None:
         """Answer with the sums over the conversions of the days between `from` and `to`."""
         times = self.times()
-        sums = await self.ask(lambda reader: reader.credit_sums(*times))
+        sums = await self.ask(lambda reader: reader.credit_sums(*times), times)
         self.answer({"sums": [_credit_sum(each) for each in sums]})
 
 

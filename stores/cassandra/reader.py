@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from itertools import groupby
@@ -19,7 +19,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import COLUMNS, Grade
 from schemas.models import StoredModel
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary, day_of
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
@@ -91,6 +91,7 @@ class CassandraReader:
             self._shared.close()
             raise
         self._closed = False
+        self._is_abandoned: Callable[[], bool] = lambda: False
         self._users = self._shared.scan("users", self._scan_users, lambda users: len(users.ids))
         self._sums = self._shared.scan("credits", self._scan_credits, lambda sums: sums.shares)
         self._blocks = self._shared.scan("letters", self._scan_blocks, lambda blocks: sum(each for _, each in blocks))
@@ -118,6 +119,14 @@ class CassandraReader:
         self._grades = self._select(", ".join(COLUMNS), "grades")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
+    def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
+        """Ask the cluster nothing more once `is_abandoned` says so; scans, which others wait for too, go on."""
+        self._is_abandoned = is_abandoned
+
+    def _check(self) -> None:
+        if self._is_abandoned():
+            raise StoreError("nobody waits for the answer any more")
+
     def _select(self, columns: str, table: str, rest: str = "") -> PreparedStatement:
         return self._shared.prepare(f"SELECT {columns} FROM {self._address.keyspace}.{table} {rest}")
 
@@ -138,10 +147,12 @@ class CassandraReader:
                 self._shared.session, statement, values, concurrency=_CONCURRENT, results_generator=True
             )
             for _, rows in answers:
+                self._check()
                 yield list(rows)
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest points between two times, oldest first."""
+        self._check()
         if limit <= 0 or not _may_be(user_id):
             return []
         lowest, highest = -(2**63) if start is None else start, 2**63 - 1 if end is None else end
@@ -157,6 +168,7 @@ class CassandraReader:
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
         """Where the given users stand."""
+        self._check()
         asked = sorted({user_id for user_id in user_ids if _may_be(user_id)})
         questions = [(asked[first : first + _AT_ONCE],) for first in range(0, len(asked), _AT_ONCE)]
         found = (_latest(*row) for row in self._ask_all(self._latest, questions))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -18,6 +18,8 @@ from stores.sqlite.file import connect, identity, plainly
 from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE
 
 _DAY = 86_400_000
+_STEPS = 50_000
+"""Instructions of SQLite's machine, about a millisecond's, between two looks at whether somebody still waits."""
 
 _POINT = (
     "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
@@ -66,6 +68,10 @@ class SqliteReader:
     def __init__(self, path: Path) -> None:
         self._path, self._connection = path, connect(path)
         self._identity = identity(path)
+
+    def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
+        """Give up what is asked from now on once `is_abandoned` says so."""
+        self._connection.set_progress_handler(is_abandoned, _STEPS)
 
     def _ask(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
         if identity(self._path) != self._identity:
