@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.logs import events
-from model.attribution import CONVERSION, Attribution
+from model.attribution import Attribution
 from model.bucket import Bucket
 from model.curve import Sequence
+from model.entries import CONVERSION
 from model.explanation import Explainer
 from model.models import Models
 from schemas.cassandra_rows import Heads, Lifetime, encode

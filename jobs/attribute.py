@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -21,13 +21,15 @@ from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
 from jobs.paths import PATHS, register_paths
 from jobs.problems import JobError, require_store
-from model.attribution import CONVERSION, Attribution
+from jobs.remarks import TimesOfDay, of_ids
+from model.attribution import Attribution
 from model.bucket import Bucket, Update
 from model.durations import to_milliseconds, write_duration
+from model.entries import CONVERSION
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
 from model.training_record import from_milliseconds
-from schemas.credits import BASELINE, RULES
+from schemas.credits import BASELINE, PARTS, RULES
 from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
 from schemas.log_sets import LogSet
 from schemas.times import AS_FOUND, TimeFormat
@@ -57,8 +59,8 @@ def attribute(
         settings: name the model and the length of the sequences.
         logs: files in the event's columns, folders and patterns of `log_paths`: together they are one log.
         look_back: how long before a conversion a touch counts.
-        to: file for all credits, a row for each touch of each conversion and one for its baseline.
-        by_day: file for the sums by UTC day of the conversion, campaign and type, in the columns of `credit_by_day`.
+        to: file for all credits, a row for each touch of each order and one for its baseline.
+        by_day: file for the sums by UTC day of the order, campaign and type, in the columns of `credit_by_day`.
         paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null,separator`.
         by_store: whether to credit by the models of the store, each conversion by the one of its time, instead.
         times: how the log writes its times, as far as that is known.
@@ -82,25 +84,27 @@ def attribute(
                 raise JobError(f"{name}: {path} is {taken[path.resolve()]}")
             taken[path.resolve()] = f"the file of {name}"
     models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
-    found = _Credits(models, settings.sequence_length, to_milliseconds(look_back))
+    found, clock = _Credits(models, settings.sequence_length, to_milliseconds(look_back)), TimesOfDay()
     events = 0
     print_remarks(files.remarks)
     with progress() as bar:
         task = bar.add_task("crediting", total=None)
         for decoded in files.decoded():
             found.take(decoded.events)
+            clock.note(decoded.events.rows["timestamp"])
             events += len(decoded.events)
             bar.update(task, completed=events)
     rejected = f", {files.rejected:,} rows were no events" if files.rejected else ""
     rejected += f", {found.refused:,} came too late" if found.refused else ""
     tables = found.tables()
-    ((count, users, value),) = tables.sql(
-        "SELECT count(*), count(DISTINCT user_id), coalesce(sum(revenue), 0) FROM conversions"
-    ).fetchall()
+    ((count, users),) = tables.sql("SELECT count(*), count(DISTINCT user_id) FROM conversions").fetchall()
+    ((value,),) = tables.sql("SELECT coalesce(fsum(revenue), 0) FROM events WHERE part <> 'repeat'").fetchall()
     if not count:
         raise JobError(f"{' '.join(map(str, logs))}: none of its {events:,} events is a conversion (CN){rejected}")
     say(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
     print_span(files.span)
+    for line in (*_of_orders(tables), *of_ids(found.retimed), *clock.remarks()):
+        say(line)
     say(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
     if to is not None:
@@ -143,20 +147,22 @@ def _models_of_the_store(settings: Settings) -> Models:
 class _Credits:
     """All conversions of a log, and the credits of each as they were computed last.
 
-    `refused` events came after so many later ones of their user that they have no part, as in the stream.
+    `refused` events came after so many later ones of their user that they have no part, as in the stream; `retimed`
+    ones had an id that their user had at another time within a day.
     """
 
     def __init__(self, models: Models, length: int, look_back: int) -> None:
         self._bucket = Bucket(models.plan, length)
         self._attribution, self._look_back = Attribution(models, look_back), look_back
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
-        self.refused = 0
+        self.refused = self.retimed = 0
 
     def take(self, events: EventBatch) -> None:
         """Credit the conversions of a batch, and those of before that it changes."""
         update = self._bucket.update(events, self._attribution)
         if len(update.credits):
             self._credits.append(self._credited(events, update))
+        self.retimed += update.retimed
         accepted = (update.fates != TOO_LATE) & (update.fates != DISPUTED)
         self.refused += int((~accepted).sum())
         came = np.flatnonzero((events.rows["type"] == CONVERSION) & accepted)
@@ -183,6 +189,8 @@ class _Credits:
                 "conversion_key": conversions["event_key"],
                 "batch": np.full(len(credits), len(self._credits)),
                 "touch": np.arange(len(credits)),
+                "part": pa.array(np.array(PARTS, object)[credits["part"]], pa.string()),
+                "order_time": np.ascontiguousarray(credits["order_time"]),
                 "type": _named(credits["type"]),
                 "campaign": pa.array(campaigns[credits["campaign"]], pa.string()),
                 **{name: np.ascontiguousarray(credits[name]) for name in _TOUCH},
@@ -190,13 +198,17 @@ class _Credits:
         )
 
     def tables(self) -> duckdb.DuckDBPyConnection:
-        """The tables `conversions`, and `credits` and those of the paths where there are conversions."""
+        """The tables of credit, and those of the paths where there are conversions.
+
+        `events` are all conversion events with what each is to its order, `conversions` the orders with what all their
+        events and refunds come to, `shares` what each event is credited to, and `credits` what each order is.
+        """
         connection = duckdb.connect(config={"autoinstall_known_extensions": "false"})
         connection.register("came", pa.concat_tables(self._conversions) if self._conversions else _NO_CONVERSIONS)
-        connection.sql(_CONVERSIONS)
+        connection.register("credited", pa.concat_tables(self._credits) if self._credits else _NO_CREDITS)
+        for statement in _TABLES:
+            connection.sql(statement)
         if self._credits:
-            connection.register("credited", pa.concat_tables(self._credits))
-            connection.sql(_CREDITS)
             register_paths(connection, self._bucket.snapshot(), self._look_back)
         return connection
 
@@ -210,26 +222,84 @@ _NO_CONVERSIONS = pa.table(
         "revenue": pa.array([], pa.float64()),
     }
 )
-_CONVERSIONS = """
-CREATE TABLE conversions AS
+_NO_CREDITS = pa.table(
+    {
+        "user_id": pa.array([], pa.string()),
+        "conversion_time": pa.array([], pa.int64()),
+        "conversion_key": pa.array([], pa.int64()),
+        "batch": pa.array([], pa.int64()),
+        "touch": pa.array([], pa.int64()),
+        "part": pa.array([], pa.string()),
+        "order_time": pa.array([], pa.int64()),
+        "type": pa.array([], pa.string()),
+        "campaign": pa.array([], pa.string()),
+        "touch_time": pa.array([], pa.int64()),
+        **{rule: pa.array([], pa.float64()) for rule in RULES},
+    }
+)
+_TABLES = (
+    """
+CREATE TABLE shares AS
+FROM credited QUALIFY batch = max(batch) OVER (PARTITION BY user_id, conversion_time, conversion_key)
+""",
+    # Repeats are one event; where they disagree, the greatest revenue is kept, in the order of the tables.
+    """
+CREATE TABLE events AS
 SELECT user_id, conversion_time, conversion_key, min(conversion_id) AS conversion_id,
-  arg_max(revenue, (revenue < 0, abs(revenue))) AS revenue
-FROM came GROUP BY ALL
-"""
-"""Repeats are one conversion; where they disagree, the greatest revenue is kept, in the order of the tables."""
-_CREDITS = f"""
+  arg_max(revenue, (revenue < 0, abs(revenue))) AS revenue, any_value(part) AS part, any_value(order_time) AS order_time
+FROM came JOIN (SELECT DISTINCT user_id, conversion_time, conversion_key, part, order_time FROM shares)
+USING (user_id, conversion_time, conversion_key)
+GROUP BY user_id, conversion_time, conversion_key
+""",
+    """
+CREATE TABLE conversions AS
+SELECT user_id, order_time AS conversion_time, any_value(conversion_key) FILTER (part = 'order') AS conversion_key,
+  any_value(conversion_id) FILTER (part = 'order') AS conversion_id,
+  fsum(revenue) FILTER (part <> 'repeat') AS revenue
+FROM events GROUP BY user_id, order_time HAVING count(*) FILTER (part = 'order') > 0
+""",
+    f"""
 CREATE TABLE credits AS
 SELECT user_id, conversion_id, make_timestamp_ms(conversion_time) AS conversion_time, revenue,
   CASE WHEN type = '' THEN NULL ELSE make_timestamp_ms(touch_time) END AS touch_time, type, campaign,
   {", ".join(RULES)}, touch
-FROM (FROM credited QUALIFY batch = max(batch) OVER (PARTITION BY user_id, conversion_time, conversion_key))
-JOIN conversions USING (user_id, conversion_time, conversion_key)
+FROM shares JOIN conversions USING (user_id, conversion_time, conversion_key)
+""",
+)
+_SUMS = ", ".join(f"fsum(CASE part WHEN 'order' THEN {rule} ELSE 0 END) AS {rule}" for rule in RULES)
+_REVENUES = ", ".join(f"fsum(revenue * {rule}) AS {rule}_revenue" for rule in RULES)
+_COUNTED = """
+(SELECT shares.*, revenue FROM shares JOIN events USING (user_id, conversion_time, conversion_key)
+WHERE shares.part <> 'repeat')
 """
 _BY_DAY = f"""
-SELECT conversion_time::DATE AS day, campaign, type, {", ".join(f"fsum({rule}) AS {rule}" for rule in RULES)},
-  {", ".join(f"fsum(revenue * {rule}) AS {rule}_revenue" for rule in RULES)}
-FROM credits GROUP BY day, campaign, type ORDER BY day, type = '', campaign, type
+SELECT make_timestamp_ms(order_time)::DATE AS day, campaign, type, {_SUMS}, {_REVENUES}
+FROM {_COUNTED} GROUP BY day, campaign, type ORDER BY day, type = '', campaign, type
 """
+
+
+def _of_orders(tables: duckdb.DuckDBPyConnection) -> Iterator[str]:
+    """What a reader should know of orders of several events, and of refunds."""
+    ((items, repeats, refunds, back, orphans, lost),) = tables.sql(
+        """
+SELECT count(*) FILTER (part = 'item'), count(*) FILTER (part = 'repeat'), count(*) FILTER (part = 'refund'),
+  fsum(revenue) FILTER (part = 'refund'), count(*) FILTER (part = 'refund' AND is_orphan),
+  fsum(revenue) FILTER (part = 'refund' AND is_orphan)
+FROM (
+  SELECT part, revenue, NOT EXISTS (
+    FROM conversions WHERE conversions.user_id = events.user_id AND conversions.conversion_time = order_time
+  ) AS is_orphan FROM events
+)
+"""
+    ).fetchall()
+    if items:
+        yield f"{items:,} more conversion events are items of an order less than a minute before: counted with it"
+    if repeats:
+        yield f"{repeats:,} conversion events have the id of an earlier one of their order: counted once"
+    if refunds:
+        yield f"{refunds:,} refund{'' if refunds == 1 else 's'}, {back:,.2f}: taken from the newest order before"
+    if orphans:
+        yield f"{orphans:,} of them, {lost:,.2f}, with no order before: in the sums as no touch's, in no row of --to"
 
 
 def _named(types: NDArray[np.integer]) -> pa.Array:
@@ -242,9 +312,9 @@ def _show(tables: duckdb.DuckDBPyConnection) -> None:
     table.title = "Conversions by rule, beside the revenue that the model credits"
     for name in ("revenue", *NAMES):
         table.add_column(name.replace(" ", "\n"), justify="right")
-    sums = ", ".join(f"sum({rule})" for rule in RULES)
+    sums = ", ".join(f"sum(CASE part WHEN 'order' THEN {rule} ELSE 0 END)" for rule in RULES)
     for campaign, kind, everything, *numbers in tables.sql(
-        f"SELECT campaign, type, grouping(campaign), sum(revenue * credit), {sums} FROM credits "
+        f"SELECT campaign, type, grouping(campaign), sum(revenue * credit), {sums} FROM {_COUNTED} "
         "GROUP BY GROUPING SETS ((campaign, type), ()) ORDER BY grouping(campaign), type = '', 5 DESC"
     ).fetchall():
         name = "all" if everything else campaign if kind else "no touch"

@@ -8,9 +8,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from model.attribution import CONVERSION
 from model.bucket import Snapshot
-from model.entries import GHOST, unpack_tags
+from model.entries import CONVERSION, GHOST, unpack_tags
 from model.texts import texts_of
 from schemas.events import MISSING, TYPES
 

@@ -6,6 +6,10 @@ conversion (`model.credit`), for a short horizon where the model has a vector fo
 baseline's. v(0) is what the model says of the same user without touches: a prediction, and no experiment. The other
 rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days before, and 40%
 to the first, 40% to the last and the rest to those between; where there is no touch all is the baseline's.
+
+Conversions of one order are one, the first (`model.orders`): what comes later of it, and the refund that takes it back,
+have its touches, as far as they are among the newest L events before the item or the refund. A refund takes back from
+the user's newest order before it.
 """
 
 from __future__ import annotations
@@ -16,16 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.credit import shares
-from model.entries import campaign_of, is_ghost, type_of
+from model.entries import CONVERSION, ITEM, REFUND, campaign_of, is_ghost, type_of
+from model.orders import NOBODY, is_sent_again, order_before
 from model.propensity import Model
+from schemas import credits as parts
 from schemas.compiling import compiled
 from schemas.credits import BASELINE
-from schemas.events import TYPES
 
 if TYPE_CHECKING:
     from model.models import Models
 
-CONVERSION = TYPES.index("CN")
 HALF_LIFE = 7 * 24 * 3_600_000.0
 """Of `time_decay`, in ms."""
 LOOK_BACK = 30 * 24 * 3_600_000
@@ -74,6 +78,17 @@ def _oldest(entries, first, place, length):
 
 
 @compiled
+def _order_of(entries, low, place):
+    """What a conversion is to its order, of those in `entries[low:place]`, and where that begins, or `NOBODY`."""
+    tag = entries[place].tag
+    if tag & (REFUND | ITEM) == 0:
+        return parts.ORDER, place
+    if is_sent_again(entries, low, place):
+        return parts.REPEAT, NOBODY
+    return parts.REFUND if tag & REFUND != 0 else parts.ITEM, order_before(entries, low, place)
+
+
+@compiled
 def count_credits(groups, users, entries, length, look_back):
     """How many credits `fill_credits` gives: of each changed conversion one a touch, and one for the baseline."""
     count = 0
@@ -84,8 +99,10 @@ def count_credits(groups, users, entries, length, look_back):
             if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
                 continue
             count += 1
-            for touch in range(_oldest(entries, user.first, place, length), place):
-                count += _is_touch(entries[touch], entry.timestamp, look_back)
+            low = _oldest(entries, user.first, place, length)
+            _, order = _order_of(entries, low, place)
+            for touch in range(low, order):
+                count += _is_touch(entries[touch], entries[order].timestamp, look_back)
     return count
 
 
@@ -112,22 +129,25 @@ def fill_credits(
             if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
                 continue
             low = _oldest(entries, user.first, place, length)
-            of_event, fading = of_event_[: place - low], fading_[: place - low]
-            model = np.searchsorted(starts, entry.timestamp, side="right")
-            for touch in range(low, place):
-                fading[touch - low] = _is_touch(entries[touch], entry.timestamp, look_back)
-            _, whole = shares(
-                entries, low, place, entry.timestamp, fading, plan, weights[model], intercepts[model], terms,
-                of_event, of_feature,
-            )  # fmt: skip
-            begin = at
-            for touch in range(low, place):
-                if fading[touch - low]:
-                    credit = credits[at]
-                    credit.touch_time, credit.touch_key = entries[touch].timestamp, entries[touch].key
-                    credit.type, credit.campaign = type_of(entries[touch].tag), campaign_of(entries[touch].tag)
-                    credit.credit = of_event[touch - low] / whole if whole > 0.0 else 0.0
-                    at += 1
+            part, order = _order_of(entries, low, place)
+            begin, order_time = at, entry.timestamp
+            if order != NOBODY:
+                order_time = entries[order].timestamp
+                of_event, fading = of_event_[: order - low], fading_[: order - low]
+                model = np.searchsorted(starts, order_time, side="right")
+                for touch in range(low, order):
+                    fading[touch - low] = _is_touch(entries[touch], order_time, look_back)
+                _, whole = shares(
+                    entries, low, order, order_time, fading, plan, weights[model], intercepts[model], terms,
+                    of_event, of_feature,
+                )  # fmt: skip
+                for touch in range(low, order):
+                    if fading[touch - low]:
+                        credit = credits[at]
+                        credit.touch_time, credit.touch_key = entries[touch].timestamp, entries[touch].key
+                        credit.type, credit.campaign = type_of(entries[touch].tag), campaign_of(entries[touch].tag)
+                        credit.credit = of_event[touch - low] / whole if whole > 0.0 else 0.0
+                        at += 1
             _by_rule(credits, begin, at)
             rest = credits[at]
             rest.touch_time = rest.touch_key = rest.campaign = 0
@@ -137,7 +157,7 @@ def fill_credits(
             rest.last = rest.first = rest.linear = rest.time_decay = rest.position = 0.0 if at > begin else 1.0
             at += 1
             for row in range(begin, at):
-                credits[row].outcome = outcome
+                credits[row].outcome, credits[row].part, credits[row].order_time = outcome, part, order_time
 
 
 @compiled

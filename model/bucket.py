@@ -36,7 +36,7 @@ from schemas.erasures import Erasure, until_after
 from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
-SNAPSHOT_VERSION = 2
+SNAPSHOT_VERSION = 3
 RAISED = 1 << 20
 """What is added to the versions of a user who was erased before: rows that a lost epoch had computed with what is
 erased by now are older than those that are computed without it."""
@@ -74,14 +74,16 @@ class Snapshot:
 class Update:
     """What a batch did: outcomes (m) and their features (m, number of features), and what became of each row (n).
 
-    `late` of the new events came after a later one, or one of the same instant, of their user. `credits` are those of
-    all conversions among the outcomes, where they were asked for: they take the place of those of before.
+    `late` of the new events came after a later one, or one of the same instant, of their user; the ids of `retimed` of
+    them were those of events of their user at another time, within a day. `credits` are those of all conversions
+    among the outcomes, where they were asked for: they take the place of those of before.
     """
 
     outcomes: NDArray[np.void]
     features: NDArray[np.float64]
     fates: NDArray[np.uint8]
     late: int
+    retimed: int
     credits: Credits
 
     @property
@@ -185,7 +187,7 @@ class Bucket:
             self._records["raised"][slots[self._erased.has(rows["user_hash"])]] = RAISED
         self._make_room_for_entries(groups)
         fates = np.empty(len(rows), np.uint8)
-        self._used, changed, late = merge(
+        self._used, changed, late, retimed = merge(
             rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns,
             self._length, fates,
         )  # fmt: skip
@@ -196,7 +198,7 @@ class Bucket:
         )  # fmt: skip
         credits = NO_CREDITS if attribution is None else self._credits(groups, attribution)
         let_go(groups, self._records, self._entries, self._marks, self._plan, self._length)
-        return Update(outcomes, features, fates, int(late), credits)
+        return Update(outcomes, features, fates, int(late), int(retimed), credits)
 
     def _credits(self, groups: NDArray[np.void], attribution: Attribution) -> Credits:
         count = count_credits(groups, self._records, self._entries, self._length, attribution.look_back)

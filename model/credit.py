@@ -19,7 +19,7 @@ import math
 
 import numpy as np
 
-from model.entries import is_ghost, type_of
+from model.entries import is_counted, type_of
 from model.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE, TYPE
 from model.recursion import HOUR, matches
 from schemas.compiling import compiled, inlined
@@ -39,9 +39,9 @@ NOBODY = -1
 
 @inlined
 def _newest(entries, low, high, fading, features, feature, resting):
-    """The newest matching live event of `entries[low:high]`, of those that do not fade in where `resting`."""
+    """The newest matching event that counts of `entries[low:high]`, of those that do not fade in where `resting`."""
     for place in range(high - 1, low - 1, -1):
-        counts = not is_ghost(entries[place].tag) and not (resting and fading[place - low])
+        counts = is_counted(entries[place].tag) and not (resting and fading[place - low])
         if counts and matches(features, feature, entries[place].tag):
             return place
     return NOBODY
@@ -51,7 +51,7 @@ def _newest(entries, low, high, fading, features, feature, resting):
 def _live(entries, low, high, fading, resting):
     count = 0
     for place in range(low, high):
-        count += not is_ghost(entries[place].tag) and not (resting and fading[place - low])
+        count += is_counted(entries[place].tag) and not (resting and fading[place - low])
     return count
 
 
@@ -108,7 +108,7 @@ def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums
     for place in range(low, high):
         entry, mine = entries[place], terms[place - low]
         mine[:], decays[:] = 0.0, 0.0
-        if is_ghost(entry.tag):
+        if not is_counted(entry.tag):
             continue
         age, type_ = time - entry.timestamp, type_of(entry.tag)
         for feature in counted[type_, : counts[type_]]:
@@ -204,6 +204,8 @@ def shares(entries, low, high, time, fading, plan, weights, intercept, terms, of
 def _fading_setter(entries, low, fading, features, feature, newest):
     """The place behind `low` of the newest event that fades in and has a part in a feature that is no sum."""
     place = newest
-    while not fading[place - low] or is_ghost(entries[place].tag) or not matches(features, feature, entries[place].tag):
+    while not (
+        fading[place - low] and is_counted(entries[place].tag) and matches(features, feature, entries[place].tag)
+    ):
         place -= 1
     return place - low

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from model.bucket import DEFAULT_LENGTH
 from model.entries import ENTRY, make_tag
 from model.features import Feature
+from model.orders import mark_items, orders_of
 from model.plan import FeaturePlan
 from model.propensity import Model, Scorer
 from model.recursion import advance, compute, forget, grow, observe
@@ -20,14 +21,31 @@ from schemas.compiling import compiled
 class Sequence:
     """One user's distinct events in the sequence's order (timestamp, type, event key).
 
-    Shapes: `timestamps` (n) int64 ms, `types` (n) indexes into `TYPES`, `campaigns` (n) names. `before` is how many
-    distinct events the user had before the first of these.
+    Shapes: `timestamps` (n) int64 ms, `types` (n) indexes into `TYPES`, `campaigns` (n) names, `refunds` (n) whether an
+    event is a conversion that takes revenue back; without it none is. `before` is how many distinct events the user had
+    before the first of these.
     """
 
     timestamps: NDArray[np.int64]
     types: NDArray[np.integer]
     campaigns: tuple[str, ...]
     before: int = 0
+    refunds: NDArray[np.bool_] | None = None
+
+    @property
+    def is_refund(self) -> NDArray[np.bool_]:
+        """Which of the events (n) are refunds."""
+        return np.zeros(len(self.types), np.bool_) if self.refunds is None else self.refunds
+
+    def orders(self, keys: NDArray[np.int64]) -> NDArray[np.int64]:
+        """For each event the first conversion of the order that its revenue belongs to, -1 for all others.
+
+        `keys` (n) are the events' own. The first conversion of an order is its own.
+        """
+        entries = entries_of(self, _NOTHING)
+        entries["key"] = keys
+        found: NDArray[np.int64] = orders_of(entries)
+        return found
 
 
 def entries_of(sequence: Sequence, plan: FeaturePlan) -> NDArray[np.void]:
@@ -36,28 +54,34 @@ def entries_of(sequence: Sequence, plan: FeaturePlan) -> NDArray[np.void]:
     entries = np.zeros(len(sequence.timestamps), ENTRY)
     entries["timestamp"] = sequence.timestamps
     entries["tag"] = [
-        make_tag(kind, names.get(campaign, len(names)))
-        for kind, campaign in zip(sequence.types.tolist(), sequence.campaigns, strict=True)
+        make_tag(kind, names.get(campaign, len(names)), refund)
+        for kind, campaign, refund in zip(
+            sequence.types.tolist(), sequence.campaigns, sequence.is_refund.tolist(), strict=True
+        )
     ]
+    mark_items(entries, 0, 0, len(entries))
     return entries
 
 
+_NOTHING = FeaturePlan.of(())
+
+
 @compiled
-def walk(entries, times, before, length, marks, decays, plan, features):
-    """Features at each of the ascending `times`, from the entries up to and including it."""
+def walk(entries, times, counts, length, marks, decays, plan, features):
+    """Features at each of the ascending `times`, from as many of the entries as its one of the ascending `counts`."""
     forget(marks, decays, plan)
     taken, growths = 0, np.empty(len(plan[2]), np.float64)
     for at in range(len(times)):
         time = times[at]
-        while taken < len(entries) and entries[taken].timestamp <= time:
-            observe(entries, 0, taken, before + taken + 1, length, marks, decays, plan, growths)
+        while taken < counts[at]:
+            observe(entries, 0, taken, length, marks, decays, plan, growths)
             taken += 1
         later_marks, later_decays = marks.copy(), decays.copy()
         if taken > 0:
             since = entries[taken - 1].timestamp
             advance(entries, 0, taken, time, since, later_marks, later_decays, plan)
         grow(time, plan, growths)
-        compute(entries, 0, time, before + taken, length, later_marks, later_decays, plan, growths, features[at])
+        compute(entries, 0, time, length, later_marks, later_decays, plan, growths, features[at])
 
 
 class Curve:
@@ -83,7 +107,7 @@ class Curve:
         walk(
             entries,
             np.ascontiguousarray(times, np.int64),
-            sequence.before,
+            np.searchsorted(sequence.timestamps, times, "right"),
             self._length,
             marks,
             decays,

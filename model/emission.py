@@ -75,16 +75,14 @@ def emit(
             if is_ghost(entry.tag):
                 continue
             seen += 1
-            observe(entries, first, place, seen, length, my_marks, my_decays, plan, growths)
+            observe(entries, first, place, length, my_marks, my_decays, plan, growths)
             if place < group.dirty:
                 continue
             if place > last_of_instant:
                 last_of_instant = place
                 while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
                     last_of_instant += 1
-            compute(
-                entries, first, entry.timestamp, seen, length, my_marks, my_decays, plan, growths, features[out]
-            )  # fmt: skip
+            compute(entries, first, entry.timestamp, length, my_marks, my_decays, plan, growths, features[out])
             outcome = outcomes[out]
             outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
             outcome.version = entry.timestamp * 1000 + user.raised + user.evicted + last_of_instant + 1
@@ -114,8 +112,6 @@ def derive_all(users, entries, marks, decays, plan, length):
     for slot in range(len(users)):
         user = users[slot]
         forget(marks[slot], decays[slot], plan)
-        seen = user.evicted_live
         for place in range(user.size):
             if not is_ghost(entries[user.first + place].tag):
-                seen += 1
-                observe(entries, user.first, place, seen, length, marks[slot], decays[slot], plan, growths)
+                observe(entries, user.first, place, length, marks[slot], decays[slot], plan, growths)

@@ -1,8 +1,11 @@
 """An event in a user's sequence, and the order in which sequences are kept.
 
 A sequence holds one entry per distinct (identity, body). Of several bodies of one identity the greatest by
-(type, campaign, body) is live; the others are ghosts: they have no effect but for the version of later rows, and let
-a repeat be told from a conflict.
+(type, refund or not, campaign, body) is live; the others are ghosts: they have no effect but for the version of later
+rows, and let a repeat be told from a conflict.
+
+Two kinds of conversion are events of the sequence that no feature counts: a refund, whose revenue is below 0, and an
+item, one more conversion of the order that the one before it belongs to (`model.orders`).
 """
 
 from __future__ import annotations
@@ -10,19 +13,31 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.compiling import compiled, inlined
+from schemas.events import TYPES
 
 ENTRY = np.dtype([("timestamp", np.int64), ("key", np.int64), ("tag", np.uint32), ("body", np.uint32)], align=True)
-"""24 bytes an event: time (ms), event key, tag (ghost 1 bit, type 2 bits, campaign 29 bits), hash of the body."""
+"""24 bytes an event: time (ms), event key, tag (ghost, type, refund, item, campaign: 1, 2, 1, 1, 27 bits), body."""
 
 GHOST = np.uint32(1 << 31)
 _TYPE_SHIFT = np.uint32(29)
-_CAMPAIGN = np.uint32((1 << 29) - 1)
+REFUND = np.uint32(1 << 28)
+ITEM = np.uint32(1 << 27)
+_CAMPAIGN = np.uint32((1 << 27) - 1)
+OWN = np.uint32(~(GHOST | ITEM))
+"""The bits of a tag that do not depend on other entries."""
+CONVERSION = TYPES.index("CN")
 
 
 @inlined
-def make_tag(type_, campaign):
+def is_refund(type_, revenue):
+    """Whether an event takes revenue back."""
+    return type_ == CONVERSION and revenue < 0.0
+
+
+@inlined
+def make_tag(type_, campaign, refund):
     """The tag of a live entry."""
-    return (np.uint32(type_) << _TYPE_SHIFT) | np.uint32(campaign)
+    return (np.uint32(type_) << _TYPE_SHIFT) | (REFUND if refund else np.uint32(0)) | np.uint32(campaign)
 
 
 @inlined
@@ -32,9 +47,27 @@ def is_ghost(tag):
 
 
 @inlined
+def is_silent(tag):
+    """Whether no feature counts the entry: a refund, or one more item of an order."""
+    return tag & (REFUND | ITEM) != 0
+
+
+@inlined
+def is_counted(tag):
+    """Whether features count the entry: it is neither a ghost nor silent."""
+    return tag & (GHOST | REFUND | ITEM) == 0
+
+
+@inlined
 def type_of(tag):
     """The event's type, an index into `TYPES`."""
     return np.int64((tag >> _TYPE_SHIFT) & np.uint32(3))
+
+
+@inlined
+def is_sale(tag):
+    """Whether the entry is live, a conversion and no refund: an order's first, or one more item of it."""
+    return tag & (GHOST | REFUND) == 0 and type_of(tag) == CONVERSION
 
 
 @inlined
@@ -61,11 +94,11 @@ def first_not_before(entries, low, high, timestamp, type_, key):
 
 
 @compiled
-def pack_tags(types, campaigns):
-    """The tags (n) of live entries of types (n) and campaigns' numbers (n)."""
+def pack_tags(types, campaigns, refunds):
+    """The tags (n) of live entries of types (n), campaigns' numbers (n) and whether they are refunds (n)."""
     tags = np.empty(len(types), np.uint32)
     for at in range(len(types)):
-        tags[at] = make_tag(types[at], campaigns[at])
+        tags[at] = make_tag(types[at], campaigns[at], refunds[at])
     return tags
 
 

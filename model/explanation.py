@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution import CONVERSION, LOOK_BACK, short_term
+from model.attribution import LOOK_BACK, short_term
 from model.credit import shares
 from model.curve import Sequence, entries_of
+from model.entries import CONVERSION
 from model.plan import FeaturePlan
 from model.propensity import Model
 
@@ -52,7 +53,7 @@ class Explainer:
         return Explanation(whole, baseline, of_event, of_feature)
 
     def credit(self, sequence: Sequence, place: int) -> NDArray[np.float64]:
-        """The credit of each event before the conversion at `place` (place), NaN for those that are no touches.
+        """The credit of each event before the order that begins at `place` (place), NaN for those that are no touches.
 
         What is missing to 1 is the baseline's.
         """

@@ -1,6 +1,7 @@
 """Features: variations of one template, event type (and campaign) x aggregation x time scale, with a weight.
 
-Every feature is a number of at least 0 for a user at a time t, from the newest L events up to t:
+Every feature is a number of at least 0 for a user at a time t, from the newest L events up to t, but for refunds and
+for further items of an order, which no feature counts (`model.orders`):
 
 | aggregation     | value                                                                                  |
 |-----------------|----------------------------------------------------------------------------------------|

@@ -15,8 +15,9 @@ from schemas.events import TYPES
 COUNT, DECAYED, RECENCY, SINCE, BETWEEN = range(5)
 KIND, TYPE, CAMPAIGN, SCALE, PLACE = range(5)
 """Columns of `FeaturePlan.features`: kind, type and campaign (-1 = any), and where time scale and running value are."""
-HEAD, LIVE, FIRST_TAIL = range(3)
-"""Marks that every user has: the first event among the newest L, their number, and a tail per window from there on."""
+HEAD, LIVE, COUNTED, NUMBER, FIRST_TAIL = range(5)
+"""Marks that every user has: the first event among the newest L, their number, how many of them features count, the
+number of the last that they count, from any number on, and a tail per window from there on."""
 
 
 @dataclass(frozen=True, slots=True)

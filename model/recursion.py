@@ -15,16 +15,18 @@ import math
 
 import numpy as np
 
-from model.entries import campaign_of, is_ghost, type_of
+from model.entries import campaign_of, is_counted, is_ghost, is_silent, type_of
 from model.plan import (
     BETWEEN,
     CAMPAIGN,
     COUNT,
+    COUNTED,
     DECAYED,
     FIRST_TAIL,
     HEAD,
     KIND,
     LIVE,
+    NUMBER,
     PLACE,
     RECENCY,
     SCALE,
@@ -126,7 +128,7 @@ def advance(entries, first, end, time, since, marks, decays, plan):
         oldest = time - windows[window]
         while tail < end and entries[first + tail].timestamp < oldest:
             tag = entries[first + tail].tag
-            if not is_ghost(tag):
+            if is_counted(tag):
                 for feature in range(len(features)):
                     if (
                         features[feature, KIND] == COUNT
@@ -146,7 +148,9 @@ def _drop_oldest(entries, first, time, marks, decays, plan, bits):
     while is_ghost(entries[first + head].tag):
         head += 1
     entry = entries[first + head]
-    for feature in range(len(features)):
+    counted = not is_silent(entry.tag)
+    marks[COUNTED] -= counted
+    for feature in range(len(features) if counted else 0):
         kind, place, scale = features[feature, KIND], features[feature, PLACE], features[feature, SCALE]
         if kind > DECAYED or not matches(features, feature, entry.tag):
             continue
@@ -165,11 +169,10 @@ def _drop_oldest(entries, first, time, marks, decays, plan, bits):
 
 
 @compiled
-def observe(entries, first, place, seen, length, marks, decays, plan, growths):
+def observe(entries, first, place, length, marks, decays, plan, growths):
     """Take the live entry at `place` into one user's running values, which stand at the entry before it.
 
-    `seen` is the number of the user's distinct events up to and including this one, `length` is L. Leaves the growths
-    of the entry's time in `growths`.
+    `length` is L. Leaves the growths of the entry's time in `growths`.
     """
     features, bits = plan[0], fraction_bits(length)
     entry = entries[first + place]
@@ -183,6 +186,10 @@ def observe(entries, first, place, seen, length, marks, decays, plan, growths):
     marks[LIVE] += 1
     if marks[LIVE] > length:
         _drop_oldest(entries, first, time, marks, decays, plan, bits)
+    if is_silent(entry.tag):
+        return
+    marks[COUNTED] += 1
+    marks[NUMBER] += 1
     for feature in range(len(features)):
         if not matches(features, feature, entry.tag):
             continue
@@ -197,7 +204,7 @@ def observe(entries, first, place, seen, length, marks, decays, plan, growths):
         else:
             marks[at] = place
             if kind == SINCE:
-                marks[at + 1] = seen
+                marks[at + 1] = marks[NUMBER]
 
 
 @inlined
@@ -206,7 +213,7 @@ def _log1p_of_count(count):
 
 
 @compiled
-def compute(entries, first, time, seen, length, marks, decays, plan, growths, out):
+def compute(entries, first, time, length, marks, decays, plan, growths, out):
     """Write the features at `time`, at which the running values and `growths` stand, into `out`.
 
     log(1 + x) is as exact here as log1p(x) and takes half of its time: x is at least 0, and the result is compared in
@@ -224,7 +231,7 @@ def compute(entries, first, time, seen, length, marks, decays, plan, growths, ou
                 out[feature] = math.log(1.0 + decays[at] * unit / growths[features[feature, SCALE]])
         elif kind == SINCE:
             known = marks[at] >= marks[HEAD]
-            out[feature] = _log1p_of_count(seen - marks[at + 1] if known else marks[LIVE])
+            out[feature] = _log1p_of_count(marks[NUMBER] - marks[at + 1] if known else marks[COUNTED])
         else:
             oldest = marks[at] if kind == RECENCY else marks[at + 1]
             if oldest < marks[HEAD]:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from model.bucket import DEFAULT_LENGTH, Bucket
 from model.curve import walk
-from model.entries import ENTRY, GHOST, pack_tags, unpack_tags
+from model.entries import CONVERSION, ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
 from model.features import Count, Feature
+from model.orders import mark_items
 from model.plan import CAMPAIGN, FeaturePlan
 from model.texts import texts_of
 from schemas.compiling import compiled
@@ -25,17 +26,23 @@ _NO_END = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Moments:
-    """Users and times, ordered by both: `users` (n) numbers of a `Replay`, `times` (n) in ms since 1970."""
+    """Moments of users, ordered by user, count and time.
+
+    Shapes: `users` (n) numbers of a `Replay`, `times` (n) in ms since 1970, `counts` (n) how many of the replay's
+    events lie before each moment, those of the users before included: the moment right after an event of an instant is
+    before the others of that instant that follow it in the sequence.
+    """
 
     users: NDArray[np.int64]
     times: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, chosen: NDArray[np.bool_]) -> Moments:
-        """The chosen ones."""
-        return Moments(self.users[chosen], self.times[chosen])
+    def take(self, chosen: NDArray[np.bool_ | np.int64]) -> Moments:
+        """The chosen ones, or all in another order."""
+        return Moments(self.users[chosen], self.times[chosen], self.counts[chosen])
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +51,7 @@ class Replay:
 
     Shapes: `hashes` (users) xxh3 of the ids; `bounds` (users + 1), user u has events `bounds[u]:bounds[u + 1]`;
     `users`, `timestamps`, `types`, `campaigns` and `keys` (n) by event, campaigns as indexes into `names`. `entries`
-    (n) is what features are computed from.
+    (n) is what features are computed from. `retimed` events had an id that their user had at another time within a day.
     """
 
     hashes: NDArray[np.uint64]
@@ -56,14 +63,14 @@ class Replay:
     keys: NDArray[np.int64]
     names: tuple[str, ...]
     entries: NDArray[np.void]
+    retimed: int = 0
 
     @classmethod
     def of(cls, batches: Iterable[EventBatch]) -> Replay:
         """The replay of batches in any order: repeats, conflicts and late events end as they do in the stream."""
         any_event = Count(weight=0.0, aggregation="count", look_back=timedelta(days=1))
         bucket = Bucket(FeaturePlan.of([any_event]), _NO_END)
-        for batch in batches:
-            bucket.update(batch)
+        retimed = sum(bucket.update(batch).retimed for batch in batches)
         kept = bucket.snapshot()
         live = (kept.entries["tag"] & GHOST) == 0
         owners = np.repeat(np.arange(len(kept.sizes)), kept.sizes["size"])[live]
@@ -79,6 +86,7 @@ class Replay:
             keys=entries["key"].copy(),
             names=tuple(text.decode() for text in texts_of(*kept.campaigns)),
             entries=entries,
+            retimed=retimed,
         )
 
     @classmethod
@@ -91,20 +99,36 @@ class Replay:
         campaigns: NDArray[np.int64],
         keys: NDArray[np.int64],
         names: tuple[str, ...],
+        refunds: NDArray[np.bool_],
     ) -> Replay:
         """The replay of distinct events (n) that are in order already, user by user: `sizes` (users) of each."""
         entries = np.zeros(len(timestamps), ENTRY)
-        entries["timestamp"], entries["key"], entries["tag"] = timestamps, keys, pack_tags(types, campaigns)
+        entries["timestamp"], entries["key"], entries["tag"] = timestamps, keys, pack_tags(types, campaigns, refunds)
         bounds = np.concatenate(([0], np.cumsum(sizes)))
+        _mark_all(entries, bounds)
         users = np.repeat(np.arange(len(sizes)), sizes)
         return cls(hashes, bounds, users, timestamps, types, campaigns, keys, names, entries)
+
+    @property
+    def orders(self) -> NDArray[np.int64]:
+        """The first conversion of each order: places of events."""
+        return np.flatnonzero((self.types == CONVERSION) & ((self.entries["tag"] & (REFUND | ITEM)) == 0))
+
+    def right_after(self, events: NDArray[np.int64]) -> Moments:
+        """The moments right after events, given by their ascending places (n)."""
+        return Moments(self.users[events], self.timestamps[events], events + 1)
+
+    def at(self, users: NDArray[np.int64], times: NDArray[np.int64]) -> Moments:
+        """The moments of users at times (n), ordered by both; all events of a moment's ms are before it."""
+        counts: NDArray[np.int64] = _places(self.users, self.timestamps, users, times)
+        return Moments(users, times, counts)
 
     def features(
         self, features: Sequence[Feature], moments: Moments, length: int = DEFAULT_LENGTH
     ) -> NDArray[np.float64]:
-        """Features (n, number of features) at the moments (n); events of a moment's very ms count.
+        """Features (n, number of features) at the moments (n).
 
-        They come of the recursion that the stream runs: at an event, the last of its instant, to the last bit.
+        They come of the recursion that the stream runs: right after an event, to the last bit.
         """
         plan = FeaturePlan.of(features)
         numbers = {name: number for number, name in enumerate(self.names)}
@@ -115,28 +139,23 @@ class Replay:
         marks, decays = np.empty(plan.marks, np.int32), np.empty(plan.decays, np.int64)
         edges = np.searchsorted(moments.users, np.arange(len(self.bounds)))
         arrays = (table, plan.windows, plan.half_lives, plan.never)
-        _walk_all(self.entries, self.bounds, edges, moments.times, length, marks, decays, arrays, out)
+        _walk_all(self.entries, self.bounds, edges, moments.times, moments.counts, length, marks, decays, arrays, out)
         return out
 
     def last_before(self, moments: Moments) -> NDArray[np.int64]:
-        """The time of each moment's newest event up to and including it (n) in ms; the user must have one."""
-        return self.timestamps[self.events_up_to(moments) - 1]
+        """The time of each moment's newest event (n) in ms; the user must have one."""
+        return self.timestamps[moments.counts - 1]
 
-    def events_up_to(self, moments: Moments) -> NDArray[np.int64]:
-        """How many events lie before each moment (n) or at it, those of the users before included."""
-        places: NDArray[np.int64] = _places(self.users, self.timestamps, moments.users, moments.times)
-        return places
+    def follows(self, events: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
+        """The time of the first of some events after each moment (n), of its user; the greatest int64 where none is.
 
-    def follows(self, users: NDArray[np.int64], times: NDArray[np.int64], moments: Moments) -> NDArray[np.int64]:
-        """The first of `times` after each moment (n), of those of its user, in ms; the greatest int64 where none is.
-
-        `users` and `times` are ordered like events.
+        The events are given by their ascending places.
         """
-        places = _places(users, times, moments.users, moments.times)
-        inside = places < len(users)
+        places = np.searchsorted(events, moments.counts)
+        inside = places < len(events)
         found = np.full(len(moments), np.iinfo(np.int64).max)
-        inside[inside] = users[places[inside]] == moments.users[inside]
-        found[inside] = times[places[inside]]
+        inside[inside] = self.users[events[places[inside]]] == moments.users[inside]
+        found[inside] = self.timestamps[events[places[inside]]]
         return found
 
 
@@ -153,10 +172,19 @@ def _places(users, times, asked_users, asked_times):
 
 
 @compiled
-def _walk_all(entries, bounds, edges, times, length, marks, decays, plan, features):
+def _mark_all(entries, bounds):
+    """Mark the items of orders, user by user."""
+    for user in range(len(bounds) - 1):
+        mark_items(entries, bounds[user], bounds[user], bounds[user + 1])
+
+
+@compiled
+def _walk_all(entries, bounds, edges, times, counts, length, marks, decays, plan, features):
     """Features of every user's moments, which lie at `edges[user]:edges[user + 1]`."""
     for user in range(len(bounds) - 1):
         low, high = edges[user], edges[user + 1]
         if low < high:
             own = entries[bounds[user] : bounds[user + 1]]
-            walk(own, times[low:high], 0, length, marks, decays, plan, features[low:high])
+            walk(
+                own, times[low:high], counts[low:high] - bounds[user], length, marks, decays, plan, features[low:high]
+            )  # fmt: skip

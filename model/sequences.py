@@ -8,7 +8,19 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.entries import GHOST, campaign_of, first_not_before, is_ghost, make_tag, type_of
+from model.entries import (
+    CONVERSION,
+    GHOST,
+    OWN,
+    REFUND,
+    campaign_of,
+    first_not_before,
+    is_ghost,
+    is_refund,
+    make_tag,
+    type_of,
+)
+from model.orders import mark_items
 from model.texts import intern_text, is_greater_text
 from schemas.compiling import compiled, inlined
 from schemas.events import CAMPAIGN, USER_ID
@@ -29,6 +41,8 @@ USER = np.dtype(
 
 SPARSE = 64
 """Users of a bucket for a row of a batch from which on counting them takes longer than sorting."""
+NEAR, NEAR_TIME = 16, 24 * 3_600_000
+"""How many of the entries before and behind a new event, and how far from it (ms), are looked at for its id."""
 NEVER = np.int64(np.iinfo(np.int64).min)
 FATES = 5
 NEW, REPEAT, CONFLICT, TOO_LATE, DISPUTED = range(FATES)
@@ -194,7 +208,7 @@ def _insert(record, campaign, user, entries, campaigns, length):
     """Put one row into its user's sequence, which has room; returns what became of it and the first entry changed."""
     first, size = user.first, user.size
     high = first + size
-    tag = make_tag(record.type, campaign)
+    tag = make_tag(record.type, campaign, is_refund(record.type, record.revenue))
     place, rival, low = high, -1, high
     if size > 0 and record.timestamp <= entries[high - 1].timestamp:
         low = first_not_before(entries, first, high, record.timestamp, 0, np.iinfo(np.int64).min)
@@ -207,7 +221,7 @@ def _insert(record, campaign, user, entries, campaigns, length):
                 and type_of(entries[at].tag) == type_
             ):
                 held = entries[at]
-                if held.tag & ~GHOST == tag and held.body == record.body:
+                if held.tag & OWN == tag and held.body == record.body:
                     return REPEAT, 0
                 if not is_ghost(held.tag):
                     rival = at
@@ -231,7 +245,9 @@ def _insert(record, campaign, user, entries, campaigns, length):
     held = entries[rival]
     wins = type_of(tag) > type_of(held.tag)
     if type_of(tag) == type_of(held.tag):
-        if campaign == campaign_of(held.tag):
+        if (tag ^ held.tag) & REFUND != 0:
+            wins = tag & REFUND != 0
+        elif campaign == campaign_of(held.tag):
             wins = record.body > held.body
         else:
             wins = is_greater_text(campaigns, campaign, campaign_of(held.tag))
@@ -240,6 +256,25 @@ def _insert(record, campaign, user, entries, campaigns, length):
     else:
         entry.tag |= GHOST
     return CONFLICT, low - first
+
+
+@compiled
+def _has_near(entries, low, high, record):
+    """Whether an event's id is that of an entry at another time, of those of `entries[low:high]` that are near it."""
+    place = high if high <= low or record.timestamp >= entries[high - 1].timestamp else -1
+    if place < 0:
+        place = first_not_before(entries, low, high, record.timestamp, 0, np.iinfo(np.int64).min)
+        for at in range(place, min(place + NEAR, high)):
+            if entries[at].timestamp - record.timestamp > NEAR_TIME:
+                break
+            if entries[at].key == record.event_key and entries[at].timestamp != record.timestamp:
+                return True
+    for at in range(place - 1, max(place - 1 - NEAR, low - 1), -1):
+        if record.timestamp - entries[at].timestamp > NEAR_TIME:
+            break
+        if entries[at].key == record.event_key and entries[at].timestamp != record.timestamp:
+            return True
+    return False
 
 
 @compiled
@@ -259,28 +294,33 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
     """Merge a batch into the sequences.
 
     Fills `fates` (what became of each row) and each group's `dirty` and `known`; returns the entries in use, the number
-    of live entries from every group's `dirty` on, and how many of the new events came after a later one of their user.
+    of live entries from every group's `dirty` on, how many of the new events came after a later one of their user, and
+    of how many the user had the id at another time within a day, among the `NEAR` events on either side.
     """
-    changed, late = 0, 0
+    changed, late, retimed = 0, 0, 0
     for group in groups:
         user = users[group.slot]
         group.known = user.size
         group.dirty = user.size
         last_known = entries[user.first + user.size - 1].timestamp if user.size > 0 else NEVER
         used = _make_room(user, group.stop - group.start, entries, used)
-        touched = False
+        touched, converted = False, False
         for at in range(group.start, group.stop):
             row = order[at]
             fates[row], dirty = _insert(rows[row], campaign_of_row[row], user, entries, campaigns, length)
             if fates[row] == NEW or fates[row] == CONFLICT:
+                if fates[row] == NEW:
+                    retimed += _has_near(entries, user.first, user.first + user.size, rows[row])
                 late += fates[row] == NEW and rows[row].timestamp <= last_known
                 group.dirty = min(group.dirty, dirty)
-                touched = True
+                touched, converted = True, converted or rows[row].type == CONVERSION
         if touched:
+            if converted:
+                mark_items(entries, user.first, user.first + group.dirty, user.first + user.size)
             if user.evicted > 0 and group.dirty < group.known:
                 group.dirty = max(group.dirty, _first_computable(user, entries, length))
             changed += live_from(user, entries, group.dirty)
-    return used, changed, late
+    return used, changed, late, retimed
 
 
 @compiled

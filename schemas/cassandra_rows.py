@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from schemas.advice import NO_ACTION, Advice
 from schemas.compiling import compiled
-from schemas.credits import BASELINE, CREDIT, RULES
+from schemas.credits import BASELINE, CREDIT, PARTS, RULES
 from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch, put_bytes
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 
@@ -29,7 +29,7 @@ BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, "quantity", "revenue")
 COMPUTED_COLUMNS = (*KEY, *COMPUTED)
 LATEST_COLUMNS = (*KEY, "event_type", *ADVISED, *COMPUTED)
 REVENUE_COLUMNS = (*KEY, "revenue")
-CREDIT_COLUMNS = (*KEY, "version", "model_id", "credits")
+CREDIT_COLUMNS = (*KEY, "version", "model_id", "part", "order_time", "credits")
 """Columns of the statements, in the order of their values; behind them come write timestamp and time to live."""
 
 LARGE_PIECE = 32_768
@@ -38,6 +38,8 @@ LARGE_PIECE = 32_768
 _SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
 _TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
 _CONVERSION = TYPES.index("CN")
+_PARTS = np.frombuffer("".join(PARTS).encode(), np.uint8)
+_PART_EDGES = np.cumsum([0, *map(len, PARTS)])
 _BITS = np.dtype([(name, np.int64 if name in RULES else CREDIT[name]) for name in CREDIT.names or ()], align=True)
 """A record of `CREDIT`, its shares as the bytes that they are."""
 _SHARE_SIZE = 112 + 12 * len(RULES)
@@ -238,7 +240,10 @@ def _put_credit(out, at, head, data, user, outcome, shares, names, ends, model, 
     at = _put_head(out, at, head, data, user, outcome.timestamp, outcome.event_key)
     at = _put_long(out, at, outcome.version)
     texts, edges = ids
-    start = _put_text(out, at, texts, edges[model], edges[model + 1]) + 4
+    at = _put_text(out, at, texts, edges[model], edges[model + 1])
+    part = shares[0].part
+    at = _put_text(out, at, _PARTS, _PART_EDGES[part], _PART_EDGES[part + 1])
+    start = _put_long(out, at, shares[0].order_time) + 4
     at = _put_size(out, start, len(shares))
     for place in range(len(shares)):
         at = _put_share(out, at, shares[place], names, ends, types)

@@ -17,13 +17,20 @@ BASELINE = -1
 LONGEST_CAMPAIGN = 256
 """Bytes of a campaign's name that are kept with a credit: a conversion may have a thousand of them in one row."""
 
+PARTS = ("order", "item", "refund", "repeat")
+"""What a conversion is to its order: the first of it, which is one conversion; one more item of it; a refund, which
+takes revenue back; and the id of either once more, whose revenue does not count."""
+ORDER, ITEM, REFUND, REPEAT = range(len(PARTS))
+
 CREDIT = np.dtype(
     [
         ("touch_time", np.int64),  # ms since 1970
         ("touch_key", np.int64),
+        ("order_time", np.int64),  # of the order's first conversion, or where there is none the conversion's own
         ("outcome", np.int32),  # the conversion, a row of the outcomes
         ("campaign", np.int32),  # index into the names
         ("type", np.int8),  # index into TYPES, or BASELINE
+        ("part", np.int8),  # index into PARTS
         *((rule, np.float64) for rule in RULES),  # of one conversion they sum up to 1 each
     ],
     align=True,
@@ -35,7 +42,8 @@ class Credits:
     """The credits of conversions: `rows` (n records of `CREDIT`), and the names of campaigns.
 
     Those of one conversion are together, in the order of the outcomes: the touches, oldest first, then the baseline.
-    The first name is the baseline's, empty. They take the place of all that the conversion had before.
+    The first name is the baseline's, empty. They take the place of all that the conversion had before. Items and
+    refunds have the touches of their order.
     """
 
     rows: NDArray[np.void]

@@ -49,17 +49,21 @@ CREATE TABLE IF NOT EXISTS latest_propensity (
 CREATE INDEX IF NOT EXISTS latest_by_propensity ON latest_propensity (propensity);
 CREATE INDEX IF NOT EXISTS latest_by_time ON latest_propensity (event_time);
 
--- One row a conversion that was credited; its touches are in touch_credit, and are replaced all together with it.
+-- One row a conversion event that was credited; its touches are in touch_credit, and are replaced all together with it.
+-- Part: order is the first event of an order, and one conversion; item is one more event of it, refund takes revenue
+-- back, and both have the touches of the order; repeat is the event id of one of them once more, and counts nothing.
 CREATE TABLE IF NOT EXISTS conversion_credit (
   user_id    TEXT    NOT NULL,
   event_time INTEGER NOT NULL, -- the conversion's
   event_key  INTEGER NOT NULL,
+  part       TEXT    NOT NULL, -- order, item, refund or repeat
+  order_time INTEGER NOT NULL, -- when the order began; of a refund without one its own time
   version    INTEGER NOT NULL, -- the greater is the truer
   model_id   TEXT    NOT NULL,
   PRIMARY KEY (user_id, event_time DESC, event_key)
 ) WITHOUT ROWID;
 
-CREATE INDEX IF NOT EXISTS credit_by_time ON conversion_credit (event_time);
+CREATE INDEX IF NOT EXISTS credit_by_order ON conversion_credit (order_time);
 
 -- What each touch before a conversion has of it by each rule, and last what no touch has, the baseline's. Of one
 -- conversion each rule's shares sum up to 1.
@@ -81,15 +85,19 @@ CREATE TABLE IF NOT EXISTS touch_credit (
   PRIMARY KEY (user_id, event_time DESC, event_key, place)
 ) WITHOUT ROWID;
 
--- The sums: conversions and revenue by UTC day of the conversion, campaign and type of the touch, and rule.
+-- The sums: conversions (orders) and revenue (less what refunds took back) by UTC day of the order, campaign and type of
+-- the touch, and rule.
 CREATE VIEW IF NOT EXISTS credit_by_day AS
-SELECT date(event_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
-  sum(credit) AS credit, sum(last) AS last, sum(first) AS first, sum(linear) AS linear,
-  sum(time_decay) AS time_decay, sum(position) AS position,
+SELECT date(order_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
+  sum((part = 'order') * credit) AS credit, sum((part = 'order') * last) AS last,
+  sum((part = 'order') * first) AS first, sum((part = 'order') * linear) AS linear,
+  sum((part = 'order') * time_decay) AS time_decay, sum((part = 'order') * position) AS position,
   sum(revenue * credit) AS credit_revenue, sum(revenue * last) AS last_revenue, sum(revenue * first) AS first_revenue,
   sum(revenue * linear) AS linear_revenue, sum(revenue * time_decay) AS time_decay_revenue,
   sum(revenue * position) AS position_revenue
-FROM touch_credit AS touch JOIN propensity_by_user USING (user_id, event_time, event_key)
+FROM conversion_credit JOIN touch_credit AS touch USING (user_id, event_time, event_key)
+  JOIN propensity_by_user USING (user_id, event_time, event_key)
+WHERE part <> 'repeat'
 GROUP BY day, touch.campaign, touch.type;
 
 CREATE TABLE IF NOT EXISTS dead_letters (

@@ -24,7 +24,8 @@ class Counts:
     """What became of events. Each is in exactly one of scored, repeats, dead, expired and erased.
 
     `late` are those of the scored that came after a later event of their user; `conflicts` those of the repeats whose
-    body differed. `users` is how many users bucket `bucket` has. `span` has the times of the valid events.
+    body differed; `retimed` of the scored have an id that their user has at another time within a day. `users` is how
+    many users bucket `bucket` has. `span` has the times of the valid events.
     """
 
     scored: int = 0
@@ -34,13 +35,14 @@ class Counts:
     dead: int = 0
     expired: int = 0
     erased: int = 0
+    retimed: int = 0
     bucket: str = ""
     users: int = 0
     span: Span = field(default_factory=Span)
 
     def add(self, other: Counts) -> None:
         """Add another's counts, but for the users."""
-        for each in fields(self)[:7]:
+        for each in fields(self)[:8]:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
         self.span.join(other.span)
 
@@ -61,8 +63,9 @@ def count_sequenced(keyed: tuple[str, Sequenced]) -> Counts:
     repeats = counts[REPEAT] + conflicts
     dead = len(update.fates) - scored - repeats
     return Counts(
-        scored - item.expired, update.late, repeats, conflicts, dead, item.expired, item.erased, bucket, item.users
-    )
+        scored - item.expired, update.late, repeats, conflicts, dead, item.expired, item.erased, update.retimed, bucket,
+        item.users,
+    )  # fmt: skip
 
 
 class ProgressSink(DynamicSink[Counts]):
@@ -96,9 +99,12 @@ class _ProgressPartition(StatelessSinkPartition[Counts]):
 
     def _line(self, rate: float, word: str = "") -> None:
         total = self._total
-        more = "".join(
-            f", {count:,} {word}" for count, word in ((total.expired, "expired"), (total.erased, "erased")) if count
+        rare = (
+            (total.expired, "expired"),
+            (total.erased, "erased"),
+            (total.retimed, "with the same id at another time"),
         )
+        more = "".join(f", {count:,} {word}" for count, word in rare if count)
         log.info(
             "%s%s%s events/s, %s users, %s scored (%s late), %s repeats (%s conflicts), %s dead letters%s",
             self._prefix, word, f"{rate:,.0f}", f"{sum(self._users.values()):,}", f"{total.scored:,}",

@@ -74,6 +74,7 @@ class Score(NamedTuple):
     event_key: int
     event_type: str
     campaign: str
+    revenue: float
     propensity: float
     seen: int
     model_id: str
@@ -100,19 +101,26 @@ class Share(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """A conversion and the shares in it, touches oldest first; by each rule they sum up to 1. Time in ms since 1970."""
+    """A conversion event and the shares in it, touches oldest first; by each rule they sum up to 1.
+
+    `part` is one of `schemas.credits.PARTS`: what the event is to its order, which began at `order_time`; of an item
+    and a refund the shares are the order's. Times in ms since 1970.
+    """
 
     event_time: int
     event_key: int
     revenue: float
     model_id: str
+    part: str
+    order_time: int
     shares: tuple[Share, ...]
 
 
 class CreditSum(NamedTuple):
-    """What the touches of a campaign and type have of the conversions of a UTC day (`2017-06-22`).
+    """What the touches of a campaign and type have of the orders of a UTC day (`2017-06-22`).
 
-    Conversions and revenue by each of `schemas.credits.RULES`. What is the baseline's has no campaign and no type.
+    Conversions, which are orders, and revenue, less what refunds of them took back, by each of
+    `schemas.credits.RULES`. What is the baseline's has no campaign and no type.
     """
 
     day: str
@@ -298,10 +306,10 @@ class Reader(Protocol):
         """All that is stored of each of the given users, in their order; a user's in sequence order."""
 
     def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
-        """The user's conversions with start <= event_time <= end (ms), oldest first."""
+        """The user's conversion events with start <= event_time <= end (ms), oldest first."""
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
-        """Sums over the conversions of all users, in the order of day, campaign and type.
+        """Sums over the orders of all users, in the order of day, campaign and type.
 
         As all answers over all users they may be as old as a scan of a large store in Cassandra (see `scans`).
 

@@ -20,9 +20,12 @@ from numpy.polynomial.legendre import leggauss
 
 TYPES = ("IM", "CL", "PS", "CN")
 HOUR = 3_600_000
+ORDER_GAP = 60_000
 UNITS = {"ms": 1, "s": 1_000, "min": 60_000, "h": HOUR, "d": 24 * HOUR}
 BODY = ("state", "segment", "publisher", "product", "quantity", "revenue")
 """The fields that are neither identity nor type nor campaign."""
+SILENT = ""
+"""The type of what features do not count."""
 ANY = {"IM": "any impression", "CL": "any click", "PS": "any paid search"}
 
 Event = dict[str, Any]
@@ -96,6 +99,38 @@ def place(event: Event) -> tuple[int, int, int]:
     return event["timestamp"], TYPES.index(event["type"]), event_key(event["event_id"])
 
 
+def part_of(sequence: list[Event], length: int = 1_000) -> list[tuple[str, int | None]]:
+    """For each event of a user what it is to an order, and the place of the order's first conversion.
+
+    `order` for that one itself, `item` for what else belongs to it, `refund`, and `repeat` for the id of an earlier
+    item, or refund, among the newest L events before it; "" for what is no conversion. An order goes on while its
+    conversions are less than a minute after the one before, and so do refunds.
+    """
+    parts: list[tuple[str, int | None]] = []
+    order: int | None = None
+    last = {"sale": -math.inf, "refund": -math.inf}
+    ids: dict[str, dict[str, int]] = {"sale": {}, "refund": {}}
+    for place, event in enumerate(sequence):
+        if event["type"] != "CN":
+            parts.append(("", None))
+            continue
+        kind = "refund" if event["revenue"] < 0 else "sale"
+        goes_on = event["timestamp"] - last[kind] < ORDER_GAP
+        last[kind] = event["timestamp"]
+        if not goes_on:
+            ids[kind].clear()
+        again = ids[kind].get(event["event_id"], -1) >= max(0, place - length)
+        ids[kind][event["event_id"]] = place
+        if kind == "sale" and not goes_on:
+            order = place
+            parts.append(("order", place))
+        elif again:
+            parts.append(("repeat", order if kind == "sale" else None))
+        else:
+            parts.append(("item" if kind == "sale" else "refund", order))
+    return parts
+
+
 def is_matching(event: Event, feature: dict[str, Any]) -> bool:
     """Whether a feature is about an event."""
     return feature.get("type") in (None, event["type"]) and feature.get("campaign") in (
@@ -106,6 +141,7 @@ def is_matching(event: Event, feature: dict[str, Any]) -> bool:
 
 def value(feature: dict[str, Any], newest: list[Event], time: int) -> float:
     """One feature at `time`, from the newest L events up to then, oldest first."""
+    newest = counted(newest)
     times = [event["timestamp"] for event in newest if is_matching(event, feature)]
     match feature["aggregation"]:
         case "count":
@@ -195,7 +231,11 @@ def is_held_out(user: str) -> bool:
 
 
 def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
-    """Each user's distinct events in order; each as the list of its versions of the greatest type, greatest first."""
+    """Each user's distinct events in order; each as the list of its versions of the greatest type, greatest first.
+
+    The first of each has its merged revenue, so that a conversion is a refund if any of its versions is; and under
+    `silent` whether features do not count it, which are refunds and what is not the first of an order.
+    """
     versions: dict[Key, list[Event]] = defaultdict(list)
     for event in events:
         versions[key_of(event)].append(event)
@@ -205,7 +245,16 @@ def sequences(events: Iterable[Event]) -> dict[str, list[list[Event]]]:
         users[user].append([event for event in rivals if event["type"] == rivals[0]["type"]])
     for sequence in users.values():
         sequence.sort(key=lambda winners: place(winners[0]))
+        for winners in sequence:
+            winners[0] = winners[0] | {"revenue": merged_body(winners)[-1]}
+        for winners, (part, _) in zip(sequence, part_of([each[0] for each in sequence]), strict=True):
+            winners[0]["silent"] = part not in ("", "order")
     return users
+
+
+def counted(newest: list[Event]) -> list[Event]:
+    """The events that features count."""
+    return [event for event in newest if not event.get("silent")]
 
 
 def model_at(model: dict[str, Any], later: Iterable[tuple[int, dict[str, Any]]], time: int) -> dict[str, Any]:
@@ -246,6 +295,15 @@ def final_rows(
 
 
 @dataclass(frozen=True)
+class Credit:
+    """What a conversion is to its order, the time of the order, and the shares that it has."""
+
+    part: str
+    order_time: int
+    shares: list[Share]
+
+
+@dataclass(frozen=True)
 class Share:
     """What a touch has of a conversion by the six rules; the baseline's has no type."""
 
@@ -264,7 +322,7 @@ def parts(
     feature: dict[str, Any], newest: list[Event], touches: list[bool], time: int
 ) -> tuple[float, list[float]] | None:
     """What touches add to the sum whose logarithm a feature is, and others: (b, k of each); None where it is no sum."""
-    matching = [is_matching(event, feature) for event in newest]
+    matching = [is_matching(event, feature) and not event.get("silent") for event in newest]
     ages = [time - event["timestamp"] for event in newest]
     match feature["aggregation"]:
         case "count":
@@ -277,7 +335,7 @@ def parts(
             last = max((number for number, own in enumerate(matching) if own), default=-1)
             if last >= 0 and touches[last]:
                 return None
-            terms = [float(number > last) for number in range(len(newest))]
+            terms = [float(number > last and not event.get("silent")) for number, event in enumerate(newest)]
         case _:
             return None
     pairs = list(zip(terms, touches, strict=True))
@@ -323,16 +381,24 @@ def final_credits(
     length: int = 1_000,
     later: Iterable[tuple[int, dict[str, Any]]] = (),
     look_back: int = 30 * 24 * HOUR,
-) -> dict[Key, list[Share]]:
-    """What must be credited in the end, conversion by conversion: the touches in order, then the baseline."""
+) -> dict[Key, Credit]:
+    """What must be credited in the end, conversion by conversion: the touches in order, then the baseline.
+
+    Items and refunds have the touches of their order, as far as they are among the newest L events before them.
+    """
     credits = {}
     for sequence in sequences(events).values():
         winners = [others[0] for others in sequence]
-        for place, conversion in enumerate(winners):
-            if conversion["type"] == "CN":
-                newest = winners[max(0, place - length) : place]
-                time = conversion["timestamp"]
-                credits[key_of(conversion)] = _shares(model_at(model, later, time), newest, time, look_back)
+        for place, (part, order) in enumerate(part_of(winners, length)):
+            if not part:
+                continue
+            low, time = max(0, place - length), winners[place]["timestamp"]
+            if part == "repeat" or order is None or order < low:
+                shares = [Share(0, "", "", "", (1.0,) * 6)]
+            else:
+                time = winners[order]["timestamp"]
+                shares = _shares(model_at(model, later, time), winners[low:order], time, look_back)
+            credits[key_of(winners[place])] = Credit(part, time, shares)
     return credits
 
 
@@ -375,11 +441,20 @@ class PlainScorer:
         ]
         self._intercept = model["intercept"]
         self._users: dict[str, deque[tuple[int, str, str]]] = defaultdict(lambda: deque(maxlen=length))
+        self._bought: dict[str, int] = {}
 
     def score(self, event: Event) -> float:
         """The propensity right after the user's newest event."""
         history = self._users[event["user_id"]]
-        history.append((event["timestamp"], event["type"], event["campaign"]))
+        kind = event["type"]
+        if kind == "CN":
+            refund = event["revenue"] < 0
+            last = self._bought.get(event["user_id"], -ORDER_GAP)
+            if not refund:
+                self._bought[event["user_id"]] = event["timestamp"]
+            if refund or event["timestamp"] - last < ORDER_GAP:
+                kind = SILENT
+        history.append((event["timestamp"], kind, event["campaign"]))
         logit: float = self._intercept
         for aggregation, kind, campaign, scale, never, weight in self._features:
             logit += weight * self._value(history, aggregation, kind, campaign, scale, never)
@@ -395,11 +470,14 @@ class PlainScorer:
         never: float,
     ) -> float:
         now = history[-1][0]
-        total, last = 0.0, None
+        total, last, silent = 0.0, None, 0
         for after, (time, event_type, event_campaign) in enumerate(reversed(history)):
             age = now - time
             if aggregation == "count" and age > scale:
                 break
+            if event_type == SILENT:
+                silent += 1
+                continue
             if kind not in (None, event_type) or campaign not in (None, event_campaign):
                 continue
             if aggregation == "count":
@@ -409,11 +487,11 @@ class PlainScorer:
             elif aggregation == "recency":
                 return math.log1p(age / HOUR)
             elif aggregation == "events_since":
-                return math.log1p(after)
+                return math.log1p(after - silent)
             elif last is None:
                 last = time
             else:
                 return math.log1p((last - time) / HOUR)
         if aggregation == "events_since":
-            return math.log1p(len(history))
+            return math.log1p(len(history) - silent)
         return math.log1p(total) if aggregation in ("count", "decayed_count") else never

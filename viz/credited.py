@@ -76,7 +76,7 @@ def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) 
         "user": visible(user),
         "colour": look.USER_COLOURS[slot],
         "when": short_moment(point.event_time),
-        "revenue": dollars(point.revenue) if point.revenue else "",
+        "revenue": dollars(credit.revenue) if credit.revenue else "",
         "parts": [
             {"name": name, "value": f"{text}%", "width": round(max(value, 0.0) / whole * 100, 2), "colour": colour}
             for (name, value, colour), text in zip(parts, adding_up([part[1] for part in parts], 1.0), strict=True)

@@ -57,6 +57,7 @@ class Trace:
             np.array([TYPES.index(point.event_type) for point in points], np.int64),
             tuple(point.campaign for point in points),
             before,
+            np.array([is_taken_back(point) for point in points], np.bool_),
         )
         return cls(tuple(points), sequence, exact)
 
@@ -65,8 +66,10 @@ class Trace:
         count = int(np.searchsorted(self.sequence.timestamps, time, "right"))
         if count == len(self.points):
             return self
-        stamps, types = self.sequence.timestamps[:count], self.sequence.types[:count]
-        sequence = Sequence(stamps, types, self.sequence.campaigns[:count], self.sequence.before)
+        own = self.sequence
+        sequence = Sequence(
+            own.timestamps[:count], own.types[:count], own.campaigns[:count], own.before, own.is_refund[:count]
+        )
         return Trace(self.points[:count], sequence, min(self.exact, count))
 
     @property
@@ -88,12 +91,21 @@ class Line:
     propensities: Propensities
 
 
+def is_taken_back(point: Point) -> bool:
+    """Whether an event is a refund."""
+    return point.event_type == "CN" and point.revenue < 0
+
+
 @dataclass(frozen=True, slots=True)
 class Credit:
-    """The touches before a conversion (n), oldest first, by their places, and the share (n) of each in its credit."""
+    """The touches before an order (n), oldest first, by their places, and the share (n) of each in its credit.
+
+    `revenue` is what its events and the refunds of it that are stored come to.
+    """
 
     touches: NDArray[np.intp]
     shares: Propensities
+    revenue: float
 
     @property
     def baseline(self) -> float:
@@ -243,7 +255,7 @@ class Tracer:
         return self._computing.advisor(time).options(trace.sequence, time)
 
     def credits(self, trace: Trace) -> dict[int, Credit]:
-        """For each conversion whose events are all known, by its place: who is credited with it. Computed once."""
+        """For each order whose events are all known, by its first conversion: who is credited. Computed once."""
         computing = self._computing
         found = computing.credits.get(trace)
         if found is None:
@@ -253,12 +265,14 @@ class Tracer:
     @staticmethod
     def _credit(trace: Trace, computing: _Computing) -> dict[int, Credit]:
         found = {}
-        for place in np.flatnonzero(trace.sequence.types == TYPES.index("CN")).tolist():
+        orders = trace.sequence.orders(np.array([point.event_key for point in trace.points], np.int64))
+        revenues = np.array([point.revenue for point in trace.points], np.float64)
+        for place in np.flatnonzero(orders == np.arange(len(orders))).tolist():
             if place > trace.exact or not trace.sequence.before:
                 explainer = computing.explainer(int(trace.sequence.timestamps[place]))
                 credit = explainer.credit(trace.sequence, place)
                 touches = np.flatnonzero(~np.isnan(credit))
-                found[place] = Credit(touches, credit[touches])
+                found[place] = Credit(touches, credit[touches], float(revenues[orders == place].sum()))
         return found
 
     def changes(self, trace: Trace) -> Propensities:

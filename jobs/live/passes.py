@@ -122,7 +122,7 @@ def grade_store(reader: Reader, plan: Plan) -> Pass | None:
 
     Of each user and UTC day one event and one clock time are drawn by hash, as they are for training. Their labels are
     known once event time has passed t + h, of positive ones no sooner than of negative ones. The score of an event is
-    the stored one (of several in one ms the last), graded under the model that made it; that of a clock time is made
+    the stored one, graded under the model that made it; that of a clock time is made
     here, from the stored sequence, by the model that was valid then, and so are all of the challenger's.
 
     Raises:

@@ -12,6 +12,7 @@ from xxhash import xxh3_64_intdigest
 
 from jobs.training.logs import Log
 from jobs.training.rows import mixed
+from model.entries import CONVERSION
 from model.replay import Moments, Replay
 from schemas.events import TYPES
 from stores.base import Reader
@@ -41,20 +42,22 @@ class Stored:
         found = [(user, rows) for user, rows in zip(user_ids, reader.scores(user_ids), strict=True) if rows]
         if not found:
             return None
-        times, keys, kinds, campaigns, propensities, seen, models = zip(
+        times, keys, kinds, campaigns, revenues, propensities, seen, models = zip(
             *chain.from_iterable(rows for _, rows in found), strict=True
         )
         sizes = np.array([len(rows) for _, rows in found], np.int64)
         names, campaign_numbers = _numbered(campaigns)
         model_ids, model_numbers = _numbered(models)
+        types = np.array([_TYPE[kind] for kind in kinds], np.int64)
         replay = Replay.of_columns(
             _hashes([user for user, _ in found]),
             sizes,
             np.array(times, np.int64),
-            np.array([_TYPE[kind] for kind in kinds], np.int64),
+            types,
             campaign_numbers,
             np.array(keys, np.int64),
             names,
+            (types == CONVERSION) & (np.array(revenues, np.float64) < 0),
         )
         return cls(
             log=replace(Log.of(replay, "the store"), most=most),
@@ -65,8 +68,8 @@ class Stored:
         )
 
     def last_events(self, moments: Moments) -> NDArray[np.int64]:
-        """The newest event of its user up to and including each moment (n)."""
-        return self.log.replay.events_up_to(moments) - 1
+        """The newest event of its user before each moment (n)."""
+        return moments.counts - 1
 
     def made_by(self, model_id: str) -> NDArray[np.bool_]:
         """Which scores (n) a model made."""

@@ -80,6 +80,8 @@ def evaluate_files(
         bar.update(task, description=CEILING)
         graded.append(Graded(CEILING, Scored(test.moments.users, test.labels, boosted(split))))
     say(f"{log.counts}; {log.rejected:,} rejected rows; horizon {write_duration(horizon)}")
+    for line in log.remarks():
+        say(line)
     by_part, reported = ratio_tables(split, graded), reported_of(split, graded)
     tell(reported, by_part)
     if report is not None:

@@ -15,13 +15,14 @@ from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
 from jobs.log_options import print_remarks, print_span
 from jobs.problems import JobError
+from jobs.remarks import TimesOfDay, of_ids
 from model.automated import automated_users
 from model.bucket import DEFAULT_LENGTH
 from model.features import Feature
 from model.replay import Moments, Replay
 from model.training_record import at_milliseconds
 from schemas.codec import Codec
-from schemas.events import MISSING, TEXTS, TYPES, EventBatch
+from schemas.events import MISSING, TEXTS, EventBatch
 from schemas.log_sets import LogSet
 from schemas.messages import MessageBatch
 from schemas.spans import Span
@@ -31,28 +32,25 @@ from topics.reading import read_topic
 
 TOPICS = "kafka:"
 """Before the names of topics that are read instead of a file, with commas between them."""
-ORDER_GAP = 60_000
-"""Conversions of a user closer than this (ms) to the one before belong to its order."""
 _UNKNOWN = MISSING.encode()
-_CONVERSION, _SEGMENT = TYPES.index("CN"), TEXTS.index("segment")
+_SEGMENT = TEXTS.index("segment")
 
 
 @dataclass(frozen=True, eq=False)
 class Log:
     """A log, replayed.
 
-    `segments` (users) are indexes into `segment_names`. `order_users` and `order_times` (orders) are the users and
-    times (ms) of orders, by both: conversions of a user that are closer than a minute are one. `rejected` rows were no
-    events. Of a user the newest `length` events count for features, as in the stream. Users with more than `most`
-    events within 24 hours are set apart.
+    `segments` (users) are indexes into `segment_names`. `orders` are the places of their first conversions among the
+    replay's events: conversions of a user that are closer than a minute are one. `rejected` rows were no events.
+    Of a user the newest `length` events count for features, as in the stream. Users with more than `most` events within
+    24 hours are set apart.
     """
 
     name: str
     replay: Replay
     segments: NDArray[np.int64]
     segment_names: tuple[str, ...]
-    order_users: NDArray[np.int64]
-    order_times: NDArray[np.int64]
+    orders: NDArray[np.int64]
     rejected: int = 0
     length: int = DEFAULT_LENGTH
     most: int = 0
@@ -62,13 +60,9 @@ class Log:
         cls, replay: Replay, name: str, segments: NDArray[np.int64] | None = None, names: tuple[str, ...] = (MISSING,)
     ) -> Log:
         """The log of a replay, with its orders; all users are of the first segment where none are given."""
-        converted = replay.types == _CONVERSION
-        users, times = replay.users[converted], replay.timestamps[converted]
-        first = np.ones(len(users), np.bool_)
-        first[1:] = (np.diff(users) > 0) | (np.diff(times) >= ORDER_GAP)
         if segments is None:
             segments = np.zeros(len(replay.hashes), np.int64)
-        return cls(name, replay, segments, names, users[first], times[first])
+        return cls(name, replay, segments, names, replay.orders)
 
     def features(self, features: Sequence[Feature], moments: Moments) -> NDArray[np.float64]:
         """Features (n, number of features) at the moments (n), as the stream would have them."""
@@ -84,9 +78,15 @@ class Log:
     def counts(self) -> str:
         """How much is in it, for a person."""
         replay = self.replay
-        found = f"{len(replay.users):,} events, {len(self.order_times):,} orders, {len(replay.hashes):,} users"
+        found = f"{len(replay.users):,} events, {len(self.orders):,} orders, {len(replay.hashes):,} users"
         apart = int(self.set_apart.sum())
         return f"{found} ({apart:,} set apart as automated)" if apart else found
+
+    def remarks(self) -> list[str]:
+        """What a reader of results should know of it."""
+        clock = TimesOfDay()
+        clock.note(self.replay.timestamps)
+        return [*of_ids(self.replay.retimed), *clock.remarks()]
 
     @property
     def period(self) -> str:

@@ -24,7 +24,7 @@ _SALTS = {
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Moments ordered by user and time, `at_event` (n) or at a clock time, and whether an order follows (n)."""
+    """Moments ordered as `Moments` are, `at_event` (n) or at a clock time, and whether an order follows (n)."""
 
     moments: Moments
     at_event: NDArray[np.bool_]
@@ -129,16 +129,23 @@ def draw(log: Log, first: int, last: int, most: int | None = None) -> tuple[Mome
         seeds = replay.hashes[owners] + days.astype(np.uint64) * np.uint64(0xD1342543DE82EF95)
     times = days * DAY + (mixed(seeds, "clock") % np.uint64(DAY)).astype(np.int64)
     kept = (times >= begin[owners]) & (times <= last)
-    all_users = np.concatenate((replay.users[events], owners[kept]))
-    all_times = np.concatenate((replay.timestamps[events], times[kept]))
-    at_event = np.repeat([True, False], [len(events), int(kept.sum())])
-    order = np.lexsort((at_event, all_times, all_users))
-    return Moments(all_users[order], all_times[order]), at_event[order]
+    own, clock = replay.right_after(events), replay.at(owners[kept], times[kept])
+    moments = Moments(
+        np.concatenate((own.users, clock.users)),
+        np.concatenate((own.times, clock.times)),
+        np.concatenate((own.counts, clock.counts)),
+    )
+    at_event = np.repeat([True, False], [len(own), len(clock)])
+    order = np.lexsort((at_event, moments.times, moments.counts, moments.users))
+    return moments.take(order), at_event[order]
 
 
 def label(log: Log, moments: Moments, horizon: int) -> NDArray[np.bool_]:
-    """Whether an order follows each moment t (n): the first conversion of one in (t, t + horizon], in ms."""
-    following = log.replay.follows(log.order_users, log.order_times, moments)
+    """Whether an order follows each moment t (n): the first conversion of one until t + horizon, in ms.
+
+    Of an instant's events those that follow in the sequence are later, so that an order follows a touch of its instant.
+    """
+    following = log.replay.follows(log.orders, moments)
     found: NDArray[np.bool_] = following - moments.times <= horizon
     return found
 

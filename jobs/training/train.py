@@ -92,6 +92,8 @@ def tell(split: Split, model: Model) -> None:
     record = model.trained_on
     assert record is not None, "train has just made it"
     say(f"{split.log.counts}; {split.log.rejected:,} rejected rows")
+    for line in split.log.remarks():
+        say(line)
     parts = ", ".join(f"{name} {part.rows:,} ({part.positive:,} positive)" for name, part in record.parts.items())
     say(f"rows: {parts}")
     say(f"features {record.feature_set}: {np.count_nonzero(model.weights)} have weight; C = {record.regularisation:g}")

@@ -255,7 +255,7 @@ def _record(split: Split, choice: Choice) -> TrainedOn:
         {
             "log": log.name,
             "events": len(replay.users),
-            "orders": len(log.order_times),
+            "orders": len(log.orders),
             "users": len(replay.hashes),
             "first": from_milliseconds(int(replay.timestamps.min())),
             "known": from_milliseconds(split.span.known),

@@ -14,7 +14,7 @@ from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import PreparedStatement
 from numpy.typing import NDArray
 
-from schemas.credits import RULES
+from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.grades import COLUMNS, Grade
@@ -40,9 +40,11 @@ _POINT = (
     " quantity, revenue, propensity, seen, model_id"
 )
 _EVENT_ID, _PROPENSITY = 2, 11
-_SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, propensity, seen, model_id"
-_CREDIT = "toUnixTimestamp(event_time), event_key, revenue, model_id, credits"
+_SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, revenue, propensity, seen, model_id"
+_CREDIT = "toUnixTimestamp(event_time), event_key, revenue, model_id, part, toUnixTimestamp(order_time), credits"
+_CREDITED = "toUnixTimestamp(order_time), part, revenue, credits"
 _LETTER = "source, partition, offset, reason, detail, payload"
+_ORDER, _, _, _REPEAT = PARTS
 _PLACE = {kind: place for place, kind in enumerate(TYPES)}
 
 
@@ -115,7 +117,7 @@ class CassandraReader:
         self._scores = self._select(_SCORE, "propensity_by_user", "WHERE user_id = ?")
         times = "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         self._credits = self._select(_CREDIT, "conversion_credit", times)
-        self._all_credits = self._select("toUnixTimestamp(event_time), revenue, credits", "conversion_credit")
+        self._all_credits = self._select(_CREDITED, "conversion_credit")
         self._grades = self._select(", ".join(COLUMNS), "grades")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
@@ -233,8 +235,8 @@ class CassandraReader:
             return []
         times = (-(2**63) if start is None else start, 2**63 - 1 if end is None else end)
         found = [
-            Conversion(time, key, revenue, model_id, tuple(map(Share._make, shares)))
-            for time, key, revenue, model_id, shares in self._ask(self._credits, (user_id, *times))
+            Conversion(time, key, revenue, model_id, part, order_time, tuple(map(Share._make, shares)))
+            for time, key, revenue, model_id, part, order_time, shares in self._ask(self._credits, (user_id, *times))
             if revenue is not None and shares is not None
         ]
         return sorted(found, key=lambda each: (each.event_time, each.event_key))
@@ -271,15 +273,15 @@ class CassandraReader:
 
     def _scan_credits(self) -> _Sums:
         count, sums = 0, dict[tuple[str, str, str], list[float]]()
-        for event_time, revenue, shares in self._ask(self._all_credits, page=_LARGE_PAGE):
-            if revenue is None or shares is None:
+        for order_time, part, revenue, shares in self._ask(self._all_credits, page=_LARGE_PAGE):
+            if revenue is None or shares is None or part == _REPEAT:
                 continue
-            day, count = day_of(event_time), count + len(shares)
-            for _, _, kind, campaign, *parts in shares:
+            day, count = day_of(order_time), count + len(shares)
+            for _, _, kind, campaign, *rules in shares:
                 held = sums.setdefault((day, campaign, kind), [0.0] * 2 * len(RULES))
-                for place, part in enumerate(parts):
-                    held[place] += part
-                    held[len(RULES) + place] += revenue * part
+                for place, share in enumerate(rules):
+                    held[place] += share if part == _ORDER else 0.0
+                    held[len(RULES) + place] += revenue * share
         return _Sums(count, sums)
 
     def _scan_blocks(self) -> list[_Block]:

@@ -17,7 +17,7 @@ from stores.cassandra.errors import ERRORS, may_heal, plainly, reason
 from stores.cassandra.session import SharedSession
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "cassandra.cql"
-VERSION = 2
+VERSION = 3
 """Version of the tables."""
 TABLES_PATIENCE = 60.0
 """Seconds to wait for the tables that another process makes."""

@@ -11,7 +11,7 @@ from pathlib import Path
 from stores.base import StoreError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "sqlite.sql"
-VERSION = 3
+VERSION = 4
 """Version of the tables."""
 PATIENCE = 60
 """Seconds to wait for another process's write."""

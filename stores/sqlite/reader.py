@@ -28,24 +28,27 @@ _POINT = (
 _LATEST = "user_id, event_time, event_type, propensity, seen, model_id, best_action, gain, net, hold_out"
 _SCORE = ", ".join(Score._fields)
 _CREDITS = f"""
-SELECT event_time, event_key, revenue, credited.model_id, {SHARE.replace("campaign", "touch.campaign")}
+SELECT event_time, event_key, revenue, credited.model_id, part, order_time,
+  {SHARE.replace("campaign", "touch.campaign")}
 FROM conversion_credit AS credited JOIN touch_credit AS touch USING (user_id, event_time, event_key)
   JOIN propensity_by_user USING (user_id, event_time, event_key)
 WHERE user_id = ? AND event_time >= ? AND event_time <= ? ORDER BY event_time, event_key, place
 """
-_OF_CONVERSION = 4
+_OF_CONVERSION = 6
 """Columns of that which are the conversion's."""
 _SUMS = f"""
 WITH credited AS MATERIALIZED (
-  SELECT user_id, event_time, event_key FROM conversion_credit WHERE event_time BETWEEN ? AND ?
+  SELECT user_id, event_time, event_key, part, order_time FROM conversion_credit
+  WHERE order_time BETWEEN ? AND ? AND part <> 'repeat'
 )
-SELECT date(event_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
-  {", ".join(f"sum({rule})" for rule in RULES)}, {", ".join(f"sum(revenue * {rule})" for rule in RULES)}
+SELECT date(order_time / 1000, 'unixepoch') AS day, touch.campaign, touch.type,
+  {", ".join(f"sum((part = 'order') * {rule})" for rule in RULES)},
+  {", ".join(f"sum(revenue * {rule})" for rule in RULES)}
 FROM credited CROSS JOIN propensity_by_user USING (user_id, event_time, event_key)
   CROSS JOIN touch_credit AS touch USING (user_id, event_time, event_key)
 GROUP BY day, touch.campaign, touch.type ORDER BY day, touch.campaign, touch.type
 """
-"""What `credit_by_day` has of the conversions between two times, in the time that these take and no others."""
+"""What `credit_by_day` has of the orders between two times, in the time that these take and no others."""
 
 
 def _behind(prefix: str) -> str | None:
@@ -157,8 +160,10 @@ class SqliteReader:
         """The user's conversions between two times, and what they are credited to."""
         rows = self._ask(_CREDITS, (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end))
         return [
-            Conversion(time, key, revenue, model_id, tuple(Share(*row[_OF_CONVERSION:]) for row in shares))
-            for (time, key, revenue, model_id), shares in groupby(rows, key=itemgetter(*range(_OF_CONVERSION)))
+            Conversion(time, key, revenue, model_id, part, begun, tuple(Share(*row[_OF_CONVERSION:]) for row in shares))
+            for (time, key, revenue, model_id, part, begun), shares in groupby(
+                rows, key=itemgetter(*range(_OF_CONVERSION))
+            )
         ]
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:

@@ -51,8 +51,11 @@ ON CONFLICT DO UPDATE SET event_time = excluded.event_time, event_key = excluded
 WHERE excluded.version >= version
 """
 UPSERT_CREDIT = """
-INSERT INTO conversion_credit (user_id, event_time, event_key, version, model_id) VALUES (?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET version = excluded.version, model_id = excluded.model_id WHERE excluded.version >= version
+INSERT INTO conversion_credit (user_id, event_time, event_key, part, order_time, version, model_id)
+VALUES (?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT DO UPDATE SET part = excluded.part, order_time = excluded.order_time, version = excluded.version,
+  model_id = excluded.model_id
+WHERE excluded.version >= version
 """
 SHARE = ", ".join(Share._fields)
 DROP_TOUCHES = "DELETE FROM touch_credit WHERE user_id = ? AND event_time = ? AND event_key = ?"

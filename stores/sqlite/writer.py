@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.credits import RULES
+from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
@@ -59,8 +59,10 @@ def _bodies(events: EventBatch, rows: NDArray[np.integer]) -> Iterator[tuple[Any
 
 
 class _Credited(NamedTuple):
-    """What a conversion is credited to: its touches, and the baseline."""
+    """What a conversion is to its order, when that was, and what it is credited to: its touches, and the baseline."""
 
+    part: str
+    order_time: int
     version: int
     model_id: str
     touches: list[tuple[Any, ...]]
@@ -154,7 +156,11 @@ class SqliteWriter:
             held = self._credited.get(keys[outcome])
             if held is None or versions[outcome] >= held.version:
                 self._credited[keys[outcome]] = _Credited(
-                    versions[outcome], rows.models[rows.model[outcome]], touches[start:stop]
+                    PARTS[credits["part"][start]],
+                    int(credits["order_time"][start]),
+                    versions[outcome],
+                    rows.models[rows.model[outcome]],
+                    touches[start:stop],
                 )
 
     def _stand(self, *row: Any) -> None:
@@ -285,8 +291,8 @@ class SqliteWriter:
 
     def _credit(self) -> None:
         """Replace what conversions are credited to, of those that no greater version is known of."""
-        for key, (version, model_id, touches) in sorted(self._credited.items(), key=itemgetter(0)):
-            if self._connection.execute(UPSERT_CREDIT, (*key, version, model_id)).rowcount:
+        for key, (*values, touches) in sorted(self._credited.items(), key=itemgetter(0)):
+            if self._connection.execute(UPSERT_CREDIT, (*key, *values)).rowcount:
                 self._connection.execute(DROP_TOUCHES, key)
                 rows = ((*key, place, *touch) for place, touch in enumerate(touches))
                 self._connection.executemany(INSERT_TOUCH, rows)

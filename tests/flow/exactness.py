@@ -24,7 +24,7 @@ from stores.base import Conversion, Latest, Reader, day_of
 from stores.choosing import reader_of
 from tests.flow.running import ROOT
 from tests.flow.streaming import Stream
-from tests.reference import Share, event_key, final_credits, final_rows, is_held_out, load
+from tests.reference import Credit, event_key, final_credits, final_rows, is_held_out, load
 from topics.dead_letters import read_dead_letters
 from topics.reading import read_topic
 
@@ -41,7 +41,7 @@ class Truth:
 
     rows: Mapping[tuple[str, int, str], Any]
     broken: list[DeadLetter]
-    credits: Mapping[tuple[str, int, str], list[Share]]
+    credits: Mapping[tuple[str, int, str], Credit]
 
     @classmethod
     def of(
@@ -143,7 +143,9 @@ def _check_credits(truth: Truth, reader: Reader) -> None:
     expected = {(user, time, event_key(event_id)): (user, time, event_id) for user, time, event_id in truth.credits}
     assert found.keys() == expected.keys()
     for place, key in expected.items():
-        shares, must = found[place].shares, truth.credits[key]
+        shares, credit = found[place].shares, truth.credits[key]
+        must = credit.shares
+        assert (found[place].part, found[place].order_time) == (credit.part, credit.order_time)
         assert (found[place].revenue, found[place].model_id) == (truth.rows[key].body[-1], truth.rows[key].model_id)
         assert [share[:4] for share in shares] == [
             (each.time, event_key(each.event_id) if each.type else 0, each.type, each.campaign) for each in must
@@ -158,10 +160,12 @@ def check_sums(reader: Reader, conversions: Mapping[str, Sequence[Conversion]]) 
     """Fail unless the sums by day, campaign and type are those of the rows of all users."""
     sums: dict[tuple[str, str, str], list[float]] = defaultdict(lambda: [0.0] * 2 * len(RULES))
     for conversion in chain(*conversions.values()):
+        if conversion.part == "repeat":
+            continue
         for share in conversion.shares:
-            held = sums[day_of(conversion.event_time), share.campaign, share.type]
+            held = sums[day_of(conversion.order_time), share.campaign, share.type]
             for place, part in enumerate(share[4:]):
-                held[place] += part
+                held[place] += part * (conversion.part == "order")
                 held[len(RULES) + place] += part * conversion.revenue
     found = {each[:3]: [*each.conversions, *each.revenue] for each in reader.credit_sums()}
     assert found.keys() == sums.keys()

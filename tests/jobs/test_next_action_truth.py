@@ -8,7 +8,6 @@ from model.actions import Actions
 from model.advice import Advisor
 from model.features import Feature
 from model.propensity import Model, Scorer
-from model.replay import Moments
 from simulator import World
 from tests.flow.running import ROOT
 from tests.jobs.worlds import DAY, START, world_log
@@ -37,7 +36,7 @@ def test_the_models_top_decile_gains_three_quarters_of_the_oracles() -> None:
     advisor = Advisor(model, actions, columns)
     log, truth = world_log(USERS, DAYS, SEED)
     there = np.flatnonzero(log.replay.timestamps[log.replay.bounds[:-1]] <= AT)
-    moments = Moments(there, np.full(len(there), AT))
+    moments = log.replay.at(there, np.full(len(there), AT))
     features = log.replay.features(tuple(columns), moments)
     scores = Scorer(model, advisor.columns)(features)
     shown = [place for place, action in enumerate(advisor.actions) if action.type == "IM"]

@@ -13,11 +13,10 @@ from xxhash import xxh3_64_intdigest
 
 from jobs.training.logs import Log, log_of, read_log
 from model.features import Count
-from model.replay import Moments
 from schemas.codec import codec
 from schemas.log_writer import LogWriter
 from tests.jobs.running import complaint, jobs
-from tests.model.driving import DAY, HOUR, batch_of, event
+from tests.model.driving import DAY, HOUR, TIME, batch_of, event
 from tests.services.kafka import Kafka as Server
 from topics.client import Kafka
 
@@ -82,8 +81,8 @@ def test_conversions_closer_than_a_minute_are_one_order() -> None:
     seconds = [0, 30, 80, 139, 199, 300]
     world = [event(f"{n}", second * 1_000, "CN") for n, second in enumerate(seconds)]
     log = log_of(iter([batch_of([*world, event("x", 31_000, "CN", user="v"), event("y", HOUR, "IM")])]), "log")
-    times = log.order_times - log.order_times[0]
-    assert [times[log.order_users == user].tolist() for user in (0, 1)] == [[0, 199_000, 300_000], [31_000]]
+    times, users = log.replay.timestamps[log.orders] - TIME, log.replay.users[log.orders]
+    assert [times[users == user].tolist() for user in (0, 1)] == [[0, 199_000, 300_000], [31_000]]
 
 
 @pytest.mark.parametrize("size", [1, 2, 5])
@@ -110,5 +109,5 @@ def test_as_many_events_of_a_user_count_as_in_the_stream(tmp_path: Path, monkeyp
     monkeypatch.setenv("ADSTREAMS_SEQUENCE_LENGTH", "5")
     log = read_log(str(tmp_path / "log.parquet"))
     shown = Count(aggregation="count", weight=0.0, type="IM", look_back=timedelta(days=30))
-    found = np.expm1(log.features([shown], Moments(log.replay.users, log.replay.timestamps)))
+    found = np.expm1(log.features([shown], log.replay.right_after(np.arange(len(log.replay.users)))))
     assert found[:, 0].round(9).tolist() == [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]

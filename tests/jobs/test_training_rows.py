@@ -26,7 +26,6 @@ from jobs.training.rows import (
     rows_of,
 )
 from jobs.training.training import Split
-from model.replay import Moments
 from tests.jobs.worlds import START, world_log
 from tests.model.driving import HOUR, TIME, batch_of, event
 
@@ -116,14 +115,14 @@ def test_a_label_is_an_order_after_the_moment_and_within_the_horizon(minutes, ho
     times = sorted({s * 1000 for s in seconds})
     orders = [time for at, time in enumerate(times) if at == 0 or time - times[at - 1] >= MINUTE]
     asked = np.arange(0, 21 * MINUTE, 10_000)
-    found = label(log, Moments(np.zeros(len(asked), np.int64), TIME + asked), horizon * MINUTE)
+    found = label(log, log.replay.at(np.zeros(len(asked), np.int64), TIME + asked), horizon * MINUTE)
     expected = [any(t < order <= t + horizon * MINUTE for order in orders) for t in asked.tolist()]
     assert found.tolist() == expected
 
 
 def test_another_users_orders_are_no_label():
     log = log_with([event("a", 0, "IM", user="u"), event("b", 0, "IM", user="v"), event("c", HOUR, "CN", user="v")])
-    assert label(log, Moments(np.array([0, 1]), np.array([TIME, TIME])), DAY).tolist() == [False, True]
+    assert label(log, log.replay.at(np.array([0, 1]), np.array([TIME, TIME])), DAY).tolist() == [False, True]
 
 
 def test_the_split_is_by_users_and_by_time(world):

@@ -65,6 +65,7 @@ def propensity_before(model: Model, sent: list[Event], time: int) -> float:
         np.array([e.timestamp for e in past], np.int64),
         np.array([TYPES.index(e.type) for e in past], np.int64),
         tuple(e.campaign for e in past),
+        refunds=np.array([e.type == "CN" and e.revenue < 0 for e in past], np.bool_),
     )
     return float(Curve(model).propensity(sequence, np.array([time]))[0])
 
@@ -149,13 +150,14 @@ def agrees(found: dict, sent: list[Event], document: dict, length: int = 1_000) 
     """Fail unless credits are those of the reference, to a millionth of what touches have in all."""
     expected = final_credits(map(asdict, sent), document, length)
     assert found.keys() == {(user, time, event_key(event_id)) for user, time, event_id in expected}
-    for (user, time, event_id), shares in expected.items():
+    for (user, time, event_id), credit in expected.items():
+        shares = credit.shares
         rows, scale = found[user, time, event_key(event_id)], sum(abs(share.rules[0]) for share in shares[:-1])
         assert len(rows) == len(shares)
         for share in shares:
             key = event_key(share.event_id) if share.type else 0
-            credit, *others = rows[share.time, key, TYPES.index(share.type) if share.type else BASELINE]
-            assert credit == pytest.approx(share.rules[0], rel=0, abs=1e-6 * scale + 1e-12)
+            own, *others = rows[share.time, key, TYPES.index(share.type) if share.type else BASELINE]
+            assert own == pytest.approx(share.rules[0], rel=0, abs=1e-6 * scale + 1e-12)
             assert others == pytest.approx(share.rules[1:], abs=1e-12)
 
 
@@ -226,7 +228,7 @@ def test_the_baseline_is_the_propensity_without_touches(model, count) -> None:
 
 def test_a_sequence_that_was_cut_is_credited_before_it_is() -> None:
     """More events in one batch than are kept: each conversion has the newest L before it."""
-    sent = [event(f"e{number}", number * 1_000, "CN" if number % 10 == 9 else "IM") for number in range(200)]
+    sent = [event(f"e{number}", number * 10_000, "CN" if number % 10 == 9 else "IM") for number in range(200)]
     model = model_of(PLAIN)
     at_once, one_by_one = credited(model, sent, [], 5), credited(model, sent, list(range(200)), 5)
     assert at_once == one_by_one

@@ -28,6 +28,7 @@ def sequence_of(dicts, before=0):
         np.array([TYPES.index(each["type"]) for each in dicts], np.uint8),
         tuple(each["campaign"] for each in dicts),
         before,
+        np.array([each["type"] == "CN" and each["revenue"] < 0 for each in dicts], np.bool_),
     )
 
 

@@ -37,6 +37,7 @@ def sequence_of(sent: list[Event]) -> Sequence:
         np.array([each.timestamp for each in sent], np.int64),
         np.array([TYPES.index(each.type) for each in sent], np.int64),
         tuple(each.campaign for each in sent),
+        refunds=np.array([each.type == "CN" and each.revenue < 0 for each in sent], np.bool_),
     )
 
 

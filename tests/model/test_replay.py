@@ -9,8 +9,9 @@ from numpy.testing import assert_array_equal
 from xxhash import xxh3_64_intdigest
 
 from model.curve import Curve, Sequence
+from model.entries import REFUND
 from model.propensity import Model
-from model.replay import Moments, Replay
+from model.replay import Replay
 from schemas.codec import codec
 from schemas.events import TYPES
 from simulator import World
@@ -26,7 +27,7 @@ def stream_features(model, batches, length=1_000):
         update = run.bucket.update(batch)
         for outcome, features in zip(update.outcomes, update.features, strict=True):
             user = batch.rows["user_hash"][outcome["user_row"]]
-            key = int(user), int(outcome["timestamp"])
+            key = int(user), int(outcome["timestamp"]), int(outcome["event_key"])
             row = int(outcome["version"]), int(outcome["seen"]), features.tolist()
             if key not in found or row[:2] >= found[key][:2]:
                 found[key] = row
@@ -34,10 +35,9 @@ def stream_features(model, batches, length=1_000):
 
 
 def replayed_features(model, replay, length=1_000):
-    """The features of a replay at every event's time."""
-    moments = Moments(replay.users, replay.timestamps)
-    features = replay.features(model.features, moments, length)
-    keys = zip(replay.hashes[replay.users].tolist(), replay.timestamps.tolist(), strict=True)
+    """The features of a replay right after every event."""
+    features = replay.features(model.features, replay.right_after(np.arange(len(replay.users))), length)
+    keys = zip(replay.hashes[replay.users].tolist(), replay.timestamps.tolist(), replay.keys.tolist(), strict=True)
     return dict(zip(keys, features.tolist(), strict=True))
 
 
@@ -81,12 +81,13 @@ def test_between_events_a_replay_gives_what_the_app_draws(world, times):
     replay, model = Replay.of([batch_of(world)]), MODELS["rich"]
     times = np.array(sorted(TIME + time for time in times), np.int64)
     count = len(replay.hashes)
-    moments = Moments(np.repeat(np.arange(count), len(times)), np.tile(times, count))
+    moments = replay.at(np.repeat(np.arange(count), len(times)), np.tile(times, count))
     features = replay.features(model.features, moments)
     for user in range(count):
         own = slice(replay.bounds[user], replay.bounds[user + 1])
         names = tuple(replay.names[campaign] for campaign in replay.campaigns[own].tolist())
-        sequence = Sequence(replay.timestamps[own], replay.types[own], names)
+        refunds = (replay.entries["tag"][own] & REFUND) != 0
+        sequence = Sequence(replay.timestamps[own], replay.types[own], names, refunds=refunds)
         expected = Curve(model).features(sequence, times)
         assert_array_equal(features[moments.users == user], expected)
 
@@ -103,22 +104,33 @@ def test_a_replay_tells_users_types_campaigns_and_times_apart():
     assert replay.bounds.tolist() == [0, 2, 3]
     assert [TYPES[each] for each in replay.types.tolist()] == ["IM", "CL", "CN"]
     assert [replay.names[each] for each in replay.campaigns.tolist()] == ["y", "x", "NA"]
-    asked = Moments(np.array([0, 0, 1]), TIME + np.array([HOUR, 3 * HOUR, DAY]))
+    asked = replay.at(np.array([0, 0, 1]), TIME + np.array([HOUR, 3 * HOUR, DAY]))
     assert (replay.last_before(asked) - TIME).tolist() == [HOUR, 2 * HOUR, 0]
-    follows = replay.follows(
-        replay.users, replay.timestamps, Moments(np.array([0, 0, 1]), TIME + np.array([0, HOUR, 0]))
-    )
+    asked = replay.at(np.array([0, 0, 1]), TIME + np.array([0, HOUR, 0]))
+    follows = replay.follows(np.arange(3), asked)
     assert follows.tolist() == [TIME + HOUR, TIME + 2 * HOUR, np.iinfo(np.int64).max]
 
 
 def test_many_users_and_a_wrong_clock_move_no_time():
-    """However many users there are, and however far apart their times: nothing overflows."""
-    users, times = np.array([0, 7_000_000, 7_000_000, 40_000_000]), np.array([0, TIME, TIME + HOUR, TIME + HOUR])
-    asked = Moments(np.array([0, 7_000_000, 7_000_000, 40_000_000]), TIME + np.array([0, -1, 0, DAY]))
-    replay, none, empty = Replay.of([]), np.iinfo(np.int64).max, np.empty(0, np.int64)
-    assert replay.follows(users, times, asked).tolist() == [none, TIME, TIME + HOUR, none]
-    assert replay.follows(empty, empty, asked).tolist() == [none] * 4
-    assert replay.follows(users, times, Moments(empty, empty)).tolist() == []
+    """However far apart times are: nothing overflows; and of nothing nothing follows."""
+    world = [event("a", -TIME, "CN"), event("b", 0, "CN", user="v"), event("c", HOUR, "CN", user="v")]
+    replay, none = Replay.of([batch_of([*world, event("d", HOUR, user="w")])]), np.iinfo(np.int64).max
+    asked = replay.at(np.array([0, 1, 1, 2]), TIME + np.array([0, -1, 0, DAY]))
+    assert replay.follows(replay.orders, asked).tolist() == [none, TIME, TIME + HOUR, none]
+    empty = np.empty(0, np.int64)
+    assert replay.follows(empty, asked).tolist() == [none] * 4
+    assert replay.follows(replay.orders, replay.at(empty, empty)).tolist() == []
+
+
+def test_right_after_a_touch_the_order_of_its_instant_is_still_to_come():
+    """Of an instant's events the type decides; an order is not before itself, nor an item of it."""
+    world = [event("c", 0, "CL"), event("n", 0, "CN"), event("item", 1_000, "CN"), event("later", DAY, "CN")]
+    replay, none = Replay.of([batch_of(world)]), np.iinfo(np.int64).max
+    assert replay.orders.tolist() == [1, 3]
+    after = replay.right_after(np.arange(4))
+    assert replay.follows(replay.orders, after).tolist() == [TIME, TIME + DAY, TIME + DAY, none]
+    at_clock_times = replay.at(np.array([0, 0]), TIME + np.array([0, DAY]))
+    assert replay.follows(replay.orders, at_clock_times).tolist() == [TIME + DAY, none]
 
 
 def test_a_log_without_events_is_no_users():

@@ -45,7 +45,7 @@ def later(model: Model, start: int) -> Model:
     return model.model_copy(update={"valid_from": at_milliseconds(start)})
 
 
-TIMES = (0, 1, 2, HOUR, 2 * DAY, 2 * DAY + 1, 7 * DAY, 7 * DAY + 1, 30 * DAY)
+TIMES = (0, 1, 2, 59_999, 100_000, HOUR, 2 * DAY, 2 * DAY + 1, 7 * DAY, 7 * DAY + 1, 30 * DAY)
 
 events = st.builds(
     event,

@@ -83,7 +83,8 @@ def test_the_longest_conversion_is_kept(store):
 def test_a_touch_that_leaves_leaves_nothing(store):
     """A late event pushes the oldest out of the newest five; another one turns out to be a conversion."""
     first = [event(f"e{number}", number, campaign="Spring") for number in range(5)]
-    write(store, *runs([*first, BOUGHT], [event("late", 6, "CL", campaign="Autumn")], [event("e3", 3, "CN")]))
+    bought = replace(BOUGHT, timestamp=TIME + 90_000)
+    write(store, *runs([*first, bought], [event("late", 6, "CL", campaign="Autumn")], [event("e3", 3, "CN")]))
     own, bought = store.reader().credits("u")
     assert (touches(own), touches(bought)) == (["IM"] * 3 + [""], ["IM"] * 3 + ["CL", ""])
     assert [share.touch_time - TIME for share in bought.shares[:-1]] == [1, 2, 4, 6]
@@ -114,6 +115,26 @@ def test_a_version_that_is_not_smaller_replaces(store):
     assert touches(found) == ["CL", "IM", ""]
     write(store, replace(after, models=("z",)))
     assert [each.model_id for each in store.reader().credits("u")] == ["z"]
+
+
+def test_an_order_is_one_conversion_and_a_refund_takes_its_revenue_back(store):
+    """Its items count revenue alone, the id of one once more nothing; a dispute makes the order another."""
+    item, again = event("item", 40, "CN", revenue=2.0), event("bought", 90, "CN", revenue=8.0)
+    back = event("back", 3 * DAY, "CN", revenue=-3.0)
+    write(store, *runs([back], [CLICK, again], [item], [BOUGHT]))
+    reader = store.reader()
+    found = {each.event_time - TIME: (each.part, each.order_time - TIME) for each in reader.credits("u")}
+    assert found == {10: ("order", 10), 40: ("item", 10), 90: ("repeat", 90), 3 * DAY: ("refund", 10)}
+    sums = reader.credit_sums()
+    assert {each.day for each in sums} == {day_of(TIME)}
+    for rule in range(6):
+        assert sum(each.conversions[rule] for each in sums) == pytest.approx(1)
+        assert sum(each.revenue[rule] for each in sums) == pytest.approx(8 + 2 - 3)
+    check(reader, "u")
+    write(store, *runs([replace(BOUGHT, revenue=-8.0)], [back], [CLICK, again], [item], [BOUGHT]))
+    found = {each.event_time - TIME: (each.part, each.order_time - TIME) for each in reader.credits("u")}
+    assert found == {10: ("refund", 10), 40: ("order", 40), 90: ("item", 40), 3 * DAY: ("refund", 40)}
+    check(reader, "u")
 
 
 def test_credit_is_cut_to_its_times_and_sums_to_whole_days(store):

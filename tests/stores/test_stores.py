@@ -494,7 +494,8 @@ def test_what_grades_are_made_of_is_read_user_by_user(store):
     nobody, other, own = reader.scores(["nobody", "v", "u"])
     assert (nobody, len(other)) == ([], 1)
     expected = [
-        Score(each.timestamp, event_key(each.event_id), each.type, "Spring", 0.25, 3, "n") for each in in_order(*world)
+        Score(each.timestamp, event_key(each.event_id), each.type, "Spring", each.revenue, 0.25, 3, "n")
+        for each in in_order(*world)
     ]
     assert own == expected
 
