@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from zoneinfo import ZoneInfo
 
 import duckdb
 import numpy as np
@@ -18,7 +17,9 @@ from jobs.importing.delimited import load_delimited
 from jobs.importing.headers import read_names
 from jobs.importing.letters import Letters
 from jobs.importing.mapping import Mapped, map_rows, mapped_rows
+from jobs.importing.names import literal
 from jobs.importing.query import Query
+from jobs.importing.records import is_flat, load_records
 from jobs.importing.sources import Source, find_sources
 from jobs.importing.structured import load_objects, load_parquet
 from jobs.log_options import print_remarks, print_span
@@ -99,7 +100,11 @@ def _database(zone: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
         }
         connection = duckdb.connect(str(folder / "log.db"), config=settings)  # type: ignore[arg-type]
         try:
-            connection.execute(f"SET TimeZone = '{ZoneInfo(zone).key}'")
+            connection.execute("SET python_enable_replacements = false")  # names are of tables, not of our variables
+            try:
+                connection.execute(f"SET TimeZone = {literal(zone)}")
+            except duckdb.Error:
+                raise JobError(f"--time-zone: DuckDB knows no zone {zone!r}") from None
             yield connection, folder
         finally:
             connection.close()
@@ -117,6 +122,8 @@ def _load(
             load_parquet(connection, sources, folder)
         case ".csv":
             load_delimited(connection, sources, names, letters)
+        case ".avro" if is_flat(sources):
+            load_records(connection, sources, letters)
         case _:
             load_objects(connection, sources, letters)
 

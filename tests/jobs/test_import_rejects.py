@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import fastavro
 import pyarrow.parquet
 import pytest
 
@@ -67,6 +68,22 @@ def test_a_line_that_is_no_object_costs_itself(line: bytes, tmp_path: Path) -> N
     assert users(tmp_path) == ["u", "u"]
 
 
+def test_a_bad_value_of_a_container_costs_its_record(tmp_path: Path) -> None:
+    """A time that no calendar of Python has, none at all, and a number that is too great."""
+    fields = [{"name": "who", "type": "string"}, {"name": "kind", "type": "string"}]
+    fields += [{"name": "moment", "type": ["null", {"type": "long", "logicalType": "timestamp-millis"}]}]  # type: ignore[dict-item]
+    fields += [{"name": "count", "type": "long"}]
+    schema = fastavro.parse_schema({"type": "record", "name": "r", "fields": fields})
+    times: list[tuple[int | None, int]] = [(1_714_550_400_000, 1), (1_714_550_400_000_000, 1), (None, 1), (5, 1 << 40)]
+    log = tmp_path / "log.avro"
+    with log.open("wb") as file:
+        rows = [{"who": f"u{n}", "kind": "IM", "moment": time, "count": c} for n, (time, c) in enumerate(times)]
+        fastavro.writer(file, schema, rows)
+    kept = rejected(log, SQL.replace(" FROM", ", count AS quantity FROM"))
+    assert sorted(str(each["reason"]) for each in kept) == ["missing", "time_range", "wrong_type"]
+    assert users(tmp_path) == ["u0"]
+
+
 def test_a_tab_file_keeps_its_other_lines(tmp_path: Path) -> None:
     """Where one is too long, or a quote is never closed."""
     log = tmp_path / "log.tsv"
@@ -90,6 +107,7 @@ def test_a_tab_file_keeps_its_other_lines(tmp_path: Path) -> None:
         ("INSTALL httpfs", "not a SELECT"),
         ("ATTACH 'other.db'", "not a SELECT"),
         ("SELECT nothing FROM log", "nothing"),
+        ("SELECT * FROM sources", "sources"),
         ("SELECT who AS user_id, who AS timestamp, kind AS type, at + 'x' AS revenue FROM log", "--sql"),
         ("", "--sql"),
     ],
