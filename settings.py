@@ -32,6 +32,7 @@ _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG",
 """Settings whose values are never shown."""
 _FIXED_KAFKA = {
     "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence",
+    "isolation.level", "enable.partition.eof",
     "queue.buffering.max.messages", "queue.buffering.max.kbytes", "delivery.report.only.error", "message.timeout.ms",
 }  # fmt: skip
 """librdkafka settings that the guarantees rest on."""

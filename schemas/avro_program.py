@@ -1,7 +1,8 @@
 """An Avro writer's schema, compiled into a short program that turns a message into a row, and a row into a message.
 
-Only flat records of the types that an event has are compiled, and the program accepts a message only when it is
-sure of it. All other schemas and all other messages are left to fastavro, whose verdict counts.
+Only records whose fields are of simple types, or unions of these, are compiled, and the program accepts a message only
+when it is sure of it. All other schemas and all other messages are left to fastavro and `schemas.resolution`, whose
+verdict counts.
 """
 
 from __future__ import annotations
@@ -13,22 +14,32 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.compiling import compiled, inlined
-from schemas.events import ROW, TEXTS, put_bytes
+from schemas.events import ROW, TEXTS, TYPES, put_bytes
+from schemas.references import definitions
+from schemas.resolution import Branch, Field, Reading, Resolution
+from schemas.time_units import AUTO, NO_TIME, to_millis, unit_of_size
 
 TIMESTAMP, TYPE, QUANTITY, REVENUE = range(len(TEXTS), len(TEXTS) + 4)
 """Targets of a program's step beside the text fields."""
 SKIP = -1
-STRING, VARINT, DOUBLE, ENUM = range(4)
-_KINDS = {"string": STRING, "int": VARINT, "long": VARINT, "double": DOUBLE}
+STRING, VARINT, DOUBLE, ENUM, NULL, FLOAT, BYTE, BLOCK, UNION, REFUSED = range(10)
+"""Kinds of steps. The steps of a union's branches follow it."""
+_KINDS = {
+    "string": STRING, "bytes": STRING, "int": VARINT, "long": VARINT, "enum": VARINT, "double": DOUBLE, "float": FLOAT,
+    "boolean": BYTE, "null": NULL, "fixed": BLOCK,
+}  # fmt: skip
 _TARGETS = {name: place for place, name in enumerate((*TEXTS, "timestamp", "type", "quantity", "revenue"))}
 _LEAST, _GREATEST = -(2**31), 2**31 - 1
+UNDECLARED = 16
+"""Added to a time's unit where the writer's schema does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """Steps (n, 2) of (kind, target), the reader's symbol for each of the writer's, and a row of defaults.
+    """Steps (n, 4) of (kind, target, number, count), the reader's symbol for each of the writer's, a row of defaults.
 
-    The template's spans point into `defaults`, which the decoder appends to a batch's bytes.
+    `number` is a time's unit, the place of an enum's first symbol, or a block's size, and `count` how many symbols or
+    branches there are. The template's spans point into `defaults`, which the decoder appends to a batch's bytes.
     """
 
     steps: NDArray[np.int64]
@@ -37,72 +48,68 @@ class Program:
     defaults: bytes
 
 
-def _plain(kind: Any) -> Any:
-    """A type without its logical type."""
-    return kind["type"] if isinstance(kind, dict) and kind.get("type") in _KINDS else kind
-
-
-def _logical(kind: Any) -> Any:
-    """A type's logical type, if it has one."""
-    return kind.get("logicalType") if isinstance(kind, dict) else None
-
-
-def _same_name(writer: dict[str, Any], reader: dict[str, Any]) -> bool:
-    """Whether two named types have one name; their namespaces do not count (Avro 1.11, "Schema Resolution")."""
-    names = [str(schema.get("name")).rpartition(".")[2] for schema in (writer, reader)]
-    return writer["type"] == reader["type"] and names[0] == names[1]
-
-
-def compile_program(writer: dict[str, Any], reader: dict[str, Any]) -> Program | None:
-    """The program that reads `writer`'s messages as `reader`'s, by Avro's resolution rules; None if it is not flat.
-
-    Both are as fastavro parses them. Fields match by name or by one of the reader's aliases; a field that the writer
-    lacks takes the reader's default. Where two of the writer's fields match one of the reader's, fastavro decides.
-    """
-    if not _same_name(writer, reader):
+def compile_program(resolution: Resolution) -> Program | None:
+    """The program that reads a writer's messages as events; None where it is not flat, or none can be read."""
+    if resolution.problem is not None:
         return None
-    wanted = {name: field for field in reader["fields"] for name in (field["name"], *field.get("aliases", ()))}
-    steps, symbols, filled = [], np.zeros(0, np.int64), set()
-    for field in writer["fields"]:
-        kind, match = _plain(field["type"]), wanted.get(field["name"])
-        target = SKIP if match is None else _TARGETS[match["name"]]
-        if match is not None and _logical(field["type"]) not in (None, _logical(match["type"])):
-            return None
-        if isinstance(kind, dict) and kind.get("type") == "enum":
-            if match is None:
-                steps.append((VARINT, SKIP))
-            else:
-                if not isinstance(match["type"], dict) or not _same_name(kind, match["type"]):
+    steps, symbols = list[tuple[int, int, int, int]](), list[int]()
+    named, template, defaults = definitions([resolution.writer]), np.zeros(1, ROW), bytearray()
+    for field, written in zip(resolution.fields, resolution.writer["fields"], strict=True):
+        if field is None:
+            kinds = written["type"] if isinstance(written["type"], list) else [written["type"]]
+            if isinstance(written["type"], list):
+                steps.append((UNION, SKIP, 0, len(kinds)))
+            for kind in kinds:
+                step = _skipping(named.get(kind, kind) if isinstance(kind, str) else kind)
+                if step is None:
                     return None
-                known = match["type"]["symbols"]
-                symbols = np.array([known.index(s) if s in known else -1 for s in kind["symbols"]], np.int64)
-                steps.append((ENUM, target))
-        elif isinstance(kind, str) and kind in _KINDS:
-            expected = kind if match is None else _plain(match["type"])
-            if kind != expected and (kind, expected) != ("int", "long"):
-                return None
-            steps.append((_KINDS[kind], target))
-        else:
-            return None
-        if match is not None:
-            if match["name"] in filled:
-                return None
-            filled.add(match["name"])
-    template, defaults = np.zeros(1, ROW), b""
-    for field in reader["fields"]:
-        name = field["name"]
-        if name in filled:
+                steps.append(step)
             continue
-        if "default" not in field:
-            return None
-        if name in TEXTS:
-            place = TEXTS.index(name)
-            template[0]["start"][place] = len(defaults)
-            defaults += field["default"].encode()
-            template[0]["stop"][place] = len(defaults)
-        else:
-            template[0][name] = field["default"]
-    return Program(np.array(steps, np.int64), symbols, template, defaults)
+        if field.is_union:
+            steps.append((UNION, SKIP, 0, len(field.branches)))
+        steps += [_reading(field, branch, symbols) for branch in field.branches]
+        for value in field.default:
+            _fill(template, defaults, field.name, value)
+    for name, value in resolution.absent.items():
+        _fill(template, defaults, name, value)
+    rows = np.array(steps, np.int64).reshape(len(steps), 4)
+    return Program(rows, np.array(symbols, np.int64), template, bytes(defaults))
+
+
+def _skipping(kind: Any) -> tuple[int, int, int, int] | None:
+    """The step over a value that nobody reads; None where it takes more than a step."""
+    base = str(kind["type"] if isinstance(kind, dict) else kind)
+    if base not in _KINDS:
+        return None
+    return _KINDS[base], SKIP, int(kind["size"]) if base == "fixed" else 0, 0
+
+
+def _reading(field: Field, branch: Branch, symbols: list[int]) -> tuple[int, int, int, int]:
+    """The step that reads a value of one of the event's fields; what it cannot be sure of it refuses."""
+    target = _TARGETS[field.name]
+    match branch.reading:
+        case Reading.TEXT | Reading.WHOLE | Reading.NUMBER:
+            return _KINDS[branch.base], target, 0, 0
+        case Reading.TIME:
+            return VARINT, target, branch.number + (0 if branch.declared else UNDECLARED), 0
+        case Reading.SYMBOL:
+            first = len(symbols)
+            symbols += [TYPES.index(mine) if mine in TYPES else -1 for _, mine in branch.symbols]
+            return ENUM, target, first, len(branch.symbols)
+        case Reading.NULL if field.default:
+            return NULL, target, 0, 0
+    return REFUSED, target, 0, 0
+
+
+def _fill(template: NDArray[np.void], defaults: bytearray, name: str, value: Any) -> None:
+    """Write a field's default into the template."""
+    if name in TEXTS:
+        place = TEXTS.index(name)
+        template[0]["start"][place] = len(defaults)
+        defaults += value.encode()
+        template[0]["stop"][place] = len(defaults)
+    else:
+        template[0][name] = TYPES.index(value) if name == "type" else value
 
 
 @compiled
@@ -121,14 +128,15 @@ def _varint(data, at, stop):
 
 
 @compiled
-def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure):
+def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure, units):
     """Decode the `chosen` messages into `rows`; `sure` says of which the program could be certain.
 
     `starts` holds the first byte of each datum, `bounds` the edges of each message, and `shift` the place of the
-    program's defaults in `data`. Bytes after a datum are ignored, as fastavro does.
+    program's defaults in `data`. Bytes after a datum are ignored, as fastavro does. `units` gets the unit of each time
+    that was told by its size.
     """
-    number = np.empty(1, np.float64)
-    number_bytes = number.view(np.uint8)
+    number, small = np.empty(1, np.float64), np.empty(1, np.float32)
+    number_bytes, small_bytes = number.view(np.uint8), small.view(np.uint8)
     for message in chosen:
         record = rows[message]
         rows[message] = template[0]
@@ -137,19 +145,43 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
             record.stop[field] += shift
         at, stop = starts[message], bounds[message + 1]
         record.payload_start, record.payload_stop = bounds[message], stop
-        good = True
-        for step in range(len(steps)):
-            kind, target = steps[step, 0], steps[step, 1]
-            if kind == DOUBLE:
-                if at + 8 > stop:
+        good, step = True, 0
+        while step < len(steps):
+            after = step + 1
+            if steps[step, 0] == UNION:
+                value, at = _varint(data, at, stop)
+                if at < 0 or value < 0 or value >= steps[step, 3]:
                     good = False
                     break
-                if target == REVENUE:
+                after += steps[step, 3]
+                step += 1 + value
+            kind, target, size, count = steps[step, 0], steps[step, 1], steps[step, 2], steps[step, 3]
+            step = after
+            if kind == NULL:
+                continue
+            if kind in (DOUBLE, FLOAT, BYTE, BLOCK):
+                if kind == DOUBLE:
+                    size = 8
+                elif kind == FLOAT:
+                    size = 4
+                elif kind == BYTE:
+                    size = 1
+                if size > stop - at:
+                    good = False
+                    break
+                if target == REVENUE and kind == DOUBLE:
                     for byte in range(8):
                         number_bytes[byte] = data[at + byte]
                     record.revenue = number[0]
-                at += 8
+                elif target == REVENUE:
+                    for byte in range(4):
+                        small_bytes[byte] = data[at + byte]
+                    record.revenue = np.float64(small[0])
+                at += size
                 continue
+            if kind == REFUSED:
+                good = False
+                break
             value, at = _varint(data, at, stop)
             if at < 0:
                 good = False
@@ -163,17 +195,25 @@ def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, row
                     record.stop[target] = at + value
                 at += value
             elif kind == ENUM:
-                if value < 0 or value >= len(symbols) or symbols[value] < 0:
+                if value < 0 or value >= count or symbols[size + value] < 0:
                     good = False
                     break
-                record.type = symbols[value]
+                record.type = symbols[size + value]
             elif target == TIMESTAMP:
-                record.timestamp = value
+                if size == UNDECLARED + AUTO:
+                    units[message] = unit_of_size(value)
+                time = to_millis(value, size & (UNDECLARED - 1))
+                if time == NO_TIME:
+                    good = False
+                    break
+                record.timestamp = time
             elif target == QUANTITY:
                 if value < _LEAST or value > _GREATEST:
                     good = False
                     break
                 record.quantity = value
+            elif target == REVENUE:
+                record.revenue = np.float64(value)
         sure[message] = good
 
 

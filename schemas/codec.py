@@ -7,7 +7,6 @@ batch decodes exactly as fastavro does.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 from collections.abc import Iterable
@@ -25,14 +24,19 @@ from schemas.avro_program import Program, compile_program, read_rows, write_rows
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
+from schemas.keys import Keys
 from schemas.messages import MessageBatch
-from schemas.validation import FIRST_TIME, LAST_TIME, LONGEST_ID, VERDICTS, check_rows
-from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
+from schemas.resolution import Undecodable
+from schemas.time_units import AUTO, UNITS
+from schemas.validation import FIRST_TIME, LAST_TIME, VERDICTS, check_rows
+from schemas.writers import SchemaLookup, Writers, header_of
 
 FOLDER = Path(__file__).parent
 VERSIONS = ("event", "event_v1")
 """The versions of the event's schema by file name, the current one first."""
 _INT = np.iinfo(np.int32)
+_SHOWN = 64
+"""Bytes of a key in a letter's detail."""
 _IDENTITY = frozenset({"user_id", "timestamp"})
 
 
@@ -41,13 +45,15 @@ class Decoded:
     """What became of a batch: the valid events, and a dead letter for every other message.
 
     But for those without a value whose key is a user id: they are `requests` to erase the user up to the message's
-    time. `erased` is how many more would be dead letters, of users who were erased.
+    time. `erased` is how many more would be dead letters, of users who were erased. `units` has the
+    units of times that only their size told, with the source (`schemas.time_units`).
     """
 
     events: EventBatch
     letters: list[DeadLetter]
     requests: tuple[Erasure, ...] = ()
     erased: int = 0
+    units: frozenset[tuple[str, int]] = frozenset()
 
 
 def load_schema(name: str) -> dict[str, Any]:
@@ -64,20 +70,27 @@ class Codec:
         lookup: finds the schemas of a registry by id. With one, messages may have Confluent's framing too, mixed
             freely with single-object encoding; without one they are dead letters (`unframed`).
         writes_id: the registry's id of the first version: `encode` then writes Confluent's framing.
+        time_unit: what times count whose schema does not say so: s, ms, us or ns since 1970, or auto, what their size
+            says.
     """
 
     def __init__(
-        self, versions: Iterable[str] = VERSIONS, lookup: SchemaLookup | None = None, writes_id: int | None = None
+        self,
+        versions: Iterable[str] = VERSIONS,
+        lookup: SchemaLookup | None = None,
+        writes_id: int | None = None,
+        time_unit: str = UNITS[AUTO],
     ) -> None:
         schemas = [load_schema(name) for name in versions]
-        self._writers = Writers(schemas, lookup)
+        self._writers = Writers(schemas, lookup, UNITS.index(time_unit))
+        self._keys = Keys(lookup)
         self._programs: dict[int, Program | None] = {}
         self._header = header_of(schemas[0], writes_id)
 
     def _program(self, place: int) -> Program | None:
         """The program of one of the writers' schemas; None where it is not flat."""
         if place not in self._programs:
-            self._programs[place] = compile_program(self._writers.schemas[place], self._writers.reader)
+            self._programs[place] = compile_program(self._writers.resolutions[place])
         return self._programs[place]
 
     def encode_one(self, event: Event) -> bytes:
@@ -136,14 +149,17 @@ class Codec:
 
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
         """Decode and validate a batch of messages. Never raises for what a message holds."""
-        if requests := _requests(messages):
-            rest = messages.without(list(requests))
-            return replace(self.decode(rest, max_skew), requests=tuple(requests.values()))
+        if messages.erasing:
+            requests, refused = self._requests(messages)
+            rest = self.decode(messages.without([number for number, _ in messages.erasing]), max_skew)
+            letters = sorted(rest.letters + refused, key=lambda letter: letter.offset)
+            return replace(rest, requests=tuple(requests), letters=letters)
         raw, bounds = np.frombuffer(messages.data, np.uint8), messages.bounds
         frames = self._writers.frames(raw, bounds)
         starts = bounds[:-1] + frames.headers
         pieces, size = [messages.data], len(messages.data)
         rows, sure = np.zeros(len(messages), ROW), np.zeros(len(messages), np.bool_)
+        units = np.full(len(messages), AUTO, np.uint8)
         programs = []
         for place in np.unique(frames.places[frames.places >= 0]).tolist():
             program = self._program(place)
@@ -156,7 +172,7 @@ class Codec:
         for place, program, shift in programs:
             chosen = np.flatnonzero(frames.places == place)
             read_rows(
-                raw, starts, bounds, chosen, program.steps, program.symbols, program.template, shift, rows, sure
+                raw, starts, bounds, chosen, program.steps, program.symbols, program.template, shift, rows, sure, units
             )  # fmt: skip
         problems: dict[int, tuple[str, str]] = {}
         extra = bytearray()
@@ -174,18 +190,40 @@ class Codec:
             raw = np.frombuffer(raw.tobytes() + extra, np.uint8)
         rows["offset"], rows["origin"] = messages.offsets, messages.origin_of
         batch = EventBatch(messages.origins, rows, raw)
-        return settle(batch, problems, messages.times, max_skew, messages.payload)
+        found = frozenset[tuple[str, int]]()
+        if (units != AUTO).any():
+            sources = [origin.source for origin in messages.origins]
+            pairs = np.unique(np.column_stack([np.broadcast_to(rows["origin"], len(rows)), units]), axis=0)
+            found = frozenset((sources[origin], unit) for origin, unit in pairs.tolist() if unit != AUTO)
+        return replace(settle(batch, problems, messages.times, max_skew, messages.payload), units=found)
+
+    def user_of(self, key: bytes) -> str:
+        """The user id in the key of a message without a value, which asks to erase that user.
+
+        Raises:
+            Undecodable: nobody can tell whom it means.
+        """
+        return self._keys.user_id(key)
+
+    def _requests(self, messages: MessageBatch) -> tuple[list[Erasure], list[DeadLetter]]:
+        """The requests to erase a user among a batch's messages, and a letter for each that cannot be granted."""
+        requests, letters, origin_of = list[Erasure](), list[DeadLetter](), messages.origin_of
+        for number, key in messages.erasing:
+            try:
+                time = 0 if messages.times is None else max(int(messages.times[number]), 0)
+                requests.append(_request(self.user_of(key), time))
+            except Undecodable as problem:
+                origin = messages.origins[int(np.broadcast_to(origin_of, len(messages))[number])]
+                place = *origin, int(messages.offsets[number])
+                detail = f"a request to erase, key {key[:_SHOWN].hex() or 'empty'}: {problem.detail}"
+                letters.append(DeadLetter(*place, problem.reason, detail, b""))
+        return requests, letters
 
 
-def _requests(messages: MessageBatch) -> dict[int, Erasure]:
-    """The messages of a batch that ask to erase a user, by their numbers."""
-    found = {}
-    for number, key in messages.erasing:
-        time = 0 if messages.times is None else max(int(messages.times[number]), 0)
-        if 0 < len(key) <= LONGEST_ID and time <= LAST_TIME:
-            with contextlib.suppress(UnicodeDecodeError):
-                found[number] = Erasure.of(key.decode(), time)
-    return found
+def _request(user_id: str, time: int) -> Erasure:
+    if time > LAST_TIME:
+        raise Undecodable("time_range", f"its time is {time}")
+    return Erasure.of(user_id, time)
 
 
 def settle(

@@ -16,8 +16,9 @@ from schemas.compiling import compiled
 from schemas.dead_letters import DeadLetter
 from schemas.events import EVENT_ID, USER_ID, put_bytes
 from schemas.messages import MessageBatch
+from schemas.resolution import Undecodable
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
-from schemas.writers import SchemaLookup, Undecodable, Writers, header_of
+from schemas.writers import SchemaLookup, Writers, header_of
 
 VERSIONS = ("propensity", "propensity_v1")
 """The versions of the schema by file name, the current one first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
-from ctypes import byref, c_int64
+from ctypes import byref, c_char_p, c_int64, c_size_t, c_void_p, cast, create_string_buffer, string_at
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.messages import MessageBatch
 from topics import librdkafka_messages
+from topics.headers import KEY_HEADERS, VALUE_HEADERS, prefix_of
 from topics.librdkafka import CONSUMER, ON_COMMIT, check, error_of, lib, new_client
 from topics.librdkafka import on_error as error_callback
 
@@ -21,6 +22,10 @@ class Failure(NamedTuple):
 
     partition: int
     error: KafkaError
+
+
+_NAMES = [create_string_buffer(name.encode()) for name in VALUE_HEADERS]
+_ADDRESSES = np.array([cast(name, c_void_p).value for name in _NAMES], np.uint64)
 
 
 class Fetcher:
@@ -112,24 +117,28 @@ class Fetcher:
         with self._places(partition, offset) as places:
             check(lib.rd_kafka_commit(self._client, places, 1))
 
-    def take(self, most: int) -> tuple[list[MessageBatch], list[Failure]]:
-        """At most so many messages that are there now, a batch for each partition, and the errors among them.
+    def take(self, most: int) -> tuple[list[MessageBatch], list[Failure], dict[int, int]]:
+        """At most so many messages that are there now, a batch for each partition, the errors among them, and ends.
 
-        A message without a value is one of no bytes here; the batch has its key.
+        A message without a value is one of no bytes here; the batch has its key. What headers say of a value's or a
+        key's schema stands in front of it (`topics.headers`). The ends are of the partitions that were read to their
+        end: the offset there, which is behind markers of transactions and whatever else is no message.
         """
         if len(self._found) < most:
             self._found = np.empty(most, np.uint64)
         count = lib.rd_kafka_consume_batch_queue(self._queue, 0, self._found.ctypes.data, most)
         if count <= 0:
-            return [], []
+            return [], [], {}
         found = self._found[:count]
         numbers, codes = np.empty(count, np.int64), np.empty(count, np.int64)
         lengths, offsets, times = (np.empty(count, np.int64) for _ in range(3))
-        nulls = np.empty(count, np.bool_)
-        librdkafka_messages.look(found, codes, numbers, lengths, offsets, times, nulls)
+        nulls, heads = np.empty(count, np.bool_), np.empty((count, 3), np.uint64)
+        librdkafka_messages.look(found, _ADDRESSES, codes, numbers, lengths, offsets, times, nulls, heads)
+        ended = codes == KafkaError._PARTITION_EOF
+        ends = dict(zip(numbers[ended].tolist(), offsets[ended].tolist(), strict=True))
         failures = [
             Failure(int(numbers[place]), error_of(int(codes[place]), lib.rd_kafka_message_errstr(int(found[place]))))
-            for place in np.flatnonzero(codes).tolist()
+            for place in np.flatnonzero((codes != 0) & ~ended).tolist()
         ]
         batches = []
         for number in np.unique(numbers).tolist():
@@ -137,17 +146,21 @@ class Fetcher:
             if not len(mine):
                 continue
             bounds = np.zeros(len(mine) + 1, np.int64)
-            np.cumsum(lengths[mine], out=bounds[1:])
+            before, prefixes = np.zeros(len(mine), np.int64), dict[int, bytes]()
+            for place in np.flatnonzero(heads[mine, 2] < len(_ADDRESSES)).tolist():
+                address, size, name = heads[mine[place]].tolist()
+                prefixes[place] = prefix_of(VALUE_HEADERS[name], string_at(address, size) if address else b"")
+                before[place] = len(prefixes[place])
+            np.cumsum(lengths[mine] + before, out=bounds[1:])
             data = np.empty(bounds[-1], np.uint8)
-            librdkafka_messages.copy(found, mine, bounds, data)
-            erasing = tuple(
-                (place, librdkafka_messages.key_of(int(found[mine[place]])))
-                for place in np.flatnonzero(nulls[mine]).tolist()
-            )
+            librdkafka_messages.copy(found, mine, before, bounds, data)
+            for place, prefix in prefixes.items():
+                data[bounds[place] : bounds[place] + len(prefix)] = np.frombuffer(prefix, np.uint8)
+            erasing = tuple((place, _key_of(int(found[mine[place]]))) for place in np.flatnonzero(nulls[mine]).tolist())
             taken = offsets[mine], data.tobytes(), bounds, times[mine]
             batches.append(MessageBatch(self._topic, number, *taken, erasing=erasing))
         librdkafka_messages.destroy(found)
-        return batches, failures
+        return batches, failures, ends
 
     @contextlib.contextmanager
     def _places(self, partition: int, offset: int | None = None) -> Iterator[int]:
@@ -160,3 +173,14 @@ class Fetcher:
             yield places
         finally:
             lib.rd_kafka_topic_partition_list_destroy(places)
+
+
+def _key_of(message: int) -> bytes:
+    """The key of a message, behind what its headers say of its schema."""
+    key, headers = librdkafka_messages.key_of(message), c_void_p()
+    if lib.rd_kafka_message_headers(message, byref(headers)) == 0:
+        held, size = c_void_p(), c_size_t()
+        for name in KEY_HEADERS:
+            if lib.rd_kafka_header_get_last(headers, c_char_p(name.encode()), byref(held), byref(size)) == 0:
+                return prefix_of(name, string_at(held, size.value) if held else b"") + key
+    return key

@@ -98,6 +98,8 @@ def _declared(library: ctypes.CDLL) -> ctypes.CDLL:
         ("message_errstr", c_char_p, (c_void_p,)),
         ("message_timestamp", c_int64, (c_void_p, POINTER(c_int))),
         ("message_destroy", None, (c_void_p,)),
+        ("message_headers", c_int, (c_void_p, POINTER(c_void_p))),
+        ("header_get_last", c_int, (c_void_p, c_char_p, POINTER(c_void_p), POINTER(c_size_t))),
         ("err2str", c_char_p, (c_int,)),
         ("error_code", c_int, (c_void_p,)),
         ("error_string", c_char_p, (c_void_p,)),

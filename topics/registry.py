@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any, TypeVar
+from uuid import UUID
 
 from cachetools import TTLCache
 from confluent_kafka.schema_registry import Schema
 
+from schemas.references import definitions, self_contained
 from schemas.writers import NoSchemaError
 from topics.problems import RegistryError
-from topics.registry_client import SETTING, RefusedError, SilentError, addresses, client, once
+from topics.registry_client import SETTING, RefusedError, SilentError, addresses, by_guid, client, once
 
 PATIENCE = 30.0
 """Seconds that an id waits for a registry that does not answer; then its messages go to the dead letters."""
@@ -30,6 +32,8 @@ LARGEST_ID = 2**31 - 1
 """Registries count with signed numbers."""
 FORGET, REMEMBERED = 60.0, 10_000
 """Seconds for which an id that is not in the registry is remembered as such, and the most such ids."""
+MOST_REFERENCES = 200
+"""Schemas that one may refer to, with those that they refer to."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 _LOGGER = logging.getLogger("adstreams")
 
@@ -65,8 +69,8 @@ class Registry:
         self.host = ",".join(server.host for server in servers)
         """Host and port, as they may be shown."""
         self._client = client(servers, attempt)
-        self._known: dict[int, dict[str, Any]] = {}
-        self._absent: TTLCache[int, str] = TTLCache(REMEMBERED, FORGET, clock)
+        self._known: dict[int | UUID, Any] = {}
+        self._absent: TTLCache[int | UUID, str] = TTLCache(REMEMBERED, FORGET, clock)
         self._lock = threading.Lock()
         self._silent, self._hold_until, self._probe_at = False, 0.0, 0.0
 
@@ -96,18 +100,19 @@ class Registry:
         self._known[schema_id] = schema
         return schema_id
 
-    def schema(self, schema_id: int) -> dict[str, Any]:
-        """The schema with this id.
+    def schema(self, schema_id: int | UUID) -> Any:
+        """The schema with this id or GUID, with all types of other schemas that it refers to.
 
         While the registry does not answer, the first unknown id waits for it (`PATIENCE`); for a while after that
         (`HOLD`) other ids do not wait, and only now and then (`PROBE`) one of them asks.
 
         Raises:
-            NoSchemaError: it is not in the registry, is no record of Avro, or the registry does not answer.
+            NoSchemaError: it is not in the registry, or one of its references, it is none of Avro, or the registry does
+                not answer.
         """
         if schema_id in self._known:
             return self._known[schema_id]
-        if schema_id > LARGEST_ID:  # some registries' answer to it would look like none
+        if isinstance(schema_id, int) and schema_id > LARGEST_ID:  # some registries' answer to it would look like none
             raise NoSchemaError("not in the registry")
         with self._lock:
             if schema_id in self._known:
@@ -115,9 +120,7 @@ class Registry:
             absent = self._absent.get(schema_id)
             if absent is None:
                 try:
-                    self._known[schema_id] = schema = _record(self._ask(schema_id))
-                except RefusedError as error:
-                    absent = "not in the registry" if error.status == 404 else f"the registry refuses it ({error})"
+                    self._known[schema_id] = schema = self._whole(self._found(schema_id))
                 except ValueError as error:
                     absent = str(error)
                 else:
@@ -125,15 +128,59 @@ class Registry:
                 self._absent[schema_id] = absent
             raise NoSchemaError(absent)
 
-    def _ask(self, schema_id: int) -> Schema:
-        """What the registry has under an id, with all the patience that there is now."""
+    def _found(self, schema_id: int | UUID) -> Schema:
+        """What the registry has under an id or a GUID.
+
+        Raises:
+            ValueError: nothing; the message is the reason.
+        """
+        try:
+            if isinstance(schema_id, UUID):
+                return self._ask(lambda: by_guid(self._client, schema_id))
+            return self._ask(lambda: self._client.get_schema(schema_id))
+        except RefusedError as error:
+            raise ValueError(_refusal(error)) from None
+
+    def _whole(self, found: Schema) -> Any:
+        """A schema with the types that it refers to: each is defined where it is first named.
+
+        Raises:
+            ValueError: one is not there, or is none of Avro; the message is the reason.
+        """
+        others, pending = dict[tuple[str, int], Any](), list(found.references or ())
+        while pending:
+            reference = pending.pop()
+            if not reference.subject or reference.version is None:
+                raise ValueError(f"its reference {reference.name} names no subject and version")
+            place = reference.subject, reference.version
+            if place in others:
+                continue
+            if len(others) == MOST_REFERENCES:
+                raise ValueError(f"it refers to more than {MOST_REFERENCES} schemas")
+            named = f"its reference {reference.name} (subject {place[0]}, version {place[1]})"
+            try:
+                other = self._ask(lambda place=place: self._client.get_version(*place)).schema  # type: ignore[misc]
+                others[place] = _avro(other)
+            except RefusedError as error:
+                raise ValueError(f"{named}: {_refusal(error)}") from None
+            except ValueError as error:
+                raise ValueError(f"{named}: {error}") from None
+            pending += other.references or ()
+        schema = _avro(found)
+        try:
+            return self_contained(schema, definitions(others.values())) if others else schema
+        except (AttributeError, KeyError, TypeError, RecursionError):
+            raise ValueError("its references cannot be used") from None
+
+    def _ask(self, call: Callable[[], _Answer]) -> _Answer:
+        """What the registry answers, with all the patience that there is now."""
         now, patience = self._clock(), self._patience
         if now < self._hold_until:
             patience = 0.0
             if now < self._probe_at:
                 raise NoSchemaError("the registry does not answer")
         try:
-            return self._insist(lambda: self._client.get_schema(schema_id), patience, self._notice)
+            return self._insist(call, patience, self._notice)
         except SilentError as error:
             now = self._clock()
             self._probe_at = now + PROBE
@@ -196,18 +243,19 @@ class Registry:
         self.close()
 
 
-def _record(found: Schema) -> dict[str, Any]:
-    """The schema of a record.
+def _refusal(error: RefusedError) -> str:
+    return "not in the registry" if error.status == 404 else f"the registry refuses it ({error})"
+
+
+def _avro(found: Schema) -> Any:
+    """A schema of Avro.
 
     Raises:
-        ValueError: it is not one of Avro, or of anything else than a record; the message is the reason.
+        ValueError: it is none; the message is the reason.
     """
     if found.schema_type not in (None, "AVRO"):
         raise ValueError(f"its schema is of type {found.schema_type}, not AVRO")
     try:
-        schema = json.loads(found.schema_str or "")
+        return json.loads(found.schema_str or "")
     except (ValueError, TypeError, RecursionError):
         raise ValueError("its schema is no JSON") from None
-    if not isinstance(schema, dict):
-        raise ValueError("its schema is not a record")  # noqa: TRY004 not an error of a type in Python
-    return schema

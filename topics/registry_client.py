@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
+from uuid import UUID
 
-from confluent_kafka.schema_registry import SchemaRegistryClient
+from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
 from topics.problems import RegistryError
@@ -82,10 +84,27 @@ def client(servers: list[Address], timeout: float) -> SchemaRegistryClient:
         raise RegistryError(f"{SETTING}: {type(error).__name__}: {_one_line(error)}") from None
 
 
+def by_guid(registry: SchemaRegistryClient, guid: UUID) -> Schema:
+    """The schema with this GUID.
+
+    Raises:
+        RefusedError: there is none, or the registry knows no GUIDs: both answer with 404.
+        Exception: what the client raises otherwise.
+    """
+    try:
+        return registry.get_schema_by_guid(str(guid))
+    except SchemaRegistryError as error:
+        if error.http_status_code == HTTPStatus.NOT_FOUND:
+            raise RefusedError(HTTPStatus.NOT_FOUND, "no such GUID") from None
+        raise
+
+
 def once(call: Callable[[], _Answer]) -> _Answer:
     """One attempt: an answer, `RefusedError`, or `SilentError` for all that no working registry says."""
     try:
         return call()
+    except RefusedError:
+        raise
     except SchemaRegistryError as error:
         status, code = error.http_status_code, error.error_code
         from_registry = isinstance(code, int) and code > 0  # a proxy before a registry that is down gives no code

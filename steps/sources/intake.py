@@ -28,6 +28,8 @@ BATCH = 65_536
 QUEUE_KBYTES = 32_768
 """Bytes (in units of 1,024) that a consumer fetches ahead, whatever the number of its partitions."""
 AHEAD = {
+    # What is behind the last message of a partition may be no message; its end says how far it was read.
+    "enable.partition.eof": True,
     "queued.max.messages.kbytes": QUEUE_KBYTES,
     "fetch.wait.max.ms": 50,
     # By default a consumer that has enough fetches nothing for a second; what it has is used up long before.
@@ -59,9 +61,9 @@ class _Partition:
     topic: str
     number: int
     handed: int
-    """The offset after the last message handed on."""
+    """The offset to go on from: of the next message that is held, or after all that came."""
     fetched: int
-    """The offset after the last message that came."""
+    """The offset after all that came: after the last message, or the partition's end."""
     held: deque[MessageBatch] = field(default_factory=deque)
     held_bytes: int = 0
     reached: int | None = None
@@ -143,13 +145,13 @@ class Intake:
             if not partition.held:
                 self._poll(topic)
             taken = self._release(partition)
-            if taken:
-                partition.handed = int(taken[-1].offsets[-1]) + 1
+            # Between two messages there may be offsets of none: they are passed, and may be deleted.
+            partition.handed = int(partition.held[0].offsets[0]) if partition.held else partition.fetched
             self._steer(partition)
             return taken
 
     def handed(self, topic: str, number: int) -> int:
-        """The offset after the last message that was handed on."""
+        """The offset to go on from, before which every message was handed on."""
         return self._partitions[topic, number].handed
 
     def commit(self, topic: str, number: int, offset: int) -> None:
@@ -158,7 +160,7 @@ class Intake:
             self._consumers[topic].commit(number, offset)
 
     def _poll(self, topic: str) -> None:
-        batches = self._consumed(topic)
+        batches, ends = self._consumed(topic)
         for number, batch in batches.items():
             partition = self._partitions[topic, number]
             if not partition.held:
@@ -167,17 +169,20 @@ class Intake:
             partition.held_bytes += _size(batch)
             partition.fetched, partition.looked = int(batch.offsets[-1]) + 1, 0
             self._steer(partition)
+        for number, end in ends.items():
+            partition = self._partitions[topic, number]
+            partition.fetched = max(partition.fetched, end)
         for partition in self._partitions.values():
             if partition.topic == topic and partition.number not in batches:
                 partition.since = partition.since if partition.looked else time.monotonic()
                 partition.looked += 1
 
-    def _consumed(self, topic: str) -> dict[int, MessageBatch]:
-        """What a consumer has now, by partition."""
-        batches, failures = self._consumers[topic].take(BATCH)
+    def _consumed(self, topic: str) -> tuple[dict[int, MessageBatch], dict[int, int]]:
+        """What a consumer has now, by partition, and the ends of those that were read to their end."""
+        batches, failures, ends = self._consumers[topic].take(BATCH)
         for failure in failures:
             _complain(topic, failure)
-        return {batch.partition: batch for batch in batches}
+        return {batch.partition: batch for batch in batches}, ends
 
     def _release(self, partition: _Partition) -> list[MessageBatch]:
         """Hand on what is not too far ahead."""
@@ -249,11 +254,10 @@ class Intake:
 def _complain(topic: str, failure: Failure) -> None:
     """Log an error that came in a message's place; unless it passes by itself, it ends the run."""
     number, error = failure
-    if error.code() != KafkaError._PARTITION_EOF:
-        where = f"topic {topic}, partition {number}"
-        if not passes(error):
-            fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
-        log.warning("%s: %s", where, error.str())
+    where = f"topic {topic}, partition {number}"
+    if not passes(error):
+        fail(f"{where}: {_FINAL.get(error.code(), 'it cannot be read')} ({error.str()})")
+    log.warning("%s: %s", where, error.str())
 
 
 _NEVER = -(2**62)

@@ -7,10 +7,12 @@ import io
 import json
 import math
 import tempfile
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import fastavro
 import pytest
@@ -25,7 +27,6 @@ from schemas.messages import MessageBatch
 from schemas.writers import NoSchemaError, SchemaLookup
 
 Schema = dict[str, Any]
-EPOCH = datetime.fromtimestamp(0, UTC)
 TIME = 1_500_000_000_000
 FIELDS = (*TEXTS, "timestamp", "type", "quantity", "revenue")
 
@@ -77,12 +78,12 @@ def registered_message_of(schema: Schema, schema_id: int, datum: dict[str, Any])
 
 
 class Shelf:
-    """The schemas of a registry by id, with a note of each question; a text is the reason why there is none."""
+    """The schemas of a registry by id or GUID, with a note of each question; a text is the reason why there is none."""
 
-    def __init__(self, schemas: dict[int, Schema | str]) -> None:
-        self.schemas, self.asked = schemas, list[int]()
+    def __init__(self, schemas: Mapping[Any, Schema | str]) -> None:
+        self.schemas, self.asked = dict(schemas), list[Any]()
 
-    def schema(self, schema_id: int) -> Schema:
+    def schema(self, schema_id: int | UUID) -> Schema:
         self.asked.append(schema_id)
         found = self.schemas.get(schema_id, "not on the shelf")
         if isinstance(found, str):
@@ -95,25 +96,117 @@ def writer_of(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None) 
     for schema in schemas:
         if payload[:10] == header_of(schema):
             return schema, payload[10:]
+    found: Schema | str | None = None
+    size = 0
     if shelf is not None and payload[:1] == b"\0" and len(payload) >= 5:
-        found = shelf.schemas.get(int.from_bytes(payload[1:5], "big"))
-        return (found, payload[5:]) if isinstance(found, dict) else None
-    return None
+        found, size = shelf.schemas.get(int.from_bytes(payload[1:5], "big")), 5
+    elif shelf is not None and payload[:1] == b"\1" and len(payload) >= 17:
+        found, size = shelf.schemas.get(UUID(bytes=payload[1:17])), 17
+    return (found, payload[size:]) if isinstance(found, dict) else None
 
 
-def verdict(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None = None) -> Event | None:
+UNITS = {"s": 10**9, "millis": 10**6, "micros": 10**3, "nanos": 1}
+"""Nanoseconds that a time counts."""
+
+
+def options(kind: Any) -> list[Any]:
+    """The branches of a type, those of a union or one."""
+    return kind if isinstance(kind, list) else [kind]
+
+
+def base(kind: Any) -> Any:
+    """A type without logical types."""
+    if isinstance(kind, list):
+        return [base(each) for each in kind]
+    if isinstance(kind, dict):
+        kept = {key: value for key, value in kind.items() if key not in ("logicalType", "scale", "precision")}
+        return {key: base(value) if key in ("items", "values", "type") else value for key, value in kept.items()}
+    return kind
+
+
+def logical(kind: Any) -> str:
+    """A type's logical type."""
+    return str(kind.get("logicalType", "")) if isinstance(kind, dict) else ""
+
+
+def for_fastavro(writer: Schema, reader: Schema) -> tuple[Schema, Schema, dict[str, Any]]:
+    """A writer's and the reader's schema that fastavro resolves as the rules say, and the types that values had."""
+    written, wanted, kinds = copy.deepcopy(writer), copy.deepcopy(reader), dict[str, Any]()
+    there = [each["name"] for each in written["fields"]]
+    for field in wanted["fields"]:
+        names = [name for name in (field["name"], *field.pop("aliases", ())) if name in there]
+        field["type"] = base(field["type"])
+        if not names:
+            continue
+        for place, each in enumerate(written["fields"]):
+            if each["name"] in names:
+                each["name"] = field["name"] if each["name"] == names[0] else f"shadowed{place}"
+        (mine,) = [each for each in written["fields"] if each["name"] == field["name"]]
+        kind = kinds[field["name"]] = mine["type"]
+        known = {logical(each) for each in options(kind)}
+        timed = known & {
+            f"{local}timestamp-{unit}" for local in ("", "local-") for unit in ("millis", "micros", "nanos")
+        }
+        foreign = known & {"date", "time-millis", "time-micros"}
+        more: list[Any] = ["null"] if "null" in options(kind) else []
+        if "long" in map(_type, options(kind)) and field["type"] == "int":
+            field["type"] = "long"
+        for each in options(kind):
+            if field["type"] == "string" and logical(each) == "uuid" and _type(each) == "fixed":
+                more.append(base(each))
+            if field["type"] == "double" and logical(each) == "decimal":
+                more.append(base(each))
+        if foreign or (timed and field["name"] != "timestamp") or (known & {"decimal"} and field["type"] == "string"):
+            field["type"], field["default"] = "null", None  # it cannot be read
+        elif more:
+            field["type"] = [field["type"], *more]
+    for each in written["fields"]:
+        each["type"] = base(each["type"])
+    return written, wanted, kinds
+
+
+def _type(kind: Any) -> Any:
+    return kind["type"] if isinstance(kind, dict) else kind
+
+
+def in_millis(number: int, kind: Any, time_unit: str = "auto") -> int | None:
+    """A time of a writer's type as ms, cut off towards the past; None where nobody knows what it counts."""
+    declared = [logical(each).rpartition("-")[2] for each in options(kind) if "timestamp" in logical(each)]
+    if declared and "int" not in map(_type, options(kind)):
+        return number * UNITS[declared[0]] // 10**6
+    units = [unit for unit, size in UNITS.items() if 10**17 <= number * size <= 4_102_444_800 * 10**9]
+    if time_unit != "auto":
+        units = [{"ms": "millis", "us": "micros", "ns": "nanos"}.get(time_unit, time_unit)]
+    return number * UNITS[units[0]] // 10**6 if units else None
+
+
+def verdict(
+    payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None = None, time_unit: str = "auto"
+) -> Event | None:
     """The event of a message, by fastavro and the rules; None where it is none."""
     found = writer_of(payload, schemas, shelf)
     if found is None:
         return None
     try:
-        writer, reader = (_parsed(json.dumps(schema)) for schema in (found[0], schemas[0]))
+        _parsed(json.dumps(found[0]))
+        written, wanted, kinds = for_fastavro(found[0], schemas[0])
+        writer, reader = (_parsed(json.dumps(schema)) for schema in (written, wanted))
         datum = fastavro.schemaless_reader(io.BytesIO(found[1]), writer, reader)
     except Exception:  # fastavro raises whatever the bytes provoke
         return None
-    time = datum["timestamp"]
-    if isinstance(time, datetime):
-        datum["timestamp"] = (time.replace(tzinfo=time.tzinfo or UTC) - EPOCH) // timedelta(milliseconds=1)
+    defaults = {each["name"]: each["default"] for each in schemas[0]["fields"] if "default" in each}
+    for name, kind in kinds.items():
+        if datum[name] is None and "null" in options(kind):
+            datum[name] = defaults.get(name)
+        if isinstance(datum[name], bytes):
+            (shape,) = [each for each in options(kind) if logical(each) in ("uuid", "decimal")] or [{}]
+            if logical(shape) == "uuid":
+                datum[name] = str(UUID(bytes=datum[name]))
+            elif logical(shape) == "decimal":
+                whole = int.from_bytes(datum[name], "big", signed=True)
+                datum[name] = float(Fraction(whole, 10 ** shape.get("scale", 0)))
+    if isinstance(datum["timestamp"], int):
+        datum["timestamp"] = in_millis(datum["timestamp"], kinds["timestamp"], time_unit)
     event = Event(**datum)
     return event if is_valid(event) else None
 
@@ -121,7 +214,7 @@ def verdict(payload: bytes, schemas: tuple[Schema, ...], shelf: Shelf | None = N
 def is_valid(event: Event) -> bool:
     """The rules of `design.md` for a message without a time of its own."""
     return (
-        all(isinstance(getattr(event, name), str) for name in TEXTS)
+        all(isinstance(getattr(event, name), str) for name in (*TEXTS, "type"))
         and all(isinstance(each, int) for each in (event.timestamp, event.quantity))
         and isinstance(event.revenue, (int, float))
         and all(1 <= len(each.encode()) <= 1_024 for each in (event.user_id, event.event_id))
@@ -132,11 +225,11 @@ def is_valid(event: Event) -> bool:
 
 
 def assert_as_judged(
-    codec: Codec, payloads: list[bytes], schemas: tuple[Schema, ...], shelf: Shelf | None = None
+    codec: Codec, payloads: list[bytes], schemas: tuple[Schema, ...], shelf: Shelf | None = None, unit: str = "auto"
 ) -> Decoded:
     """A batch holds just the events that the judge finds in it, and a dead letter for every other message."""
     decoded = codec.decode(MessageBatch.of("source", 3, 100, payloads))
-    judged = {offset: verdict(payload, schemas, shelf) for offset, payload in enumerate(payloads, start=100)}
+    judged = {offset: verdict(payload, schemas, shelf, unit) for offset, payload in enumerate(payloads, start=100)}
     good = {offset: event for offset, event in judged.items() if event is not None}
     assert decoded.events.rows["offset"].tolist() == list(good)
     for found, expected in zip(decoded.events.events(), good.values(), strict=True):

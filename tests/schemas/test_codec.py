@@ -15,7 +15,7 @@ from schemas.codec import Codec, load_schema
 from schemas.dead_letters import REASONS
 from schemas.events import TEXTS, TYPES, Event, EventBatch
 from schemas.messages import MessageBatch
-from schemas.writers import Undecodable
+from schemas.resolution import Undecodable
 from tests.schemas.oracle import (
     TIME,
     assert_as_judged,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from schemas.codec import VERSIONS, Codec, load_schema
 from schemas.events import Event
 from schemas.messages import MessageBatch
-from schemas.writers import Undecodable
+from schemas.resolution import Undecodable
 from tests.schemas.oracle import (
     TIME,
     Shelf,
@@ -124,7 +124,10 @@ def test_an_id_is_looked_up_once_a_batch_until_it_is_found():
 
 def test_without_a_registry_a_message_with_an_id_is_unframed():
     (letter,) = Codec().decode(MessageBatch.of("s", 0, 0, [event_message(5)])).letters
-    assert (letter.reason, letter.detail) == ("unframed", "the message starts with 0000")
+    assert (letter.reason, letter.detail) == (
+        "unframed",
+        "it starts with 0000, as a schema's id of Confluent does: set ADSTREAMS_SCHEMA_REGISTRY_URL",
+    )
 
 
 @pytest.mark.parametrize("payload", [b"", b"\0", b"\0\0\0\0", b"\1\0\0\0\5", b"\xc3\1\0\0\0\0\0\0\0", b'{"a": 1}'])
@@ -209,7 +212,7 @@ def test_a_schema_that_cannot_be_used_makes_dead_letters(name):
 )
 def test_a_schema_that_is_no_events_makes_dead_letters(schema):
     (letter,) = letters_of(schema)
-    assert letter.reason in ("undecodable", "unknown_schema")
+    assert letter.reason in ("undecodable", "unknown_schema", "missing")
 
 
 @pytest.mark.parametrize(

@@ -15,8 +15,8 @@ from schemas.dead_letters import REASONS
 from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
 from schemas.propensity_codec import VERSIONS, PropensityCodec
+from schemas.resolution import Undecodable
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, Propensity, ScoredRows
-from schemas.writers import Undecodable
 from tests.schemas.oracle import TIME, Shelf, damaged, events, field, header_of, message_of, registered_message_of
 
 SCHEMA = load_schema("propensity")
