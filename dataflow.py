@@ -207,7 +207,7 @@ def flow_of_environment() -> Dataflow:
         registry = registry_of(settings)
         if registry is not None:
             registry.check()
-        reading = Codec(lookup=registry)
+        reading = Codec(lookup=registry, time_unit=settings.time_unit)
         if settings.source is Source.KAFKA:
             read = kafka.require(settings.kafka_topics)
             topics = topics_of(settings, kafka, registry, max(topic.partitions for topic in read.values()))

@@ -136,7 +136,7 @@ class Settings(BaseSettings):
     )
     time_unit: TimeUnit = Field(
         TimeUnit.AUTO,
-        description="What times of a log that are numbers count since 1970: `s`, `ms`, `us`, `ns`, or `auto`.",
+        description="What numeric times count since 1970 where nothing says it: `s`, `ms`, `us`, `ns`, or `auto`.",
     )
     date_order: DateOrder = Field(
         DateOrder.AUTO, description="Order of day and month in a log's dates: `dmy`, `mdy`, `ymd`, or `auto`."

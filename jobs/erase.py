@@ -40,7 +40,7 @@ def erase(settings: Settings, user_id: str) -> None:
         writer.erase([erasure])
         writer.flush()
     with open_registry(settings) as registry:
-        keeper, codec = keeper_of(settings), Codec(lookup=registry)
+        keeper, codec = keeper_of(settings), Codec(lookup=registry, time_unit=settings.time_unit)
         letters = letters_of([erasure], (each.letter for each in keeper.letters()), codec)
     keeper.clear(letters)
     if kafka is not None:

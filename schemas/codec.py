@@ -45,8 +45,8 @@ class Decoded:
     """What became of a batch: the valid events, and a dead letter for every other message.
 
     But for those without a value whose key is a user id: they are `requests` to erase the user up to the message's
-    time. `erased` is how many more would be dead letters, of users who were erased. `units` has the
-    units of times that only their size told, with the source (`schemas.time_units`).
+    time. `erased` is how many more would be dead letters, of users who were erased. `units` has, with the source, the
+    units of times that only their size told (`schemas.time_units`).
     """
 
     events: EventBatch

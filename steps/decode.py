@@ -8,6 +8,7 @@ from datetime import timedelta
 from schemas.codec import Codec, Decoded
 from schemas.columns import ColumnBatch, decode_columns
 from schemas.messages import MessageBatch
+from steps.times_told import TimesTold
 
 MOST_BYTES, MOST_BATCHES = 32 << 20, 1_000
 """Bytes after which no more is joined, and batches at the most."""
@@ -34,11 +35,14 @@ def decoder(
 
     Messages that came at one time, of several partitions, become one batch: what follows costs by the batch.
     """
+    told = TimesTold()
 
     def decode(batches: list[MessageBatch | ColumnBatch]) -> list[Decoded]:
         messages = [batch for batch in batches if isinstance(batch, MessageBatch)]
         decoded = [decode_columns(batch, max_skew) for batch in batches if isinstance(batch, ColumnBatch)]
-        decoded += (codec.decode(MessageBatch.join(some), max_skew) for some in _portions(messages))
+        for some in _portions(messages):
+            decoded.append(codec.decode(MessageBatch.join(some), max_skew))
+            told.tell(decoded[-1])
         return [settle(each) for each in decoded]
 
     return decode

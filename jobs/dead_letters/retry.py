@@ -35,7 +35,7 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
         return
     fated = [letter for letter in chosen if letter.reason in FATES and letter.reason != reason]
     with open_registry(settings, answering=True) as registry:
-        mender = Mender(Codec(lookup=registry), settings.max_skew)
+        mender = Mender(Codec(lookup=registry, time_unit=settings.time_unit), settings.max_skew)
         mended = mender.mend([letter for letter in chosen if letter.reason == reason or letter.reason not in FATES])
     back, stay = _send(settings, keeper, mended, recovery) if mended.letters else (0, [])
     stay += mended.bad

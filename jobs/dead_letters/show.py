@@ -52,7 +52,7 @@ def show_letter(settings: Settings, place: str) -> None:
         raise JobError(f"{place}: no such dead letter")
     letter, console = found.letter, output()
     with open_registry(settings) as registry:
-        decoded = _decoded(letter, Codec(lookup=registry))
+        decoded = _decoded(letter, Codec(lookup=registry, time_unit=settings.time_unit))
     known = {
         "place": place_of(letter),
         "reason": f"{letter.reason}: {REASONS.get(letter.reason, 'a reason that this version does not know')}",

@@ -25,9 +25,11 @@ from schemas.codec import Codec
 from schemas.events import MISSING, TEXTS, EventBatch
 from schemas.log_sets import LogSet
 from schemas.messages import MessageBatch
+from schemas.resolution import Undecodable
 from schemas.spans import Span
 from schemas.times import TimeFormat
 from settings import Settings, load_settings
+from topics.headers import KEY_HEADERS, framed
 from topics.reading import read_topic
 
 TOPICS = "kafka:"
@@ -183,13 +185,22 @@ def _of_topics(topics: list[str], settings: Settings, taken: _Taken) -> Iterator
     """The events of topics, but for those of users who asked to be erased."""
     kafka, batches, erased = cluster_of(settings), list[EventBatch](), set[int]()
     with open_registry(settings, answering=True) as registry:
-        codec = Codec(lookup=registry)
+        codec = Codec(lookup=registry, time_unit=settings.time_unit)
         for topic in map(str.strip, topics):
             for messages in read_topic(kafka, topic):
-                erased |= {
-                    xxh3_64_intdigest(message.key) for message in messages if message.value is None and message.key
-                }
-                valued = [(message.value, message.time) for message in messages if message.value is not None]
+                for message in messages:
+                    if message.value is None and message.key:
+                        try:
+                            user_id = codec.user_of(framed(message.key, message.headers, KEY_HEADERS))
+                        except Undecodable:
+                            taken.rejected += 1
+                        else:
+                            erased.add(xxh3_64_intdigest(user_id.encode()))
+                valued = [
+                    (framed(message.value, message.headers), message.time)
+                    for message in messages
+                    if message.value is not None
+                ]
                 batch = MessageBatch.of(topic, 0, 0, [value for value, _ in valued])
                 times = np.array([time for _, time in valued], np.int64)
                 decoded = codec.decode(replace(batch, times=times), settings.max_skew)
