@@ -33,7 +33,8 @@ from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
 from steps.models import KnownModels, models_at_start
-from steps.progress import ProgressSink, count_decoded, count_sequenced
+from steps.peers import watch_start
+from steps.progress import ProgressSink, count_decoded, count_scored, count_sequenced
 from steps.provenance import check_provenance, note_provenance, provenance_of
 from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.recovery import (
@@ -41,6 +42,8 @@ from steps.recovery import (
     is_first_process,
     lock_recovery,
     lock_store,
+    process_addresses,
+    process_number,
     recovery_directory,
     state_in,
     widen_pages,
@@ -142,6 +145,7 @@ def build_flow(
         "counts",
         op.map("count_decoded", decoded, count_decoded),
         op.map("count_sequenced", sequenced, count_sequenced),
+        op.map("count_scored", scored, count_scored),
     )  # Counts
     op.output("progress", op.merge("ends", counts, *ends), ProgressSink())
     return flow
@@ -236,6 +240,7 @@ def flow_of_environment() -> Dataflow:
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
     ending.prepare()
+    watch_start(process_number(arguments), process_addresses(arguments), settings.peer_timeout)
     watch_clock()
     if read:
         watch(kafka, read)

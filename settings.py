@@ -37,6 +37,7 @@ _FIXED_KAFKA = {
 }  # fmt: skip
 """librdkafka settings that the guarantees rest on."""
 LEAST_LOOK_BACK = timedelta(minutes=1)
+LEAST_PEER_TIMEOUT = timedelta(seconds=1)
 LONGEST_SEQUENCE = 10_000
 """The most events of a user that may count: a conversion's touches are one value in Cassandra, of at most 3 MB so."""
 
@@ -209,6 +210,11 @@ class Settings(BaseSettings):
     max_daily_events: Annotated[int, Field(ge=0)] = Field(
         500, description="Events of a user within 24 hours above which the user is set apart as automated; 0 = never."
     )
+    peer_timeout: Annotated[Duration, Field(ge=LEAST_PEER_TIMEOUT)] = Field(
+        "1min",
+        validate_default=True,
+        description="How long a process of several waits at its start for the others.",
+    )
     max_skew: Duration = Field(
         "1h",
         validate_default=True,
@@ -369,9 +375,9 @@ def stop(problem: object) -> NoReturn:
 
 
 def start_logging() -> None:
-    """Write what the programs log to standard error, with the time of day."""
+    """Write what the programs log to standard error, with date, time and the machine's offset from UTC."""
     handler = logging.StreamHandler()
-    handler.setFormatter(VisibleFormatter("%(asctime)s %(name)s %(message)s", "%H:%M:%S"))
+    handler.setFormatter(VisibleFormatter("%(asctime)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S%z"))
     logging.basicConfig(level=logging.INFO, handlers=[handler])
 
 

@@ -13,26 +13,27 @@ from pathlib import Path
 from types import FrameType
 
 from jobs.problems import JobError
+from jobs.programs import Program
 from settings import RESTART, load_settings
 
 DRAIN_TIME = 30
-"""Seconds that a program gets to end by itself."""
+"""Seconds that programs get to end by themselves."""
+_LOOK = 0.2
+"""Seconds between two looks at all programs."""
 
 
 def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[str, ...] = ()) -> int:
-    """Run all three until one fails or a signal comes; returns the exit code of the one that failed, else 0.
+    """Run all three until one fails or a signal comes; returns the exit code of the first that failed, else 0.
 
     The app listens at `address`; `origins` are the host:port pairs that browsers may come from beside localhost.
     A dataflow that has read its source to the end leaves the others running; one that asks for it is started again.
+    What failed is told on a line; a program that had to be killed, or was, counts as 1. When this process is killed
+    itself, all three are (on Linux).
 
     Raises:
         SettingsError: a setting is wrong.
         JobError: the port is taken, an origin is none, or the recovery directory cannot be made.
     """
-    load_settings()
-    _check_origins(origins)
-    _check_port(address, port)
-    prepare_recovery(recovery)
     asked: list[int] = []
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -40,32 +41,53 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, ask)
-    flow = flow_command(recovery)
+    load_settings()
+    _check_origins(origins)
+    _check_port(address, port)
+    prepare_recovery(recovery)
     app = [sys.executable, "-m", "panel", "serve", "viz/app.py", "--plugins", "viz.api", "--warm"]
     app += ["--address", address, "--port", str(port)]
     for origin in (f"localhost:{port}", f"127.0.0.1:{port}", *origins):
         app += ["--allow-websocket-origin", origin]
-    grader = [sys.executable, "-m", "jobs", "grade"]
-    page = f"http://localhost:{port}"
-    # Sessions of their own: Ctrl-C reaches this program alone, which stops the others.
-    programs = [subprocess.Popen(command, start_new_session=True) for command in (flow, app, grader)]
+    flow = Program("the dataflow", flow_command(recovery))
+    others = [Program("the page", app), Program("the grader", [sys.executable, "-m", "jobs", "grade"])]
     print("Starting the dataflow, the page and the grader; the very first start takes half a minute.", flush=True)
-    told = False
-    while not asked and (programs[0].poll() or 0) in (0, RESTART) and not any(each.poll() for each in programs[1:]):
-        if programs[0].poll() == RESTART:
-            programs[0] = subprocess.Popen(flow, start_new_session=True)
+    page, told = f"http://localhost:{port}", False
+    while not asked and flow.code in (None, 0, RESTART) and all(each.code is None for each in others):
+        if flow.code == RESTART:
+            flow.start_again()
         if not told and _answers(f"{page}/api/health"):
             print(f"\n  Propensity curves: {page}/app\n  Ctrl-C stops everything.\n", flush=True)
             told = True
-        time.sleep(0.2)
-    codes = [program.poll() or 0 for program in programs]
+        for program in (flow, *others):
+            program.pass_on()
+        time.sleep(_LOOK)
+    return _stop([flow, *others], [] if asked else _failed(flow, others))
+
+
+def _failed(flow: Program, others: list[Program]) -> list[Program]:
+    """Who has ended though nobody asked: the page and the grader never do that, whatever their exit code."""
+    found = [flow] if flow.code not in (None, 0, RESTART) else []
+    return found + [each for each in others if each.code is not None]
+
+
+def _stop(programs: list[Program], failed: list[Program]) -> int:
+    """End all programs, say which failed, before or now, and how; returns the exit code for it."""
     for program in programs:
-        if program.poll() is None:
-            program.terminate()
+        program.ask()
+    deadline = time.monotonic() + DRAIN_TIME
+    while any(each.code is None for each in programs) and time.monotonic() < deadline:
+        for program in programs:
+            program.pass_on()
+        time.sleep(_LOOK)
     for program in programs:
-        _wait(program)
+        program.kill()
+    failed += [each for each in programs if each not in failed and not each.ended_well]
     print("stopped", flush=True)
-    return next((code for code in codes if code), 0)
+    for program in failed:
+        print(f"ad-streams: {program.failure()}", file=sys.stderr, flush=True)
+    codes = [program.code or 0 for program in failed]
+    return next((code if code > 0 else 1 for code in codes), 0)
 
 
 def flow_command(recovery: Path) -> list[str]:
@@ -116,11 +138,3 @@ def _answers(address: str) -> bool:
         return True
     except OSError:
         return False
-
-
-def _wait(program: subprocess.Popen[bytes]) -> None:
-    try:
-        program.wait(DRAIN_TIME)
-    except subprocess.TimeoutExpired:
-        program.kill()
-        program.wait()

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+from jobs.programs import end_with
 from jobs.run import DRAIN_TIME, flow_command, prepare_recovery
 from jobs.signals import asked_to_end
 from settings import MISTAKEN, RESTART, load_settings
@@ -34,7 +35,8 @@ def supervise(processes: int, recovery: Path) -> int:
     """Run a flow until it ends by itself or a signal asks it to; returns its exit code.
 
     A process that is gone leaves the others without what it held, so all are ended and started again from the last
-    epoch; the directory is free by then, because a process that does not end, or is stopped, is killed.
+    epoch; the directory is free by then, because a process that does not end, or is stopped, is killed. When this
+    process is killed itself, all are (on Linux).
 
     Raises:
         SettingsError: a setting is wrong.
@@ -70,7 +72,9 @@ def _start(processes: int, recovery: Path, stack: ExitStack) -> list[subprocess.
     for number in range(processes):
         member = ["-i", str(number), "-a", addresses] if processes > 1 else []
         # A session of its own: Ctrl-C reaches this program alone, which asks the others.
-        program = subprocess.Popen(flow_command(recovery) + member, start_new_session=True)
+        program = subprocess.Popen(
+            flow_command(recovery) + member, start_new_session=True, preexec_fn=end_with(os.getpid())
+        )
         stack.callback(_kill, program)
         programs.append(program)
     log.info("started as %s", ", ".join(str(program.pid) for program in programs))

@@ -11,7 +11,7 @@ from typing import Any
 
 from bytewax.inputs import DynamicSource, StatelessSourcePartition
 
-from steps import ending
+from steps import ending, peers
 
 PAUSE = timedelta(milliseconds=50)
 """Between two looks at whether this process was asked to end."""
@@ -25,7 +25,8 @@ class ControlSource(DynamicSource[tuple[str, int]]):
     """Says under every key, once and then ends, with which exit code the run is to end."""
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _Control:
-        """The control source of one worker."""
+        """The control source of one worker, made once all processes have met."""
+        peers.meet()
         return _Control()
 
 

@@ -50,9 +50,21 @@ def recovery_directory(arguments: list[str]) -> Path | None:
     return Path(given) if given else None
 
 
+def process_number(arguments: list[str]) -> int:
+    """The number of this process in its flow."""
+    given = _flag(arguments, "-i", "process-id")
+    return int(given) if given and given.isdecimal() else 0
+
+
+def process_addresses(arguments: list[str]) -> list[str]:
+    """The addresses of all processes of the flow, by number; empty where there is one."""
+    given = _flag(arguments, "-a", "addresses")
+    return given.split(";") if given else []
+
+
 def is_first_process(arguments: list[str]) -> bool:
     """Whether this is process 0 of the flow, which does what one of them must do for all."""
-    return (_flag(arguments, "-i", "process-id") or "0") == "0"
+    return process_number(arguments) == 0
 
 
 def lock_recovery(directory: Path, arguments: list[str]) -> None:

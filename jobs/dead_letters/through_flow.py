@@ -31,7 +31,7 @@ from settings import RECOVERY_NOTE, RETRY_FOLDER
 LOCK = "ad-streams-retry.lock"
 """What keeps a second retry out of a recovery directory."""
 _LOG = "events.parquet"
-_HANDLED = re.compile(r"([\d,]+) (?:scored|repeats|dead letters|expired)")
+_HANDLED = re.compile(r"([\d,]+) (?:scored|repeats|dead letters|expired|erased)")
 
 
 def is_leftover(letter: DeadLetter) -> bool:

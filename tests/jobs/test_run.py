@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ import pytest
 from jobs.run import prepare_recovery
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
 from tests.jobs.running import complaint
+from tests.jobs.test_programs import is_running
 from tests.services.ports import free_port
 
 
@@ -65,6 +68,46 @@ def test_all_run_and_all_stop(how: signal.Signals, tmp_path: Path) -> None:
     assert output.rstrip().endswith("stopped")
     assert "Traceback" not in errors
     assert answer(f"{address}/health") is None
+
+
+def children(pid: int) -> dict[str, int]:
+    """The programs that a process has started, by a word of their command lines."""
+    found = dict[str, int]()
+    for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        line = Path(f"/proc/{each}/cmdline").read_text()
+        found |= {word: int(each) for word in ("bytewax.run", "panel", "grade") if f"\0{word}\0" in line}
+    return found
+
+
+def all_started(pid: int) -> bool:
+    return len(children(pid)) == 3
+
+
+def all_ended(pids: list[int]) -> bool:
+    return not any(map(is_running, pids))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_program_that_is_lost_is_named_and_a_killed_command_leaves_nothing(tmp_path: Path) -> None:
+    """The page is killed: one line that says so, and exit code 1. The command itself is killed: all go with it."""
+    command = [sys.executable, "-m", "jobs", "run", "--recovery", str(tmp_path / "recovery"), "--port"]
+    for lost in ("panel", None):
+        program = subprocess.Popen(
+            [*command, str(free_port())],
+            cwd=ROOT,
+            env=environment(sqlite_path=tmp_path / "store.db"),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        wait_for(partial(all_started, program.pid), program)
+        found = children(program.pid)
+        os.kill(found[lost] if lost else program.pid, signal.SIGKILL)
+        _, errors = program.communicate(timeout=PATIENCE)
+        if lost:
+            assert program.returncode == 1, errors
+            assert errors.splitlines()[-1] == "ad-streams: the page was ended by SIGKILL"
+        wait_for(partial(all_ended, list(found.values())))
 
 
 def test_a_port_that_is_taken_stops_before_anything_starts(tmp_path: Path) -> None:
