@@ -2,6 +2,7 @@
 
 import json
 import threading
+import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -68,14 +69,24 @@ class SmallRegistry:
         if path.startswith("/schemas/types"):
             return 200, ["AVRO"]
         if path.startswith("/subjects/"):
+            if path.startswith("/subjects/type-"):  # type-ID/versions/1
+                schema_id = int(path.split("/")[2].removeprefix("type-"))
+                missing = {"error_code": 40401, "message": "no such subject"}
+                return (200, self.schemas[schema_id]) if schema_id in self.schemas else (404, missing)
             if path.startswith("/subjects/taken/"):
                 return 409, {"error_code": 409, "message": "Schema is\nincompatible"}
             for schema_id, known in self.schemas.items():
                 if known["schema"] == sent["schema"]:
-                    return 200, {"id": schema_id}
-            self.schemas[len(self.schemas) + 1] = {"schema": sent["schema"]}
-            return 200, {"id": len(self.schemas)}
-        schema_id = int(path.partition("?")[0].rpartition("/")[2])
+                    return 200, {"id": schema_id, "guid": known.get("guid")}
+            self.schemas[len(self.schemas) + 1] = {"schema": sent["schema"], "guid": str(uuid.uuid4())}
+            return 200, {"id": len(self.schemas), "guid": self.schemas[len(self.schemas)]["guid"]}
+        asked = path.partition("?")[0].rpartition("/")[2]
+        if path.startswith("/schemas/guids/"):
+            found = [known for known in self.schemas.values() if known.get("guid") == asked]
+            return (200, found[0]) if found else (404, {"error_code": 40403, "message": "no such GUID"})
+        if not path.startswith("/schemas/ids/"):
+            return 404, {"error_code": 404, "message": "no such path"}
+        schema_id = int(asked)
         if schema_id in self.schemas:
             return 200, self.schemas[schema_id]
         return 404, {"error_code": 40403, "message": f"Schema {schema_id} not found"}

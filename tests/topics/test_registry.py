@@ -4,14 +4,20 @@ import base64
 import json
 import logging
 import threading
+import uuid
+from dataclasses import asdict
 
 import pytest
+from confluent_kafka.schema_registry import SchemaRegistryClient, header_schema_id_serializer
+from confluent_kafka.schema_registry.avro import AvroSerializer
+from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.codec import Codec, load_schema
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.writers import NoSchemaError
 from tests.topics.small_registry import HOW_NOT, SmallRegistry
+from topics.headers import KEY_HEADERS, framed
 from topics.problems import RegistryError
 from topics.registry import ATTEMPT, FORGET, HOLD, PATIENCE, PROBE, Registry
 
@@ -320,6 +326,61 @@ def test_a_codec_reads_what_a_registry_knows(client, small, clock):
     assert [letter.reason for letter in letters] == ["unknown_schema"] * 2
     assert letters[0].detail == "schema id 7: not in the registry"
     assert letters[1].detail.startswith("schema id 8: the registry does not answer (")
+
+
+def test_what_confluents_serializer_puts_into_headers_is_read(small):
+    """Its own client, values and keys, a GUID each; a value of no more than five bytes too."""
+    config = {"schema.id.serializer": header_schema_id_serializer}
+    event = Event("e", "u", 1_500_000_000_000, "CL")
+    values = SerializationContext("t", MessageField.VALUE, [])
+    keys = SerializationContext("t", MessageField.KEY, [])
+    with SchemaRegistryClient({"url": small.url}) as theirs:
+        value = AvroSerializer(theirs, json.dumps(SCHEMA | {"doc": "theirs"}), conf=config)(asdict(event), values)
+        key = AvroSerializer(theirs, '"string"', conf=config)("u", keys)
+    assert [name for name, _ in values.headers + keys.headers] == ["__value_schema_id", "__key_schema_id"]
+    with Registry(small.url) as registry:
+        codec = Codec(lookup=registry)
+        assert codec.decode_one(framed(value, dict(values.headers))) == event
+        assert codec.user_of(framed(key, dict(keys.headers), KEY_HEADERS)) == "u"
+
+
+def test_a_guid_that_is_not_there_is_told_at_once(client, small, clock):
+    assert reason(client, uuid.UUID(int=3)) == "not in the registry"
+    small.how = "HTTP 404"
+    assert reason(client, uuid.UUID(int=4)) == "not in the registry"
+    assert not clock.slept
+
+
+def refers(*names):
+    return [{"name": f"types.T{name}", "subject": f"type-{name}", "version": 1} for name in names]
+
+
+def test_references_are_fetched_with_theirs_and_once(client, small):
+    """In circles too, as no registry should have them."""
+    inner = {"type": "enum", "name": "T12", "namespace": "types", "symbols": ["A"]}
+    outer = {"type": "record", "name": "types.T11", "fields": [{"name": "kind", "type": "T12"}]}
+    main = {
+        "type": "record",
+        "name": "a.R",
+        "fields": [{"name": n, "type": f"types.T1{n[1]}"} for n in ("x1", "x2", "y1")],
+    }
+    small.schemas[10] = {"schema": json.dumps(main), "references": refers(11, 12)}
+    small.schemas[11] = {"schema": json.dumps(outer), "references": refers(12)}
+    small.schemas[12] = {"schema": json.dumps(inner), "references": refers(11)}
+    kinds = [field["type"] for field in client.schema(10)["fields"]]
+    assert kinds[0]["fields"][0]["type"]["symbols"] == ["A"]
+    assert kinds[1:] == ["types.T12", "types.T11"]
+    asked = len(small.asked)
+    client.schema(10)
+    assert len(small.asked) == asked == 3
+
+
+def test_a_reference_that_cannot_be_had_is_named(client, small):
+    small.schemas[10] = {"schema": json.dumps(SCHEMA), "references": refers(99)}
+    assert reason(client, 10) == "its reference types.T99 (subject type-99, version 1): not in the registry"
+    small.schemas[13] = {"schema": json.dumps(SCHEMA), "references": refers(14)}
+    small.schemas[14] = {"schema": "{}", "schemaType": "PROTOBUF"}
+    assert reason(client, 13).endswith("version 1): its schema is of type PROTOBUF, not AVRO")
 
 
 def test_the_times_fit_together():
