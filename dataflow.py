@@ -22,12 +22,14 @@ from model.durations import to_milliseconds
 from model.propensity import Model
 from schemas.codec import Codec, codec, load_schema
 from schemas.erasures import Erasure
+from schemas.grades import Grade
 from schemas.log_files import LogFile, LogFileError
 from schemas.models import StoredModel
 from schemas.propensity_codec import PropensityCodec
 from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
 from steps import ending
 from steps.buckets import bucket_splitter
+from steps.campaigns import ENOUGH, CampaignWatch
 from steps.clock import watch_clock
 from steps.control import ControlSource, obey
 from steps.decode import decoder
@@ -89,17 +91,21 @@ def build_flow(
     open_reader: Callable[[], Reader] | None = None,
     known: Sequence[Erasure] = (),
     stored: Sequence[StoredModel] = (),
+    grades: Sequence[Grade] = (),
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
     A `controlled` flow ends in all its processes when one of them is asked to; its source tells `steps.ending` when it
     is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
     models, and deletes dead letters too; what is `known` of erasures at the start keeps erased events out from the
-    first one on, and rows are scored by `model`, or by what follows it among the `stored` ones.
+    first one on, and rows are scored by `model`, or by what follows it among the `stored` ones. A model that `grades`
+    speak against recommends nothing.
     """
     writer = SharedWriter(open_writer)
     look_back, most = to_milliseconds(settings.look_back), settings.daily_limit
-    models = KnownModels(model, stored, settings.loaded_actions, look_back, most)
+    simulated = settings.source is Source.SIMULATOR
+    models = KnownModels(model, stored, settings.loaded_actions, look_back, most, settings.advice, simulated, grades)
+    campaigns = CampaignWatch(models, 1 if settings.source is Source.FILE else ENOUGH)
     reading = reading or codec()
     erasures = Erasures(settings.buckets, known, reading)
     retention = timedelta(days=settings.retention_days)
@@ -108,7 +114,9 @@ def build_flow(
 
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
     decoded = op.flat_map_batch("decode", raw, decoder(reading, settings.max_skew, erasures.without_erased))
-    events = op.flat_map("buckets", decoded, bucket_splitter(settings.buckets))  # (bucket, EventBatch | requests)
+    events = op.flat_map(
+        "buckets", decoded, campaigns.before(bucket_splitter(settings.buckets))
+    )  # (bucket, EventBatch | requests)
     if open_reader is not None:
         follower = ErasureSource(writer.erasures, erasures, partial(models.follow, writer))
         asked = op.input("erasures", flow, follower)  # (bucket, requests)
@@ -236,6 +244,7 @@ def flow_of_environment() -> Dataflow:
             note_provenance(writer, settings, filling)
         known = writer.erasures()
         stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
+        grades = writer.grades()
         writer.close()
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
@@ -255,6 +264,7 @@ def flow_of_environment() -> Dataflow:
         open_reader=reader_of(settings),
         known=known,
         stored=stored,
+        grades=grades,
     )
 
 

@@ -19,6 +19,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, Validati
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from model.actions import Actions, ActionsFileError
+from model.belief import Policy
 from model.durations import Duration
 from model.propensity import Model, ModelFileError
 from schemas.log_bytes import LogFileError
@@ -194,7 +195,13 @@ class Settings(BaseSettings):
         None, description="Model file that is graded beside the model, and never acts."
     )
     actions: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
-        Path(__file__).parent / "model" / "actions.json", description="File of actions; empty = none."
+        Path(__file__).parent / "model" / "actions.json",
+        description="File of actions; empty = none. The default has made-up costs, for the simulated world alone.",
+    )
+    advice: Policy = Field(
+        Policy.BELIEVED,
+        description="Whose advice and credit is given: `believed`, that of models that no grade speaks against;"
+        " `graded`, of those that a grade shows to be better than the base rate; `always`.",
     )
     look_back: Annotated[Duration, Field(ge=LEAST_LOOK_BACK)] = Field(
         "30d",
@@ -274,12 +281,21 @@ class Settings(BaseSettings):
         return challenger
 
     @cached_property
+    def example_actions(self) -> Actions | None:
+        """The examples, where nobody named a file of actions; else None."""
+        if "actions" in self.model_fields_set or self.actions is None:
+            return None
+        return _held_in("ADSTREAMS_ACTIONS", self.actions, Actions.from_json)
+
+    @cached_property
     def loaded_actions(self) -> Actions:
-        """The actions of their file.
+        """The actions of their file. Unless they are asked for, the examples are no actions of any world but theirs.
 
         Raises:
             SettingsError: there is no such file, or it holds no actions.
         """
+        if self.example_actions is not None and self.source is not Source.SIMULATOR:
+            return Actions.none()
         if self.actions is None:
             return Actions.none()
         return _held_in("ADSTREAMS_ACTIONS", self.actions, Actions.from_json)

@@ -63,6 +63,10 @@ class NoStore:
         """Nobody."""
         return []
 
+    def grades(self) -> list[Grade]:
+        """None."""
+        return []
+
     def models(self) -> list[StoredModel]:
         """None."""
         return []

@@ -23,14 +23,18 @@ from jobs.paths import PATHS, register_paths
 from jobs.problems import JobError, require_store
 from jobs.remarks import TimesOfDay, of_ids
 from model.attribution import Attribution
+from model.belief import believe
 from model.bucket import Bucket, Update
+from model.campaigns import unknown_campaigns
 from model.durations import to_milliseconds, write_duration
-from model.entries import CONVERSION
+from model.entries import CONVERSION, unpack_tags
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
+from model.texts import texts_of
 from model.training_record import from_milliseconds
 from schemas.credits import BASELINE, PARTS, RULES
 from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
+from schemas.grades import Grade
 from schemas.log_sets import LogSet
 from schemas.times import AS_FOUND, TimeFormat
 from settings import Settings
@@ -83,7 +87,7 @@ def attribute(
             if path.resolve() in taken:
                 raise JobError(f"{name}: {path} is {taken[path.resolve()]}")
             taken[path.resolve()] = f"the file of {name}"
-    models = _models_of_the_store(settings) if by_store else Models(settings.loaded_model)
+    models, grades = _models_of_the_store(settings) if by_store else (Models(settings.loaded_model), [])
     found, clock = _Credits(models, settings.sequence_length, to_milliseconds(look_back)), TimesOfDay()
     events = 0
     print_remarks(files.remarks)
@@ -107,6 +111,8 @@ def attribute(
         say(line)
     say(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
+    for line in _doubts(models, grades, settings, found.campaigns):
+        say(line)
     if to is not None:
         _write(
             tables,
@@ -129,8 +135,20 @@ def _named_models(models: Models) -> str:
     return ", ".join(names)
 
 
-def _models_of_the_store(settings: Settings) -> Models:
-    """The models of the store that the settings name.
+def _doubts(models: Models, grades: list[Grade], settings: Settings, campaigns: set[str]) -> list[str]:
+    """What speaks against the models' credit, a line each."""
+    lines = []
+    for model in models.models:
+        belief = believe(model, grades, settings.advice)
+        if not belief.believed:
+            lines.append(f"the column credit is not to be relied on: {belief.why}")
+        if unknown := unknown_campaigns(model, campaigns):
+            lines.append(unknown)
+    return lines
+
+
+def _models_of_the_store(settings: Settings) -> tuple[Models, list[Grade]]:
+    """The models of the store that the settings name, and their grades.
 
     Raises:
         JobError: there is no store, or it has no models.
@@ -138,10 +156,10 @@ def _models_of_the_store(settings: Settings) -> Models:
     """
     require_store(settings)
     with closing(reader_of(settings)()) as reader:
-        stored = reader.models()
+        stored, grades = reader.models(), reader.grades()
     if not stored:
         raise JobError(NO_MODELS)
-    return models_of(stored, settings.loaded_model)
+    return models_of(stored, settings.loaded_model), grades
 
 
 class _Credits:
@@ -156,6 +174,14 @@ class _Credits:
         self._attribution, self._look_back = Attribution(models, look_back), look_back
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
         self.refused = self.retimed = 0
+
+    @property
+    def campaigns(self) -> set[str]:
+        """Those of the touches."""
+        snapshot = self._bucket.snapshot()
+        types, numbers = unpack_tags(snapshot.entries["tag"])
+        names = texts_of(*snapshot.campaigns)
+        return {names[number].decode() for number in np.unique(numbers[types != CONVERSION]).tolist()}
 
     def take(self, events: EventBatch) -> None:
         """Credit the conversions of a batch, and those of before that it changes."""

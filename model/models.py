@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,6 +56,13 @@ class Models:
             np.array([*(self.action_names.index(each.name) for each in advisor.actions), NO_ACTION])
             for advisor in self._advisors
         ]
+        self._silent = frozenset[str]()
+
+    def withholding(self, ids: Iterable[str]) -> Self:
+        """The same models and the same plan; those with these ids recommend nothing."""
+        found = copy(self)
+        found._silent = frozenset(ids)
+        return found
 
     @classmethod
     def of_store(cls, stored: Iterable[StoredModel], model: Model, actions: Actions = _NO_ACTIONS) -> Models:
@@ -121,6 +130,9 @@ class Models:
         advice = np.empty(len(features), ADVICE)
         for number in numbers:
             rows = slice(None) if len(numbers) == 1 else which == number
+            if self.ids[number] in self._silent:
+                advice[rows] = Advice.none(1).rows
+                continue
             advice[rows] = self._advisors[number].recommend(features[rows], scores[rows])
             advice["action"][rows] = self._places[number][advice["action"][rows]]
         hold_out(advice, events, users)

@@ -24,9 +24,13 @@ class Part(_Record):
 
 
 class TrainedOn(_Record):
-    """The log, how its rows were split, and which features and regularisation were chosen."""
+    """The log, how its rows were split, and which features and regularisation were chosen.
+
+    `world` is what made the log where that was no stream of people: `simulated`.
+    """
 
     log: str
+    world: Annotated[str | None, Field(exclude_if=lambda world: world is None)] = None
     events: Counted
     orders: Counted
     users: Counted
@@ -42,11 +46,14 @@ class TrainedOn(_Record):
 
 
 class Estimate(_Record):
-    """A measure, and its 95% interval from a bootstrap over users; of an AUC of too few users it is 0 to 1."""
+    """A measure, and its 95% interval from a bootstrap over users; None where there are too few of them for one.
+
+    The interval of an AUC of too few users is 0 to 1.
+    """
 
     value: float
-    low: float
-    high: float
+    low: float | None = None
+    high: float | None = None
 
 
 class Grades(_Record):
@@ -71,31 +78,6 @@ class Metrics(_Record):
 
     at_events: Grades
     at_clock_times: Grades
-
-
-def judge(auc_low: float, auc_high: float, information_low: float, ratio_low: float, ratio_high: float) -> str:
-    """What the ends of measures' intervals say about a model, in words; the ratio is of observed over expected.
-
-    An AUC that may be anything is that of too few users.
-
-    >>> judge(0.7, 0.8, 0.04, 0.9, 1.1)
-    'better than the base rate, and calibrated within the error'
-    >>> judge(0.7, 0.8, -0.01, 0.9, 1.1)
-    'ranks better than chance, but its percentages are no better than the base rate, within the error'
-    >>> judge(0.0, 1.0, 0.04, 0.9, 1.1)
-    'no better than the base rate, as far as so few users can tell'
-    """
-    if auc_low <= 0 and auc_high >= 1:
-        return "no better than the base rate, as far as so few users can tell"
-    if auc_low <= 0.5:
-        return "no better than the base rate, within the error"
-    if information_low <= 0:
-        return "ranks better than chance, but its percentages are no better than the base rate, within the error"
-    if ratio_low > 1:
-        return "better than the base rate, but says too little"
-    if ratio_high < 1:
-        return "better than the base rate, but says too much"
-    return "better than the base rate, and calibrated within the error"
 
 
 def at_milliseconds(time: int) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
-from model.training_record import judge
+from model.judgement import Ends, Judgement, Standing, judge
 
 EVENT, CLOCK = "event", "clock"
 """Kinds of moments: right after an event, and at a clock time, one of each drawn of a user and day."""
@@ -21,8 +21,8 @@ class Grade:
     Its key is (model_id, kind, day). `rows` moments of `users` users, of which `positives` had an order within the
     model's horizon. `graded_until` (event time, ms) is the last moment whose label was known. The greater `version` is
     the newer. Where all rows have one label the measures are None. `_low` and `_high` are the ends of a 95% interval
-    over users; `information` is the part of the base rate's log loss that is gone, `observed_over_expected` positive
-    rows over the sum of propensities, each taken as 1e-15 at least.
+    over users, None where they are too few for one; `information` is the part of the base rate's log loss that is gone,
+    `observed_over_expected` positive rows over the sum of propensities, each taken as 1e-15 at least.
     """
 
     model_id: str
@@ -48,12 +48,17 @@ class Grade:
     brier: float | None = None
 
     @property
+    def judgement(self) -> Judgement:
+        """What the measures say about the model."""
+        if self.auc is None:
+            return Judgement(Standing.UNKNOWN, "all rows have one label so far")
+        ratio = self.observed_over_expected_low, self.observed_over_expected_high
+        return judge(Ends(self.auc_low, self.auc_high, self.information_low, self.information_high, *ratio))
+
+    @property
     def verdict(self) -> str:
         """What the measures say about the model, in words."""
-        ratio = self.observed_over_expected_low, self.observed_over_expected_high
-        ends = (self.auc_low, self.auc_high, self.information_low, *ratio)
-        given = [end for end in ends if end is not None]
-        return judge(*given) if len(given) == len(ends) else "all rows have one label so far"
+        return self.judgement.words
 
     @property
     def values(self) -> tuple[str | int | float | None, ...]:

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 
 from model.actions import Actions
 from model.attribution import LOOK_BACK, Attribution
+from model.belief import Policy, believe
 from model.models import Models, read_models
 from model.propensity import Model, ModelFileError
 from model.training_record import from_milliseconds
+from schemas.grades import Grade
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from settings import SettingsError
 from steps.ending import fail
@@ -46,13 +48,18 @@ def _check_first(stored: Sequence[StoredModel], model: Model) -> None:
     if not stored or stored[0].valid_from != FROM_THE_BEGINNING:
         return
     (first,) = _read(stored[:1])
-    if first.model_copy(update={"valid_from": None}) != model.model_copy(update={"valid_from": None}):
+    if _scoring(first) != _scoring(model):
         other = "another model of that id" if first.id == model.id else f"model {model.id}"
         raise SettingsError(
             f"ADSTREAMS_MODEL: this store began with model {first.id}, not {other}; to score history anew take a new"
             " keyspace or file, to change the model from some time on leave the setting and use"
             " `python -m jobs models add FILE --from TIME`"
         )
+
+
+def _scoring(model: Model) -> Model:
+    """What of a model rows are scored by: not what its file tells about its training."""
+    return model.model_copy(update={"valid_from": None, "trained_on": None})
 
 
 def _read(stored: Sequence[StoredModel]) -> list[Model]:
@@ -71,6 +78,9 @@ class KnownModels:
         actions: what can be done next.
         look_back: how long before a conversion a touch may be that is credited with it, in ms.
         most: events within 24 hours above which a user is set apart, and nothing is recommended; 0 sets nobody apart.
+        policy: which models advise; of the others nothing is recommended.
+        simulated: whether events are the simulated world's.
+        grades: those of the store at the start.
 
     Raises:
         SettingsError: the table has something that is no model.
@@ -83,16 +93,48 @@ class KnownModels:
         actions: Actions = _NO_ACTIONS,
         look_back: int = LOOK_BACK,
         most: int = 0,
+        policy: Policy = Policy.BELIEVED,
+        simulated: bool = False,
+        grades: Sequence[Grade] = (),
     ) -> None:
         self._first, self._actions, self._look_back, self._most = first, actions, look_back, most
+        self._policy, self._simulated, self._grades = policy, simulated, tuple(grades)
+        self._withheld = dict[str, str]()
         self._stored, self._newest = frozenset[StoredModel](), FROM_THE_BEGINNING
         self._lock, self._reading = threading.Lock(), threading.Lock()
         self._current = self._built(())
         self.learn(stored)
+        self.heed(grades)
 
     def _built(self, later: Sequence[Model]) -> tuple[Models, Attribution]:
         models = Models(self._first, later, self._actions, self._most)
-        return models, Attribution(models, self._look_back)
+        return models.withholding(self._judged(models)), Attribution(models, self._look_back)
+
+    def _judged(self, models: Models) -> dict[str, str]:
+        """By their ids the models that nothing is recommended of, and why."""
+        beliefs = {each.id: believe(each, self._grades, self._policy, self._simulated) for each in models.models}
+        return {name: belief.why for name, belief in beliefs.items() if not belief.believed}
+
+    def heed(self, grades: Sequence[Grade]) -> None:
+        """Recommend nothing of models that these grades speak against, from now on; say so where that is news.
+
+        A row keeps the advice that it was written with: unlike its score, that does not follow from events alone.
+        """
+        self._grades = tuple(grades)
+        with self._lock:
+            models, attribution = self._current
+            found = self._judged(models)
+            if found.keys() != self._withheld.keys():
+                self._current = models.withholding(found), attribution
+            news = {name: why for name, why in found.items() if name not in self._withheld}
+            again = self._withheld.keys() - found.keys()
+            self._withheld = found
+        if not self._actions.actions:
+            return
+        for why in news.values():
+            _log.warning("best_action is withheld: %s", why)
+        for name in sorted(again):
+            _log.info("best_action is given again by model %s", name)
 
     def until(self, time: int) -> tuple[Models, Attribution]:
         """The models, and what credits by them, for rows up to an event time (ms).
@@ -134,6 +176,7 @@ class KnownModels:
             with self._reading:  # one thread after another: what was read before is not learnt behind what is newer
                 stored = writer.models()
                 too_late = self.learn(stored)
+                self.heed(writer.grades())
         except SettingsError as error:
             fail(error)
         if too_late:

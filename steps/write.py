@@ -20,6 +20,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.grades import Grade
 from schemas.models import StoredModel
 from schemas.scored import ScoredRows
 from steps.ending import fail
@@ -80,6 +81,14 @@ class SharedWriter:
             StoreError: it cannot be asked.
         """
         return self._at_once().models()
+
+    def grades(self) -> list[Grade]:
+        """The grades of the store, as it knows them now.
+
+        Raises:
+            StoreError: it cannot be asked.
+        """
+        return self._at_once().grades()
 
     def add_model(self, model: StoredModel) -> None:
         """Note a model in the store.

@@ -180,6 +180,13 @@ class Writer(Protocol):
     def write_grades(self, grades: Sequence[Grade]) -> None:
         """Take grades; of one key the greatest version stays."""
 
+    def grades(self) -> list[Grade]:
+        """The grades of all models that are durable, in no order. Any thread may ask.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
     def erase(self, erasures: Sequence[Erasure]) -> None:
         """Take erasures: they are noted, and where the user's id is given all rows up to their times go.
 
@@ -285,7 +292,7 @@ class Reader(Protocol):
         """The users with the newest events, newest first."""
 
     def search(self, prefix: str, count: int) -> list[str]:
-        """User ids that start with `prefix`, in order."""
+        """User ids that start with `prefix` in any case of its letters: those spelt so first, each in order."""
 
     def summary(self) -> Summary:
         """What the store holds."""
@@ -321,6 +328,9 @@ class Reader(Protocol):
 
     def models(self) -> list[StoredModel]:
         """The models by which rows are scored, in the order of the times from which on they are valid."""
+
+    def provenance(self) -> str | None:
+        """What filled the store, as `schemas.provenance` writes it; None where nobody said."""
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands, None where the user is not known."""

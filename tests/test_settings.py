@@ -286,6 +286,20 @@ def test_an_empty_setting_is_no_actions(load):
     assert load(ACTIONS="").loaded_actions.actions == ()
 
 
+@pytest.mark.parametrize("source", ["file", "kafka"])
+def test_the_example_actions_are_for_simulated_events_unless_they_are_named(load, tmp_path, source):
+    """Their costs are nobody's own."""
+    (tmp_path / "log.csv").touch()
+    settings = {"SOURCE": source} | (
+        {"FILE": str(tmp_path / "log.csv")} if source == "file" else {"KAFKA_BROKERS": "a:9"}
+    )
+    assert load(**settings).loaded_actions.actions == ()
+    assert load(**settings).example_actions is not None
+    named = load(**settings, ACTIONS=str(ROOT / "model" / "actions.json"))
+    assert len(named.loaded_actions.actions) == 9
+    assert named.example_actions is None
+
+
 def test_settings_are_frozen(load):
     with pytest.raises(ValidationError, match="frozen"):
         load().buckets = 3

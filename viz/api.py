@@ -22,14 +22,15 @@ from tornado.web import Finish, HTTPError, RequestHandler
 
 from model.actions import is_held_out
 from model.advice import Option
+from model.belief import Belief
 from model.durations import write_duration
 from schemas.credits import RULES
 from schemas.validation import LONGEST_ID
 from stores.base import CreditSum, Point, Reader
 from viz.doors import guard, too_long
+from viz.feed import DAY, Feed
 from viz.reading import Answer, BusyError
 from viz.shared import Shared, shared
-from viz.trace import Tracer
 
 EVENTS = 10_000
 """The most events in one answer."""
@@ -140,8 +141,8 @@ class PropensityHandler(_Handler):
     async def get(self, user: str) -> None:
         """Answer with the events and the curve between `from` and `to`."""
         user, times = _id(user), self.times()
-        tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.ask(lambda reader: read_propensity(reader, tracer, user, now, *times), user, times)
+        feed, now = self.source.feed, self.source.feed.now
+        body = await self.ask(lambda reader: read_propensity(reader, feed, user, now, *times), user, times)
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -153,8 +154,8 @@ class ExplanationHandler(_Handler):
     async def get(self, user: str) -> None:
         """Answer with what each event and each feature adds at the time `at`, or now."""
         user, (at,) = _id(user), self.asked("at")
-        tracer, now = self.source.feed.tracer, self.source.feed.now
-        body = await self.ask(lambda reader: read_explanation(reader, tracer, user, now, at), user, at)
+        feed, now = self.source.feed, self.source.feed.now
+        body = await self.ask(lambda reader: read_explanation(reader, feed, user, now, at), user, at)
         if body is None:
             raise RefusedError(404, "no event of this user is stored")
         self.answer(body)
@@ -186,8 +187,8 @@ class CreditHandler(_Handler):
     async def get(self) -> None:
         """Answer with the sums over the conversions of the days between `from` and `to`."""
         times = self.times()
-        sums = await self.ask(lambda reader: reader.credit_sums(*times), times)
-        self.answer({"sums": [_credit_sum(each) for each in sums]})
+        feed = self.source.feed
+        self.answer(await self.ask(lambda reader: read_credit(reader, feed, *times), times))
 
 
 class GradesHandler(_Handler):
@@ -212,10 +213,39 @@ class NotFoundHandler(_Handler):
         )
 
 
+def read_credit(reader: Reader, feed: Feed, start: int | None, end: int | None) -> dict[str, Any]:
+    """The sums of the days from that of `start` to that of `end` (ms); null is what an unbelieved model credits.
+
+    `advice` says so of the first of the models that are valid in those days and not believed.
+    """
+    grades, models = feed.grades(reader), feed.tracer.models
+    first = None if start is None else start // DAY * DAY
+    last = None if end is None else (end // DAY + 1) * DAY - 1
+    spans = zip(models.models, [None, *models.starts.tolist()], [*models.starts.tolist(), None], strict=True)
+    valid = [
+        model
+        for model, begin, follower in spans
+        if (begin is None or last is None or begin <= last) and (follower is None or first is None or first < follower)
+    ]
+    beliefs = [feed.belief(model, grades) for model in valid]
+    belief = next((each for each in beliefs if not each.believed), beliefs[-1])
+    sums = [_credit_sum(each, belief.believed) for each in reader.credit_sums(start, end)]
+    return {"sums": sums} | ({} if belief.believed else {"advice": _belief(belief)})
+
+
+def _belief(belief: Belief) -> dict[str, Any]:
+    """Whether what the model advises and credits is given, how it stands beside the base rate, and why."""
+    return {"believed": belief.believed, "standing": belief.standing.value, "why": belief.why}
+
+
 def read_propensity(
-    reader: Reader, tracer: Tracer, user: str, now: int | None, start: int | None, end: int | None
+    reader: Reader, feed: Feed, user: str, now: int | None, start: int | None, end: int | None
 ) -> dict[str, Any] | None:
-    """The answer about one user, None where the store has no event of them. Times are in ms since 1970."""
+    """The answer about one user, None where the store has no event of them. Times are in ms since 1970.
+
+    There are no actions where the model is not believed. Of a user who is held out it is kept which would be best.
+    """
+    tracer = feed.tracer
     newest = reader.curve(user, limit=2 * tracer.length)
     if not newest:
         return None
@@ -228,13 +258,15 @@ def read_propensity(
     first = start if start is not None else events[0].event_time if events else last
     line, model = tracer.line(drawn, first, last), tracer.model_at(now)
     propensity = tracer.at(whole, now)
-    options = [] if propensity is None else tracer.options(whole, now)
+    belief = feed.belief(model, feed.grades(reader))
+    options = [] if propensity is None or not belief.believed else tracer.options(whole, now)
     return {
         "user_id": user,
         "model_id": model.id,
         "horizon": write_duration(model.horizon),
         "now": now,
         "propensity_now": propensity,
+        "advice": _belief(belief),
         "hold_out": is_held_out(user),
         "set_apart": tracer.is_set_apart(whole),
         "best_action": next((each.action.name for each in options if each.best), None),
@@ -246,21 +278,21 @@ def read_propensity(
     }
 
 
-def read_explanation(
-    reader: Reader, tracer: Tracer, user: str, now: int | None, at: int | None
-) -> dict[str, Any] | None:
+def read_explanation(reader: Reader, feed: Feed, user: str, now: int | None, at: int | None) -> dict[str, Any] | None:
     """What a propensity is made of at `at` (ms), or now; None where the store has no event of the user.
 
     The baseline and what the events add sum up to the propensity, and so do the baseline and what the features add. All
     are null where too many of the user's events are no longer stored.
     """
+    tracer = feed.tracer
     points = reader.curve(user, end=at, limit=2 * tracer.length) or reader.curve(user, limit=2 * tracer.length)
     if not points:
         return None
     at = max(now or 0, points[-1].event_time) if at is None else at
     trace, model = tracer.trace(points), tracer.model_at(at)
     explanation = tracer.explain(trace, at)
-    about = {"user_id": user, "model_id": model.id, "horizon": write_duration(model.horizon), "at": at}
+    about: dict[str, Any] = {"user_id": user, "model_id": model.id, "horizon": write_duration(model.horizon), "at": at}
+    about["advice"] = _belief(feed.belief(model, feed.grades(reader)))
     if explanation is None:
         return about | dict.fromkeys(("propensity", "baseline", "events", "features"))
     return about | {
@@ -277,14 +309,15 @@ def read_explanation(
     }
 
 
-def _credit_sum(each: CreditSum) -> dict[str, Any]:
+def _credit_sum(each: CreditSum, is_believed: bool) -> dict[str, Any]:
     """A sum; the baseline's has neither campaign nor type. Revenue is null where it is too great for a number."""
+    withheld: dict[str, None] = {} if is_believed else {"credit": None}
     return {
         "day": each.day,
         "campaign": each.campaign if each.type else None,
         "type": each.type or None,
-        "conversions": dict(zip(RULES, each.conversions, strict=True)),
-        "revenue": dict(zip(RULES, map(_finite, each.revenue), strict=True)),
+        "conversions": dict(zip(RULES, each.conversions, strict=True)) | withheld,
+        "revenue": dict(zip(RULES, map(_finite, each.revenue), strict=True)) | withheld,
     }
 
 

@@ -18,7 +18,7 @@ from bokeh.models.annotations import BoxAnnotation, Span
 from schemas.events import MISSING, TYPES
 from stores.base import Point
 from viz import look
-from viz.drawing import add_changes, add_curves, add_ends, add_events, add_moment, add_now, empty_figure
+from viz.drawing import add_changes, add_cursor, add_curves, add_ends, add_events, add_moment, add_now, empty_figure
 from viz.trace import Credit, Trace, Tracer
 from viz.words import TYPE_NAMES, dollars, moment, percent, points, short_moment, visible
 
@@ -96,8 +96,14 @@ def describe(point: Point, change: float, more: Sequence[str] = ()) -> str:
     return "\n".join(fact for fact in facts if fact)
 
 
-def credit_lines(points: Sequence[Point], credit: Credit) -> list[str]:
-    """What the model credits a conversion to, the greatest shares first, and what the last touch would have got."""
+def credit_lines(points: Sequence[Point], credit: Credit, is_believed: bool = True) -> list[str]:
+    """What the model credits a conversion to, the greatest shares first, and what the last touch would have got.
+
+    Where the model is not believed, the last touch's is all.
+    """
+    last = [f"Last touch: all to {_touch(points[credit.touches[-1]])}"] if len(credit.touches) else []
+    if not is_believed:
+        return ["\nCredit by the model is withheld: it is not believed", *last]
     order = np.argsort(-credit.shares, kind="stable")
     best = [place for place in order.tolist() if credit.shares[place] > 0][:MOST_CREDITED]
     lines = [f"  {percent(float(credit.shares[place]))} {_touch(points[credit.touches[place]])}" for place in best]
@@ -106,7 +112,6 @@ def credit_lines(points: Sequence[Point], credit: Credit) -> list[str]:
         others = f"{rest:,} other {'touch' if rest == 1 else 'touches'}"
         lines.append(f"  {_share(1 - credit.baseline - float(credit.shares[best].sum()))} {others}")
     lines.append(f"  {_share(credit.baseline)} no touch")
-    last = [f"Last touch: all to {_touch(points[credit.touches[-1]])}"] if len(credit.touches) else []
     return ["\nCredit, by the model:", *lines, *last]
 
 
@@ -135,6 +140,8 @@ class Chart(pn.viewable.Viewer):
         self.curves = [ColumnDataSource({"time": [], "propensity": []}) for _ in look.USER_COLOURS]
         self.events = ColumnDataSource({name: [] for name in MARKER})
         self.ends = ColumnDataSource({name: [] for name in ("time", "propensity", "height", "text", "colour")})
+        self.cursor, self.told = ColumnDataSource({"time": [], "propensity": []}), ""
+        self._start, self._hidden, self._doubted = 0, frozenset[str](), frozenset[str]()
         self.changes = ColumnDataSource({name: [] for name in ("start", "height", "text")})
         self.times, self.heights, self._top = Range1d(start=0, end=1), Range1d(start=0, end=1), 0.0
         self._now, self._future, self._moment = Span(), BoxAnnotation(), Span()
@@ -146,6 +153,7 @@ class Chart(pn.viewable.Viewer):
         add_changes(self.figure, self.changes)
         add_curves(self.figure, self.curves)
         add_events(self.figure, self.events)
+        add_cursor(self.figure, self.cursor)
         add_ends(self.figure, self.ends)
         self._pane = pn.Column(self.figure, sizing_mode="stretch_both")
 
@@ -185,9 +193,15 @@ class Chart(pn.viewable.Viewer):
         now: int,
         hidden: frozenset[str] = frozenset(),
         moment: int | None = None,
+        doubted: frozenset[str] = frozenset(),
+        cursor: tuple[str, int] | None = None,
     ) -> None:
-        """Draw these users' curves up to `now` (ms), events but those of hidden types, and a line at `moment` (ms)."""
-        self._shown = shown
+        """Draw these users' curves up to `now` (ms), events but those of hidden types, and a line at `moment` (ms).
+
+        Credit by models of the `doubted` ids is not told. `cursor` is the event that the keyboard is at: whose, and
+        when.
+        """
+        self._shown, self._hidden, self._doubted = shown, hidden, doubted
         self._moment.update(location=moment or 0, visible=moment is not None)
         start = window_start(window, [one.trace for one in shown], now)
         lines = {one.slot: self._tracer.line(one.trace, start, now) for one in shown}
@@ -198,8 +212,10 @@ class Chart(pn.viewable.Viewer):
             elif len(source.data["time"]):
                 source.data = {"time": [], "propensity": []}
         self._frame(start, now, max((line.propensities.max() for line in lines.values()), default=0.0))
-        self._mark(shown, hidden)
+        self._mark(shown, hidden, doubted)
         self._tell_models(start, now)
+        self._start = start
+        self._point_at(cursor)
         ends = [float(line.propensities[-1]) for line in lines.values()]
         self.ends.data = {
             "time": [now] * len(ends),
@@ -208,6 +224,48 @@ class Chart(pn.viewable.Viewer):
             "text": [percent(end) for end in ends],
             "colour": [look.USER_COLOURS[slot] for slot in lines],
         }
+
+    def neighbour(self, at: tuple[str, int] | None, key: str) -> tuple[str, int] | None:
+        """Whose event a key leads to, and when (ms) it was: along the curve, or to the one nearest on another curve.
+
+        None where no event is seen.
+        """
+        seen = {one.user_id: times for one in self._shown if (times := self._seen(one))}
+        users = list(seen)
+        if not users:
+            return None
+        user, time = at if at is not None and at[0] in seen else (users[0], None)
+        if key in ("ArrowUp", "ArrowDown") and time is not None:
+            step = 1 if key == "ArrowDown" else -1
+            user = users[(users.index(user) + step) % len(users)]
+            return user, min(seen[user], key=lambda each: abs(each - time))
+        times = seen[user]
+        if key == "Home" or (time is None and key == "ArrowRight"):
+            return user, times[0]
+        if key == "ArrowLeft" and time is not None:
+            return user, max((each for each in times if each < time), default=times[0])
+        if key == "ArrowRight" and time is not None:
+            return user, min((each for each in times if each > time), default=times[-1])
+        return user, times[-1]
+
+    def _seen(self, one: Shown) -> list[int]:
+        """The times (ms) of a user's events that have a marker in the window."""
+        seen = (point for point in one.trace.points if point.event_type not in self._hidden)
+        return sorted({point.event_time for point in seen if point.event_time >= self._start})
+
+    def _point_at(self, cursor: tuple[str, int] | None) -> None:
+        """A ring around the event that the keyboard is at, and what hovering over it would tell."""
+        ring, self.told = {"time": list[int](), "propensity": list[float]()}, ""
+        one = next((each for each in self._shown if cursor is not None and each.user_id == cursor[0]), None)
+        if one is not None and cursor is not None:
+            stamps = one.trace.sequence.timestamps
+            place = int(np.searchsorted(stamps, cursor[1], "right")) - 1
+            if place >= 0 and stamps[place] == cursor[1]:
+                row = self._markers(one, self._doubted)[place]
+                ring = {"time": [row["time"]], "propensity": [row["propensity"]]}
+                self.told = f"{row['type']} of {row['user']}\n{row['lines']}"
+        if ring != dict(self.cursor.data):
+            self.cursor.data = ring
 
     def _frame(self, start: int, now: int, greatest: float) -> None:
         """Fit the ranges to the window; the height follows in steps, so that it does not tremble."""
@@ -243,19 +301,22 @@ class Chart(pn.viewable.Viewer):
         except UnsetValueError:
             return 14 * ROOM
 
-    def _mark(self, shown: Sequence[Shown], hidden: frozenset[str]) -> None:
+    def _mark(self, shown: Sequence[Shown], hidden: frozenset[str], doubted: frozenset[str]) -> None:
         """Send the markers where they changed: a late event changes those after it, so all are replaced."""
-        marked = ([(one.user_id, one.slot, one.trace) for one in shown], hidden)
+        marked = ([(one.user_id, one.slot, one.trace) for one in shown], hidden, doubted)
         if marked == self._marked:
             return
         self._marked = marked
-        rows = [row for one in shown for row in self._markers(one) if row["kind"] not in hidden]
+        rows = [row for one in shown for row in self._markers(one, doubted) if row["kind"] not in hidden]
         rows.sort(key=lambda row: int(row["rank"]))  # rare types lie over common ones
         self.events.data = {name: [row[name] for row in rows] for name in MARKER}
 
-    def _markers(self, one: Shown) -> list[dict[str, Any]]:
+    def _markers(self, one: Shown, doubted: frozenset[str]) -> list[dict[str, Any]]:
         trace, changes = one.trace, self._tracer.changes(one.trace).tolist()
-        credits = {place: credit_lines(trace.points, credit) for place, credit in self._tracer.credits(trace).items()}
+        credits = {}
+        for place, credit in self._tracer.credits(trace).items():
+            believed = self._tracer.model_at(trace.points[place].event_time).id not in doubted
+            credits[place] = credit_lines(trace.points, credit, believed)
         return [
             _marker(one.user_id, point, changes[place], credits.get(place, ()))
             for place, point in enumerate(trace.points)

@@ -6,8 +6,10 @@ import time
 from collections import deque
 from collections.abc import Callable
 
-MEMORY = 30.0
+MEMORY = 5.0
 """Seconds of wall time over which the speed is measured, and after which a still stream is called still."""
+PATIENCE = 30.0
+"""The same at the most, of a stream whose events come with longer gaps than that."""
 FARTHEST = 3_600_000
 """The most, in ms of event time, that the clock runs ahead of the newest event."""
 
@@ -70,9 +72,15 @@ class StreamClock:
     @property
     def speed(self) -> float:
         """Milliseconds of event time that pass in a second; 0 while the stream stands still."""
-        if not self._advances or self._stopwatch() - self._advances[-1][0] > MEMORY:
-            return 0.0
-        return self._measured()
+        return self._measured() if self.is_moving else 0.0
+
+    @property
+    def is_moving(self) -> bool:
+        """Whether newer events came in the last seconds, or not much longer ago than the last two are apart."""
+        if not self._advances:
+            return False
+        gap = self._advances[-1][0] - self._advances[-2][0] if len(self._advances) > 1 else 0.0
+        return self._stopwatch() - self._advances[-1][0] <= min(max(MEMORY, 2 * gap), PATIENCE)
 
     def _measured(self) -> float:
         (since, first), (until, last) = self._advances[0], self._advances[-1]

@@ -5,22 +5,36 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from model.belief import Belief
 from model.propensity import Model
 from schemas.credits import RULES
 from stores.base import CreditSum
 from viz import look
-from viz.feed import CREDITED_DAYS
+from viz.feed import CREDITED_DAYS, DAY
+from viz.graded import plainly
 from viz.trace import Credit, Trace, Tracer
 from viz.words import NOBODY, NOT_STORED, adding_up, dollars, duration, number, short_moment, touch, visible
 
 Facts = dict[str, Any]
 MOST_CONVERSIONS, MOST_SEGMENTS, MOST_SUMS = 4, 4, 7
 NO_TOUCH = "No touch"
+NONE_DOUBTED: Mapping[str, Belief] = {}
 _MODEL, _LAST = RULES.index("credit"), RULES.index("last")
 
 
-def credited(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Tracer, sums: Sequence[CreditSum]) -> Facts:
-    """Each conversion's parts add up to 100%; the sums are in conversions."""
+def credited(
+    traces: Mapping[str, Trace],
+    slots: Mapping[str, int],
+    tracer: Tracer,
+    sums: Sequence[CreditSum],
+    doubted: Mapping[str, Belief] = NONE_DOUBTED,
+    until: int | None = None,
+) -> Facts:
+    """Each conversion's parts add up to 100%; the sums are in conversions.
+
+    Of models that are `doubted`, by their ids, no credit is shown: the last touch is all. `until` (ms) is the newest of
+    the days that are summed up.
+    """
     found = [
         (trace.points[place].event_time, (user, slots[user], trace, place, credit))
         for user, trace in traces.items()
@@ -28,14 +42,31 @@ def credited(traces: Mapping[str, Trace], slots: Mapping[str, int], tracer: Trac
         for place, credit in tracer.credits(trace).items()
     ]
     found.sort(key=lambda each: each[0], reverse=True)
-    newest = [_conversion(*which) for _, which in found[:MOST_CONVERSIONS]]
+    newest = []
+    for time, which in found[:MOST_CONVERSIONS]:
+        conversion = _conversion(*which)
+        if tracer.model_at(time).id in doubted:
+            conversion |= {"parts": []}
+        newest.append(conversion)
+    within = [tracer.model_at(time).id for time in _changes(tracer, until)]
+    why = next((doubted[name].why for name in within if name in doubted), "")
     return {
         "conversions": newest,
         "more": len(found) - len(newest),
         "note": "" if found else _why_none([traces[user] for user in slots if user in traces], bool(slots)),
-        "sums": _sums(sums),
+        "sums": _sums(sums, not why),
+        "caution": f"Credit by the model is withheld. {plainly(why)}" if why else "",
         "title": f"Conversions of all users in the last {CREDITED_DAYS} days",
     }  # fmt: skip
+
+
+def _changes(tracer: Tracer, until: int | None) -> list[int]:
+    """Moments (ms) at which each of the models is valid that credit the days that are summed up."""
+    starts = tracer.models.starts.tolist()
+    if until is None:
+        return [max(starts, default=0)]
+    first = until - (CREDITED_DAYS - 1) * DAY
+    return [until, first // DAY * DAY, *(start for start in starts if first < start <= until)]
 
 
 def basis(model: Model) -> str:
@@ -86,14 +117,18 @@ def _conversion(user: str, slot: int, trace: Trace, place: int, credit: Credit) 
     }
 
 
-def _sums(sums: Sequence[CreditSum]) -> list[Facts]:
-    """What each campaign and type has, the greatest by the model first; what is nobody's comes last."""
+def _sums(sums: Sequence[CreditSum], by_model: bool = True) -> list[Facts]:
+    """What each campaign and type has, the greatest by the model first; what is nobody's comes last.
+
+    Where the model's credit is withheld, the last touch's is all.
+    """
     totals: dict[tuple[str, str], tuple[float, float]] = {}
     for each in sums:
         model, last = totals.get((each.type, each.campaign), (0.0, 0.0))
-        totals[each.type, each.campaign] = model + each.conversions[_MODEL], last + each.conversions[_LAST]
+        own = each.conversions[_MODEL] if by_model else 0.0
+        totals[each.type, each.campaign] = model + own, last + each.conversions[_LAST]
     nobody = totals.pop(("", ""), (0.0, 0.0))
-    order = sorted(totals, key=lambda each: -totals[each][0])
+    order = sorted(totals, key=lambda each: (-totals[each][0], 0.0 if by_model else -totals[each][1]))
     rows = [(touch(*each), look.MARKS[each[0]].colour, *totals[each]) for each in order[:MOST_SUMS]]
     if rest := [totals[each] for each in order[MOST_SUMS:]]:
         rows.append((_others(len(rest)), look.OTHERS, sum(model for model, _ in rest), sum(last for _, last in rest)))
@@ -104,7 +139,7 @@ def _sums(sums: Sequence[CreditSum]) -> list[Facts]:
         {
             "name": name,
             "colour": colour,
-            "model": _count(model),
+            "model": _count(model) if by_model else None,
             "last": _count(last),
             "model_width": round(max(model, 0.0) / most * 100, 2),
             "last_width": round(max(last, 0.0) / most * 100, 2),

@@ -118,6 +118,20 @@ def add_events(plot: figure, events: ColumnDataSource) -> None:
     )
 
 
+def add_cursor(plot: figure, cursor: ColumnDataSource) -> None:
+    """Add a ring around the event that the keyboard is at."""
+    plot.scatter(
+        "time",
+        "propensity",
+        source=cursor,
+        name="cursor",
+        size=24,
+        fill_color=None,
+        line_color=look.INK,
+        line_width=2,
+    )
+
+
 def add_ends(plot: figure, ends: ColumnDataSource) -> None:
     """Add the points where the curves stand now, and their propensities in words."""
     plot.scatter(

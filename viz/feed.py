@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
+from model.actions import Actions
+from model.belief import Belief, Policy, believe
+from model.propensity import Model
 from schemas.grades import Grade
+from schemas.provenance import SIMULATOR, Provenance
 from stores.base import CreditSum, Latest, Reader, Summary
 from viz.clock import StreamClock
 from viz.newest import believed_newest
@@ -87,6 +91,9 @@ class Feed:
         clock: the stream's time.
         challenger: the id of the model that is graded beside those of the store.
         max_skew: how far a user's clock may be ahead of the others' and be believed at once.
+        policy: which models advise and credit.
+        examples: actions that are nobody's own, and mean something in the simulated world alone.
+        simulated: whether the stream is the simulated world's, where the store does not say what filled it.
     """
 
     def __init__(
@@ -96,8 +103,12 @@ class Feed:
         clock: StreamClock | None = None,
         challenger: str | None = None,
         max_skew: timedelta = timedelta(hours=1),
+        policy: Policy = Policy.BELIEVED,
+        examples: Actions | None = None,
+        simulated: bool = True,
     ) -> None:
         self._skew = max_skew
+        self._policy, self._examples, self._assumed, self._simulated = policy, examples, simulated, simulated
         self.tracer, self.open_reader, self._challenger = tracer, open_reader, challenger
         self.snapshot = Snapshot()
         self._clock = clock or StreamClock(POLL)
@@ -146,6 +157,12 @@ class Feed:
             return self._clock.now()
 
     @property
+    def is_moving(self) -> bool:
+        """Whether newer events came of late."""
+        with self._lock:
+            return self._clock.is_moving
+
+    @property
     def speed(self) -> float:
         """Milliseconds of event time that pass in a second."""
         with self._lock:
@@ -155,6 +172,30 @@ class Feed:
         """The grades of the store's models and of the challenger; those of former challengers are left out."""
         known = {*self.tracer.models.ids, self._challenger}
         return [grade for grade in reader.grades() if grade.model_id in known]
+
+    @property
+    def shows_examples(self) -> bool:
+        """Whether the actions are nobody's own."""
+        return self._examples is not None and self._simulated
+
+    def _learn_source(self, reader: Reader) -> None:
+        """Take over what filled the store: of people who are not simulated there are no example actions."""
+        told = reader.provenance()
+        try:
+            self._simulated = self._assumed if told is None else Provenance.from_json(told).source == SIMULATOR
+        except ValueError:
+            self._simulated = False
+        if self._examples is not None:
+            self.tracer.offer(self._examples if self._simulated else Actions.none())
+
+    def belief(self, model: Model, grades: Iterable[Grade]) -> Belief:
+        """Whether what a model advises, and credits, is given; `grades` are those of the store."""
+        return believe(model, grades, self._policy, self._simulated)
+
+    def doubted(self, grades: Sequence[Grade]) -> dict[str, Belief]:
+        """By their ids the models that are not believed."""
+        beliefs = {model.id: self.belief(model, grades) for model in self.tracer.models.models}
+        return {name: belief for name, belief in beliefs.items() if not belief.believed}
 
     def poll(self) -> None:
         """Look at the store once. What goes wrong is told in the snapshot, and tried anew at the next."""
@@ -175,6 +216,7 @@ class Feed:
         old = self.snapshot
         if self._models.is_due():
             begun = time.monotonic()
+            self._learn_source(reader)
             self.tracer.follow(reader.models())
             self._models.took(time.monotonic() - begun)
         with self._lock:

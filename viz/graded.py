@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from model.attribution import LOOK_BACK
+from model.judgement import Ends, judge
 from model.propensity import Model
-from model.training_record import Estimate, Grades, judge
+from model.training_record import Estimate, Grades, TrainedOn
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from viz.words import number, percent, short_moment, visible
 
@@ -54,7 +55,7 @@ class _Measures:
 
 def _estimate(grade: Grade, name: str) -> Estimate | None:
     value, low, high = (getattr(grade, f"{name}{end}") for end in ("", "_low", "_high"))
-    return None if None in (value, low, high) else Estimate(value=value, low=low, high=high)
+    return None if value is None else Estimate(value=value, low=low, high=high)
 
 
 def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> Facts:
@@ -71,7 +72,7 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
         at_any, at_events = (
             _Measures.of_test(each) for each in (model.metrics.at_clock_times, model.metrics.at_events)
         )
-        sets.append(_set("On test users it never saw", at_any, at_events))
+        sets.append(_set(_whose(model.trained_on), at_any, at_events))
     whole = [grade for grade in grades if grade.day == ALL]
     names = dict.fromkeys(grade.model_id for grade in whole if grade.model_id == model.id)
     newest = max((grade.version for grade in whole), default=0)  # a pass writes all of its grades at one version
@@ -92,6 +93,14 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
     return {"sets": sets, "model": visible(model.id)}
 
 
+def _whose(record: TrainedOn | None) -> str:
+    """Whose users a model was tested on: a test among the people of one log says little of another one's."""
+    if record is None:
+        return "On test users it never saw"
+    log = f"the {record.world} world" if record.world else f"its log, {visible(record.log)}"
+    return f"On test users of {log}, none of them in its training"
+
+
 def _midnight(day: str) -> int:
     return round(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp() * 1_000)
 
@@ -106,21 +115,21 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
         }
     if at_any is None:
         title += ", right after events"
-    verdict = _plain(judge(told.auc.low, told.auc.high, told.information.low, told.ratio.low, told.ratio.high))
-    least, most = (number(each * 100, 0) for each in (told.information.low, told.information.high))
-    losses = told.log_losses
+    auc, ratio, information = told.auc, told.ratio, told.information
+    verdict = plainly(judge(Ends(auc.low, auc.high, information.low, information.high, ratio.low, ratio.high)).words)
+    losses = f"log loss {told.log_losses[0]:.4f}, the average's {told.log_losses[1]:.4f}"
     lines = [
         {
-            "text": f"Scores a user who converts above one who does not {told.auc.value * 100:.0f} times in 100.",
-            "hint": f"{told.auc.low * 100:.0f} to {told.auc.high * 100:.0f}, with 95% certainty; guessing gives 50",
+            "text": f"Scores a user who converts above one who does not {auc.value * 100:.0f} times in 100.",
+            "hint": f"{_interval(auc, 100, 0)}; guessing gives 50",
         },
         {
-            "text": f"Expected {percent(told.rate / told.ratio.value)} to convert; {percent(told.rate)} did.",
-            "hint": f"{number(told.ratio.low, 2)} to {number(told.ratio.high, 2)} times that, with 95% certainty",
+            "text": f"Expected {percent(told.rate / ratio.value)} to convert; {percent(told.rate)} did.",
+            "hint": _interval(ratio, 1, 2, " times that"),
         },
         {
-            "text": f"{_closeness(told.information.value)} what happened than {AVERAGE}.",
-            "hint": f"{least}% to {most}%, with 95% certainty; log loss {losses[0]:.4f}, the average's {losses[1]:.4f}",
+            "text": f"{_closeness(information.value)} what happened than {AVERAGE}.",
+            "hint": f"{_interval(information, 100, 0, unit='%')}; {losses}",
         },
     ]
     if at_any and at_events:
@@ -130,10 +139,19 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
     return {"title": title, "verdict": verdict[0].upper() + verdict[1:], "lines": lines}
 
 
-def _plain(verdict: str) -> str:
-    return verdict.replace("the base rate", AVERAGE).replace(
+def plainly(words: str) -> str:
+    """The words of a judgement, for marketers."""
+    return words.replace("the base rate", AVERAGE).replace(
         "calibrated within the error", "as many convert as it says, within the error"
     )
+
+
+def _interval(estimate: Estimate, scale: float, decimals: int, what: str = "", unit: str = "") -> str:
+    """An interval in words, where there are enough users for one."""
+    if estimate.low is None or estimate.high is None:
+        return "too few users to say how certain that is"
+    low, high = (number(each * scale, decimals) + unit for each in (estimate.low, estimate.high))
+    return f"{low} to {high}{what}, with 95% certainty"
 
 
 def _closeness(information: float) -> str:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from model.belief import Belief
+from model.campaigns import unknown_campaigns
 from viz import look
 from viz.credited import basis, credited
 from viz.doors import too_long
-from viz.feed import Snapshot
-from viz.graded import graded
-from viz.next_move import next_move
+from viz.feed import DAY, Feed, Snapshot
+from viz.graded import graded, plainly
+from viz.next_move import next_move, withheld
 from viz.parts import Part
-from viz.trace import Trace, Tracer
+from viz.trace import Trace
 from viz.why import CHOICES, why
 from viz.words import ASKED, NOBODY, NOT_BEGUN, moment, visible
 
@@ -25,12 +27,13 @@ class Insights:
     `moment` is the time (ms) that is explained, None for now.
 
     Args:
-        tracer: explains and advises.
+        feed: its tracer explains and advises, and it says which models are believed.
         changed: called when somebody asks for something else.
     """
 
-    def __init__(self, tracer: Tracer, changed: Callable[[], None]) -> None:
-        self._tracer, self._changed = tracer, changed
+    def __init__(self, feed: Feed, changed: Callable[[], None]) -> None:
+        self._feed, self._tracer, self._changed = feed, feed.tracer, changed
+        self._doubted: Mapping[str, Belief] = {}
         self._user, self._by, self._credited = "", next(iter(CHOICES)), list[object]()
         self.moment: int | None = None
         self.subject, self.why = Part("subject", self.receive), Part("why", self.receive)
@@ -41,6 +44,10 @@ class Insights:
     def asked(self) -> tuple[str, str, int | None]:
         """What was asked for."""
         return self._user, self._by, self.moment
+
+    def start(self, user: str, moment: int | None) -> None:
+        """Explain this user and this time (ms) at first."""
+        self._user, self.moment = user, moment
 
     def explain(self, user: str, moment: int | None) -> None:
         """Explain a user's propensity at a time (ms) from now on, None being the stream's now."""
@@ -62,12 +69,18 @@ class Insights:
 
     def show(self, snapshot: Snapshot, traces: Mapping[str, Trace], slots: Mapping[str, int], now: int | None) -> None:
         """Show what there is to know at a time (ms) of the users in `slots`, whose `traces` end then."""
+        self._doubted = self._feed.doubted(snapshot.grades)
         user = self._user if self._user in slots else next(iter(slots), "")
         listed = [
             {"user": each, "name": visible(each), "colour": look.USER_COLOURS[slot], "chosen": each == user}
             for each, slot in slots.items()
         ]
-        self.subject.put(users=listed)
+        then = None if self.moment is None or now is None else min(self.moment, now)
+        self.subject.put(
+            users=listed,
+            moment=None if then is None else moment(then),
+            now=None if then is None or now is None else moment(now),
+        )
         trace = traces.get(user)
         if not user:
             self._say(NOBODY)
@@ -84,27 +97,37 @@ class Insights:
             model,
             self._tracer.models,
             snapshot.credited,
+            self._doubted,
+            now is not None and now // DAY,
             *((each, slots[each], traces.get(each)) for each in slots),
         ]
         if shown != self._credited:  # it does not depend on the time
             self._credited = shown
-            self.credited.put(**credited(traces, slots, self._tracer, snapshot.credited), basis=basis(model))
-        self.graded.put(**graded(model, snapshot.grades, snapshot.oldest))
+            told = credited(traces, slots, self._tracer, snapshot.credited, self._doubted, now)
+            self.credited.put(**told, basis=basis(model))
+        seen = {each.campaign for each in snapshot.credited if each.type}
+        seen |= {point.campaign for each in traces.values() for point in each.points if point.event_type != "CN"}
+        caution = visible(unknown_campaigns(model, seen))
+        self.graded.put(**graded(model, snapshot.grades, snapshot.oldest), caution=caution[:1].upper() + caution[1:])
 
     def _explain(self, trace: Trace, now: int) -> None:
         time = now if self.moment is None else min(self.moment, now)
         explanation = self._tracer.explain(trace, time)
         facts = {"note": UNKNOWN} if explanation is None else why(trace, explanation, self._tracer, time, self._by)
-        self.why.put(**facts, moment=None if self.moment is None else moment(time))
+        doubt = self._doubted.get(self._tracer.model_at(time).id)
+        caution = f"Not to be relied on. {plainly(doubt.why)}" if doubt else ""
+        self.why.put(**facts, moment=None if self.moment is None else moment(time), caution=caution)
 
     def _advise(self, user: str, trace: Trace, now: int) -> None:
-        if self._tracer.at(trace, now) is None:
+        model = self._tracer.model_at(now)
+        if model.id in self._doubted:
+            self.next_move.put(**withheld(self._doubted[model.id]))
+        elif self._tracer.at(trace, now) is None:
             self.next_move.put(note=UNKNOWN)
         else:
             options = self._tracer.options(trace, now)
-            self.next_move.put(
-                **next_move(user, options, self._tracer.model_at(now).horizon, self._tracer.is_set_apart(trace))
-            )
+            apart = self._tracer.is_set_apart(trace)
+            self.next_move.put(**next_move(user, options, model.horizon, apart, self._feed.shows_examples))
 
     def _say(self, note: str) -> None:
         self.why.put(note=note)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 USER_COLOURS = ("#332288", "#882255", "#117733", "#4477AA", "#AA4499", "#7A7420")
 """One for each user who can be shown at once."""
-INK, MUTED, RULE, PAPER, FUTURE = "#1d2433", "#667085", "#e7eaf0", "#ffffff", "#f3f5f9"
+INK, MUTED, RULE, PAPER, FUTURE = "#1d2433", "#55607a", "#e7eaf0", "#ffffff", "#f3f5f9"
 REST, OTHERS = "#b4bccb", "#8a94a8"
 """What no touch adds, and what many small ones add together."""
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"

@@ -8,24 +8,37 @@ from typing import Any
 
 from model.actions import Response, is_held_out
 from model.advice import Option
+from model.belief import Belief
+from viz.graded import plainly
 from viz.words import TYPE_NAMES, dollars, duration, number, visible
 
 Facts = dict[str, Any]
 SET_APART = "Set apart: more events within 24 hours than a person makes, so no action is recommended."
+NO_ACTIONS = "No actions are configured: ADSTREAMS_ACTIONS names a file with yours and their costs."
+EXAMPLES = "Actions and costs are examples, made up for the simulated world."
+WITHHELD = "No advice: the model is not believed"
 CAUTION = "Association, not proven effect: confirm with the hold-out."
 HELD_OUT = "This user is in the hold-out (one user in ten): do nothing, so that the effect on the others can be seen."
 NOT_HELD_OUT = "This user is not in the hold-out (one user in ten)."
 
 
-def next_move(user_id: str, options: Sequence[Option], horizon: timedelta, set_apart: bool = False) -> Facts:
-    """The actions that can be bought, the greatest net value first, and the bids at which the others break even.
+def withheld(belief: Belief) -> Facts:
+    """In place of advice, why there is none."""
+    return {"verdict": WITHHELD, "good": False, "caution": plainly(belief.why)}
 
-    For a user who is `set_apart` as automated there are none.
+
+def next_move(
+    user_id: str, options: Sequence[Option], horizon: timedelta, set_apart: bool = False, examples: bool = False
+) -> Facts:
+    """The impressions that can be bought, the greatest net value first, and what a click or search is worth.
+
+    For a user who is `set_apart` as automated there are none. What would be best for a user who is held out is not
+    marked: nothing is to be done. `examples` says that the actions are nobody's own.
     """
     if set_apart:
         return {"note": SET_APART}
     if not options:
-        return {"note": "No actions are configured."}
+        return {"note": NO_ACTIONS}
     bought = sorted((each for each in options if each.net is not None), key=lambda each: -(each.net or 0.0))
     best = next((each for each in bought if each.best), None)
     held_out = is_held_out(user_id)
@@ -34,10 +47,10 @@ def next_move(user_id: str, options: Sequence[Option], horizon: timedelta, set_a
     return {
         "verdict": "Leave alone: held out" if held_out else verdict,
         "good": best is not None and not held_out,
-        "options": [_option(each) for each in bought],
+        "options": [_option(each, held_out) for each in bought],
         "bids": [_bid(each) for each in options if isinstance(each.action, Response)],
         "sentence": f"{_sentence(told)} {CAUTION}",
-        "hold_out": HELD_OUT if held_out else NOT_HELD_OUT,
+        "hold_out": f"{HELD_OUT if held_out else NOT_HELD_OUT}{f' {EXAMPLES}' if examples else ''}",
         "horizon": f"Gain in the propensity of {duration(horizon)}, in points, with its 80% interval",
     }
 
@@ -52,10 +65,11 @@ def _why_none(bought: Sequence[Option]) -> str:
     return "Nothing is certain enough now"
 
 
-def _option(option: Option) -> Facts:
+def _option(option: Option, held_out: bool) -> Facts:
+    best = option.best and not held_out
     doubtful = option.low is not None and option.low <= 0 < (option.net or 0.0)
-    tag = "Best" if option.best else "Cap reached" if option.capped else "Not certain" if doubtful else ""
-    return _gain(option) | {"net": dollars(option.net or 0.0), "tag": tag, "best": option.best}
+    tag = "Best" if best else "Cap reached" if option.capped else "Not certain" if doubtful else ""
+    return _gain(option) | {"net": dollars(option.net or 0.0), "tag": tag, "best": best}
 
 
 def _bid(option: Option) -> Facts:

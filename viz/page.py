@@ -16,7 +16,7 @@ from viz.doors import too_long
 from viz.facts import chips, figures, legend, notice, ranking
 from viz.feed import Snapshot
 from viz.insights import Insights
-from viz.links import read_query, storable, write_query
+from viz.links import read_explained, read_query, storable, write_query
 from viz.parts import WEB, Part
 from viz.shared import Shared, shared
 from viz.words import visible
@@ -50,9 +50,14 @@ class Page(pn.viewable.Viewer):
         self.figures, self.notice = Part("figures"), Part("notice")
         self.chosen, self.controls = Part("chosen", self.receive), Part("controls", self.receive)
         self.picker = Part("picker", self.receive)
-        self.insights = Insights(source.feed.tracer, self._draw)
+        self.insights = Insights(source.feed, self._draw)
         self.chart.on_tap(self._explain)
+        self.keys = Part("keys", self.receive)
+        self._cursor: tuple[str, int] | None = None
         users, window = read_query(query)
+        about, at = read_explained(query)
+        if about in map(storable, users or []):
+            self.insights.start(about, at)
         self._undecided = users is None
         self.window = window if window in WINDOWS else "auto"
         self.paused = self._looking = False
@@ -62,12 +67,12 @@ class Page(pn.viewable.Viewer):
         self.tick()
 
     def __panel__(self) -> pn.viewable.Viewable:
-        around = (self.figures, self.chosen, self.controls, self.notice, self.chart, self.picker)
+        around = (self.figures, self.chosen, self.controls, self.notice, self.chart, self.keys, self.picker)
         return pn.Column(*around, *self.insights.parts.values())
 
     def template(self) -> pn.Template:
         """The page as a document of its own, with nothing in it from another host."""
-        names = ("figures", "chosen", "controls", "notice", "chart", "picker")
+        names = ("figures", "chosen", "controls", "notice", "chart", "keys", "picker")
         parts = {name: getattr(self, name) for name in names} | self.insights.parts
         template = pn.Template((WEB / "page.html").read_text(), items=parts)
         template.add_variable("page_css", (WEB / "page.css").read_text())
@@ -109,12 +114,31 @@ class Page(pn.viewable.Viewer):
                 case "toggle", "IM" | "CL" | "PS" | "CN":
                     self._hidden ^= {value}
                     self._draw()
+                case "key", str():
+                    self._press(value)
                 case "list", "likely" | "recent":
                     self._list = value
                     self._draw()
 
     def _refuse(self) -> None:
         self._found, self._message = [], f"No user id is longer than {LONGEST_ID:,} bytes."
+        self._draw()
+
+    def _press(self, key: str) -> None:
+        """Do with a key what the mouse does in the chart: go to events, explain one, and come back to now."""
+        at = self._cursor
+        match key:
+            case "ArrowLeft" | "ArrowRight" | "Home" | "End" | "ArrowUp" | "ArrowDown":
+                self._cursor = self.chart.neighbour(at, key)
+            case "Enter" if at is not None:
+                self._explain(*at)
+                return
+            case "Escape":
+                self._cursor = None
+                self.insights.receive({"now": True})
+                return
+            case "Blur":
+                self._cursor = None
         self._draw()
 
     def add(self, user: str, typed: str | None = None) -> None:
@@ -186,11 +210,11 @@ class Page(pn.viewable.Viewer):
 
     def _draw(self) -> None:
         snapshot = self._feed.snapshot
-        if not (self.paused or self._looking):
+        if not (self.paused or self._is_held):
             self._held, self._now = snapshot, self._feed.now
         self._show_sides(self._held, self._now or 0)
         known = tuple(user in snapshot.traces for user in self._slots)
-        looks = (self.window, self._hidden, self.chart.width, self.insights.asked)
+        looks = (self.window, self._hidden, self.chart.width, self.insights.asked, self._cursor)
         drawn = (self._held, self._now, self.users, known, looks)
         if drawn != self._drawn:
             self._drawn = drawn
@@ -202,7 +226,8 @@ class Page(pn.viewable.Viewer):
             windows=[{"key": key, "title": title} for key, (title, _) in WINDOWS.items()],
             window=self.window,
             paused=self.paused,
-            held=self._looking,
+            held=self._is_held,
+            moving=self._feed.is_moving,
             legend=legend(self._hidden),
         )
         self.picker.put(
@@ -218,17 +243,26 @@ class Page(pn.viewable.Viewer):
         self.figures.put(**figures(snapshot, tracer.model_at(now), now, self._feed.speed))
         self.notice.put(**notice(snapshot, self._slots))
         traces = {} if now is None else {user: trace.until(now) for user, trace in snapshot.traces.items()}
-        query = "" if self._undecided else write_query(self.users, self.window)
+        about, _, at = self.insights.asked
+        explained = (about, at) if about in self._slots else ("", None)
+        query = "" if self._undecided else write_query(self.users, self.window, *explained)
         self.chosen.put(users=chips(traces, self._slots, tracer, now, snapshot.followed), query=query)
         if now is not None:
             shown = [Shown(user, slot, traces[user]) for user, slot in self._slots.items() if user in traces]
-            self.chart.draw(shown, self.window, now, self._hidden, self.insights.moment)
+            doubted = frozenset(self._feed.doubted(snapshot.grades))
+            self.chart.draw(shown, self.window, now, self._hidden, self.insights.moment, doubted, self._cursor)
+            self.keys.put(told=self.chart.told)
         self.insights.show(snapshot, traces, self._slots, now)
 
     def _hold(self) -> None:
         """Pause and leave the chart as it is: somebody looks closer at a part of it."""
         self.paused = True
         self._show_sides(self._held, self._now or 0)
+
+    @property
+    def _is_held(self) -> bool:
+        """Whether the chart is held, for as long as somebody is at something in it."""
+        return self._looking or self._cursor is not None
 
     def _look(self, looking: bool) -> None:
         """Hold the chart while the pointer is over it: what is read there must not move away."""

@@ -26,7 +26,7 @@ class Part(JSComponent):
     _stylesheets: ClassVar[list[str]] = ["web/parts.css"]
 
     def __init__(self, kind: str, on_message: Callable[[dict[str, Any]], None] | None = None) -> None:
-        super().__init__(kind=kind, sizing_mode="stretch_both" if kind == "notice" else "stretch_width")  # type: ignore[no-untyped-call]
+        super().__init__(kind=kind, sizing_mode="stretch_both" if kind in ("notice", "keys") else "stretch_width")  # type: ignore[no-untyped-call]
         self._on_message = on_message
 
     def put(self, **data: Any) -> None:

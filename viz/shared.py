@@ -9,7 +9,7 @@ import panel as pn
 from tornado.websocket import WebSocketClosedError
 
 from model.durations import to_milliseconds
-from settings import SettingsError, load_settings, stop
+from settings import SettingsError, Source, load_settings, stop
 from stores.base import StoreError
 from stores.choosing import reader_of
 from viz.feed import Feed
@@ -35,13 +35,22 @@ def _open() -> Shared:
     try:
         settings = load_settings()
         actions, open_reader = settings.loaded_actions, reader_of(settings)
+        examples = settings.example_actions
         challenger = settings.loaded_challenger
         open_reader().close()
     except (SettingsError, StoreError) as error:
         stop(error)
     look_back = to_milliseconds(settings.look_back)
     tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back, settings.daily_limit)
-    feed = Feed(open_reader, tracer, challenger=challenger.id if challenger else None, max_skew=settings.max_skew)
+    feed = Feed(
+        open_reader,
+        tracer,
+        challenger=challenger.id if challenger else None,
+        max_skew=settings.max_skew,
+        policy=settings.advice,
+        examples=examples,
+        simulated=settings.source is Source.SIMULATOR,
+    )
     feed.poll()  # the first page is not empty, and what has to be compiled is compiled
     feed.start()
     for name in ("asyncio", "panel.io.document", "bokeh.server.views.ws"):

@@ -187,6 +187,12 @@ class Tracer:
             self._computing = self._compute(Models.of_store(stored, self._model))
             self._stored = stored
 
+    def offer(self, actions: Actions) -> None:
+        """Advise of these actions from now on."""
+        if actions != self._actions:
+            self._actions = actions
+            self._computing = self._compute(Models.of_store(self._stored, self._model))
+
     def _compute(self, models: Models) -> _Computing:
         return _Computing(models, self.length, self._actions, self._look_back, self.most)
 

@@ -17,9 +17,10 @@ from rich.table import Table
 from jobs.console import say, show
 from jobs.live.passes import Pass, Plan, grade_store
 from jobs.problems import JobError, require_store
+from jobs.training.tables import interval
 from model.attribution import LOOK_BACK
 from model.durations import to_milliseconds, write_duration
-from model.training_record import from_milliseconds
+from model.training_record import Estimate, from_milliseconds
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
 from settings import Settings
 from stores.base import StoreError
@@ -176,6 +177,4 @@ def _minute(time: int) -> str:
 
 
 def _interval(value: float | None, low: float | None, high: float | None, digits: int) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+    return interval(None if value is None else Estimate(value=value, low=low, high=high), digits)

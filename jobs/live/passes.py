@@ -107,10 +107,14 @@ class _Rows:
         )
 
 
-def _measures(grades: Grades | None) -> dict[str, float]:
+def _measures(grades: Grades | None) -> dict[str, float | None]:
     if grades is None:
         return {}
-    found = {"log_loss": grades.log_loss.value, "base_log_loss": grades.base_log_loss, "brier": grades.brier.value}
+    found: dict[str, float | None] = {
+        "log_loss": grades.log_loss.value,
+        "base_log_loss": grades.base_log_loss,
+        "brier": grades.brier.value,
+    }
     for name in ("auc", "information", "observed_over_expected"):
         estimate = getattr(grades, name)
         found |= {name: estimate.value, f"{name}_low": estimate.low, f"{name}_high": estimate.high}

@@ -23,6 +23,7 @@ from jobs.training.rows import FIT, TEST, VALIDATE, Rows, look_back_for
 from jobs.training.tables import RatioTable, print_grades, print_ratios
 from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
+from model.campaigns import unknown_campaigns
 from model.durations import write_duration
 from model.features import Feature, Recency
 from schemas.events import TYPES
@@ -84,6 +85,9 @@ def evaluate_files(
         say(line)
     by_part, reported = ratio_tables(split, graded), reported_of(split, graded)
     tell(reported, by_part)
+    for model in models:
+        if unknown := unknown_campaigns(model, log.touch_campaigns):
+            say(unknown)
     if report is not None:
         facts = [f"The probability of an order within {write_duration(horizon)}, on {log.name}: {log.counts}."]
         try:

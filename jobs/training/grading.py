@@ -10,7 +10,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from model.training_record import Estimate, Grades, judge
+from model.judgement import Ends, judge
+from model.training_record import Estimate, Grades
 
 RESAMPLES = 200
 LEAST_USERS = 10
@@ -102,10 +103,13 @@ def estimates(
 ) -> list[Estimate]:
     """Measures of weighted rows, with the 2.5 and 97.5 percentiles over users drawn again, always the same way.
 
-    A measure that is not a number of some draw, as the AUC of rows of one label, has its percentiles without it.
+    A measure that is not a number of some draw, as the AUC of rows of one label, has its percentiles without it. Fewer
+    than `LEAST_USERS` users have no interval: a single one, drawn again, is always the same.
     """
     values = measure(np.ones(len(users)))
     _, owner = np.unique(users, return_inverse=True)
+    if owner.max(initial=-1) + 1 < LEAST_USERS:
+        return [Estimate(value=value) for value in values]
     rng, found = np.random.default_rng(1), list[Estimate]()
     drawn = np.array([measure(draw_again(rng, owner)) for _ in range(resamples)])
     for value, column in zip(values, drawn.T, strict=True):
@@ -179,5 +183,4 @@ def verdict(grades: Grades | None) -> str:
     """What the measures say about the model, in words."""
     if grades is None:
         return "not graded: the test rows have one label only"
-    ratio = grades.observed_over_expected
-    return judge(grades.auc.low, grades.auc.high, grades.information.low, ratio.low, ratio.high)
+    return judge(Ends.of(grades)).words

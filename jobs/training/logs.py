@@ -18,6 +18,7 @@ from jobs.problems import JobError
 from jobs.remarks import TimesOfDay, of_ids
 from model.automated import automated_users
 from model.bucket import DEFAULT_LENGTH
+from model.entries import CONVERSION
 from model.features import Feature
 from model.replay import Moments, Replay
 from model.training_record import at_milliseconds
@@ -75,6 +76,12 @@ class Log:
         """Which users (users) are automated, and so are neither learnt from nor graded."""
         replay = self.replay
         return automated_users(replay.users, replay.timestamps, self.most, len(replay.hashes))
+
+    @property
+    def touch_campaigns(self) -> set[str]:
+        """The campaigns of impressions, clicks and searches."""
+        replay = self.replay
+        return {replay.names[number] for number in np.unique(replay.campaigns[replay.types != CONVERSION]).tolist()}
 
     @property
     def counts(self) -> str:

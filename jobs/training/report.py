@@ -19,7 +19,7 @@ from jinja2 import Template
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from jobs.training.grading import Scored, verdict
-from jobs.training.tables import MEASURES, RatioTable
+from jobs.training.tables import MEASURES, TOO_FEW, RatioTable
 from model.durations import to_milliseconds, write_duration
 from model.features import Count, DecayedCount
 from model.propensity import Model
@@ -127,7 +127,9 @@ def _table(found: RatioTable, colours: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _measure(estimate: Estimate, digits: int) -> tuple[str, str]:
-    return f"{estimate.value:.{digits}f}", f"{estimate.low:.{digits}f} to {estimate.high:.{digits}f}"
+    low, high = estimate.low, estimate.high
+    ends = TOO_FEW if low is None or high is None else f"{low:.{digits}f} to {high:.{digits}f}"
+    return f"{estimate.value:.{digits}f}", ends
 
 
 def _plain(text: str) -> str:

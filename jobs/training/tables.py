@@ -12,15 +12,22 @@ from jobs.console import show
 from jobs.training.grading import Ratio
 from model.training_record import Estimate, Grades
 
+TOO_FEW = "too few users"
+"""In place of an interval."""
+
 
 def interval(estimate: Estimate | None, digits: int = 3) -> str:
     """An estimate with its interval.
 
     >>> interval(Estimate(value=0.5, low=0.25, high=0.75), 2)
     '0.50 (0.25 to 0.75)'
+    >>> interval(Estimate(value=0.5), 2)
+    '0.50 (too few users)'
     """
     if estimate is None:
         return "-"
+    if estimate.low is None or estimate.high is None:
+        return f"{estimate.value:.{digits}f} ({TOO_FEW})"
     return f"{estimate.value:.{digits}f} ({estimate.low:.{digits}f} to {estimate.high:.{digits}f})"
 
 

@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
-from schemas.grades import COLUMNS, Grade
+from schemas.grades import Grade
 from schemas.models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
-from stores.cassandra.tables import models_of, ready_tables
+from stores.cassandra.tables import grades_of, models_of, ready_tables
 from stores.cassandra.writer import BLOCK
+from stores.searching import begins_so
 
 _LONGEST_ID = 1_024
 _PAGE = 5_000
@@ -118,7 +119,7 @@ class CassandraReader:
         times = "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         self._credits = self._select(_CREDIT, "conversion_credit", times)
         self._all_credits = self._select(_CREDITED, "conversion_credit")
-        self._grades = self._select(", ".join(COLUMNS), "grades")
+        self._provenance = self._select("id", "store", "WHERE name = 'provenance'")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
     def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
@@ -189,8 +190,10 @@ class CassandraReader:
         return sorted(self.latest(_greatest(users.ids, users.times, count)), key=lambda latest: -latest.event_time)
 
     def search(self, prefix: str, count: int) -> list[str]:
-        """User ids that start with a prefix."""
-        return nsmallest(count, (user_id for user_id in self._users.view().ids if user_id.startswith(prefix)))
+        """User ids that start with a prefix in any case."""
+        pattern = begins_so(prefix)
+        found = (user_id for user_id in self._users.view().ids if pattern.match(user_id))
+        return nsmallest(count, found, key=lambda user_id: (not user_id.startswith(prefix), user_id))
 
     def summary(self) -> Summary:
         """What the keyspace holds."""
@@ -249,12 +252,15 @@ class CassandraReader:
 
     def grades(self) -> list[Grade]:
         """The grades of all models."""
-        found = [Grade(*row) for row in self._ask(self._grades)]
-        return sorted(found, key=lambda grade: (grade.model_id, grade.kind, grade.day))
+        return sorted(grades_of(self._shared), key=lambda grade: (grade.model_id, grade.kind, grade.day))
 
     def models(self) -> list[StoredModel]:
         """The models by which rows are scored."""
         return models_of(self._shared)
+
+    def provenance(self) -> str | None:
+        """What filled the keyspace."""
+        return next((row[0] for row in self._ask(self._provenance)), None)
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from cassandra import AlreadyExists, InvalidRequest, Unauthorized
 from cassandra.cluster import Session
 
+from schemas.grades import COLUMNS, Grade
 from schemas.models import StoredModel
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
@@ -138,6 +139,13 @@ def models_of(shared: SharedSession) -> list[StoredModel]:
     with plainly(shared.address):
         found = [StoredModel(*row) for row in shared.session.execute(statement)]
     return sorted(found, key=lambda model: model.valid_from)
+
+
+def grades_of(shared: SharedSession) -> list[Grade]:
+    """The grades of the keyspace, in no order."""
+    statement = shared.prepare(f"SELECT {', '.join(COLUMNS)} FROM {shared.address.keyspace}.grades")
+    with plainly(shared.address):
+        return [Grade(*row) for row in shared.session.execute(statement)]
 
 
 def _store(address: CassandraAddress, session: Session) -> tuple[str, int] | None:

@@ -33,7 +33,7 @@ from stores.cassandra.delivery import DEADLINE, Deliveries
 from stores.cassandra.errors import plainly
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
-from stores.cassandra.tables import DAY, counting_period, models_of, ready_tables, store_id
+from stores.cassandra.tables import DAY, counting_period, grades_of, models_of, ready_tables, store_id
 
 BLOCK = 100
 """Offsets whose dead letters are one partition."""
@@ -202,6 +202,10 @@ class CassandraWriter:
     def models(self) -> list[StoredModel]:
         """The models that were added."""
         return models_of(self._shared)
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models."""
+        return grades_of(self._shared)
 
     def add_model(self, model: StoredModel) -> None:
         """Add a model."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import groupby
+from itertools import groupby, islice
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from schemas.events import TYPES
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
+from stores.searching import beginnings, begins_so
 from stores.sqlite.file import connect, identity, plainly
 from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE
 
@@ -112,13 +113,23 @@ class SqliteReader:
         return [Latest(*(*row[:-1], bool(row[-1]))) for row in rows]
 
     def search(self, prefix: str, count: int) -> list[str]:
-        """User ids that start with a prefix."""
+        """User ids that start with a prefix in any case, by the index: each spelling of it is a range."""
+        pattern, found = begins_so(prefix), list(islice(self._starting(prefix), max(count, 0)))
+        for beginning in beginnings(prefix):
+            others = (each for each in self._starting(beginning) if pattern.match(each) and not each.startswith(prefix))
+            found += islice(others, max(count - len(found), 0))
+            if len(found) >= count:
+                break
+        return found
+
+    def _starting(self, prefix: str) -> Iterator[str]:
+        """User ids that start with a prefix as it is spelt, in order."""
         rows = self._ask(
             "SELECT user_id FROM latest_propensity WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2)"
-            " ORDER BY user_id LIMIT ?3",
-            (prefix, _behind(prefix), count),
+            " ORDER BY user_id",
+            (prefix, _behind(prefix)),
         )
-        return [user_id for (user_id,) in rows]
+        return (user_id for (user_id,) in rows)
 
     def summary(self) -> Summary:
         """What the file holds."""
@@ -183,6 +194,10 @@ class SqliteReader:
     def models(self) -> list[StoredModel]:
         """The models by which rows are scored."""
         return [StoredModel(*row) for row in self._ask(MODELS)]
+
+    def provenance(self) -> str | None:
+        """What filled the file."""
+        return next((text for (text,) in self._ask("SELECT told FROM provenance")), None)
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands."""

@@ -31,6 +31,7 @@ from stores.sqlite.statements import (
     ERASE,
     ERASED,
     FILLED,
+    GRADE_COLUMNS,
     INSERT_TOUCH,
     MODELS,
     NOTE_ERASURE,
@@ -202,6 +203,10 @@ class SqliteWriter:
     def models(self) -> list[StoredModel]:
         """The models that were added."""
         return [StoredModel(*row) for row in self._apart(MODELS)]
+
+    def grades(self) -> list[Grade]:
+        """The grades of all models."""
+        return [Grade(*row) for row in self._apart(f"SELECT {GRADE_COLUMNS} FROM grades")]
 
     def add_model(self, model: StoredModel) -> None:
         """Add a model."""

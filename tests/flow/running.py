@@ -34,6 +34,7 @@ def data_file(name: str) -> Path:
 def environment(**settings: object) -> dict[str, str]:
     """This environment with only the given settings, named without their prefix."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("ADSTREAMS_")}
+    kept["ADSTREAMS_ACTIONS"] = str(ROOT / "model" / "actions.json")  # named: as default it is for simulated events
     return kept | {f"ADSTREAMS_{name.upper()}": str(value) for name, value in settings.items()}
 
 

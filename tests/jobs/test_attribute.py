@@ -50,11 +50,13 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
     assert (run.returncode, run.stderr) == (0, "")
     lines = run.stdout.splitlines()
     assert lines[0] == "3 conversions of 3 users, revenue 35.00, from 10 events"
+    assert lines.pop(1) == "first event 2017-07-14 02:23:20, last event 2017-07-14 05:40:00 UTC"
     assert lines[1] == "credited by decay (7d horizon); touches of up to 12h before a conversion"
     assert lines[2].strip() == "Conversions by rule, beside the revenue that the model credits"
     assert lines[3].split() == ["last", "time"]
     assert " ".join(lines[4].split()) == "campaign type revenue credit touch first linear decay position"
     assert max(map(len, lines)) < 80
+    assert "campaign" in lines.pop()  # decay knows none
     assert [line.split()[:2] for line in lines[5:]][-2:] == [["no", "touch"], ["all", "35.0"]]
     assert lines[-1].split()[2:] == ["3.0"] * 6
     with credits.open() as file:

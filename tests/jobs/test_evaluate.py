@@ -13,6 +13,7 @@ from jobs.training.evaluate import boosted
 from jobs.training.grading import Scored, bin_of_hours, draw_again, draw_both, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
 from jobs.training.rows import TEST, look_back_for
+from jobs.training.tables import interval
 from jobs.training.training import Split, score
 from model.propensity import Model
 from schemas.log_writer import LogWriter
@@ -64,7 +65,10 @@ def test_the_command_prints_models_side_by_side(world, tmp_path):
     verdicts = [line for line in run.stdout.splitlines() if " at events: " in line or " at clock times: " in line]
     assert len(verdicts) == 8
     assert verdicts[0].startswith(("default at events: better than", "default at events: ranks better than"))
-    assert any(line.startswith("original at events: ") and "no better than the base rate" in line for line in verdicts)
+    assert any(
+        line.startswith("original at events: ") and ("no better than" in line or "worse than" in line)
+        for line in verdicts
+    )
     report = (tmp_path / "report.html").read_text()
     assert report.startswith("<!DOCTYPE html>")
     titles = [
@@ -159,7 +163,7 @@ def test_too_much_and_too_little_are_told_apart():
     assert verdict(grade(half)) == "better than the base rate, but says too little"
     assert grade(twice).observed_over_expected.value < 0.7
     noise = Scored(scored.users, np.random.default_rng(1).permutation(scored.labels), scored.propensities)
-    assert verdict(grade(noise)) == "no better than the base rate, within the error"
+    assert verdict(grade(noise)) == "worse than the base rate"
     assert grade(Scored(scored.users, scored.labels & False, scored.propensities)) is None
 
 
@@ -170,7 +174,7 @@ def test_a_model_that_is_sure_that_nobody_converts_is_graded():
     grades = grade(sure)
     assert grades.auc.value == 0.5
     assert grades.observed_over_expected.value == pytest.approx(scored.labels.mean() * 1e15)
-    assert verdict(grades) == "no better than the base rate, within the error"
+    assert verdict(grades) == "worse than the base rate"
     (part,) = ratios(sure, np.zeros(len(sure.users), int), ("all",))
     assert part.observed_over_expected == grades.observed_over_expected
 
@@ -181,6 +185,19 @@ def test_observed_over_expected_by_part():
     assert [(each.part, each.rows, each.positive) for each in found] == [("a", 4, 2), ("c", 4, 0)]
     assert found[0].observed_over_expected.value == 2.0
     assert found[1].observed_over_expected is None
+
+
+@pytest.mark.parametrize("users", [1, 2, 9, 10])
+def test_a_group_of_few_users_has_no_interval(users):
+    """One of width 0, as of a single user who is drawn again and again, would say that all is certain."""
+    owner = np.repeat(np.arange(users), 30)
+    scored = Scored(owner, np.arange(len(owner)) % 3 == 0, np.full(len(owner), 0.2))
+    (part,) = ratios(scored, np.zeros(len(owner), int), ("all",))
+    ratio, grades = part.observed_over_expected, grade(scored)
+    assert ratio.value == pytest.approx(1 / 3 / 0.2)
+    assert (ratio.low is None) == (ratio.high is None) == (users < 10)
+    assert (grades.information.low is None) == (grades.log_loss.high is None) == (users < 10)
+    assert ("too few users" in interval(ratio)) == (users < 10)
 
 
 def test_hours_fall_into_their_bins():

@@ -4,7 +4,9 @@ import json
 
 import pytest
 
+from model.actions import Actions
 from model.bucket import Bucket
+from schemas.advice import NO_ACTION
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from settings import SettingsError
 from steps.models import KnownModels, models_at_start
@@ -12,7 +14,11 @@ from steps.sequences import sequencer
 from steps.write import SharedWriter
 from stores.sqlite.writer import SqliteWriter
 from tests.model.driving import HOUR, TIME, batch_of, event
+from tests.model.test_belief import DEFAULT, GOOD, WORSE, grade
 from tests.model.worlds import MODELS
+from tests.viz.streams import ROOT
+
+FOLDER = ROOT / "model"
 
 
 def stored(start, name):
@@ -105,3 +111,30 @@ def test_a_damaged_model_of_the_table_is_told_in_one_line():
     broken = StoredModel(TIME, "odd", json.dumps({"id": "odd"}))
     with pytest.raises(SettingsError, match=r"^table models of the store: model odd: intercept: Field required$"):
         KnownModels(MODELS["seed"], [FIRST, broken])
+
+
+def test_a_grade_withholds_what_a_model_recommends_and_a_better_one_gives_it_back(caplog):
+    """Neither the plan nor who is held out changes; what is withheld is said once."""
+    caplog.set_level("INFO", "adstreams")
+    actions = Actions.from_json((FOLDER / "actions.json").read_bytes())
+    model, known = DEFAULT, KnownModels(DEFAULT, actions=actions)
+    batch = batch_of([event(f"{number}", number, "PS", f"user-{number}") for number in range(40)])
+
+    def advised():
+        models, _ = known.until(0)
+        update = Bucket(models.plan).update(batch)
+        scores, which = models.score(update.features, update.outcomes["timestamp"])
+        return models, models.advise(update.features, scores, which, batch, update.outcomes["user_row"])
+
+    before, advice = advised()
+    assert (advice.rows["action"] != NO_ACTION).any()
+    for _ in range(2):
+        known.heed([grade(model, **WORSE)])
+        after, withheld = advised()
+        assert (withheld.rows["action"] == NO_ACTION).all()
+        assert not withheld.rows["gain"].any()
+        assert withheld.rows["held_out"].tolist() == advice.rows["held_out"].tolist()
+        assert after.plan is before.plan
+    assert sum("best_action is withheld" in line for line in caplog.messages) == 1
+    known.heed([grade(model, **GOOD)])
+    assert advised()[1].rows.tolist() == advice.rows.tolist()

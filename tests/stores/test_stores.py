@@ -317,17 +317,27 @@ def test_users_are_ranked_by_propensity_and_by_time(store):
     ("prefix", "expected"),
     [
         ("", ["A", "a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz", "b", "é", "🙂", "\U0010ffff"]),
-        ("a", ["a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz"]),
-        ("a%", ["a%b"]), ("a_", ["a_b"]), ("A", ["A"]), ("é", ["é"]), ("🙂", ["🙂"]), ("c", []), ("aaa", []),
+        ("a", ["a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz", "A"]),
+        ("a%", ["a%b"]), ("A_", ["a_b"]), ("É", ["é"]), ("é", ["é"]), ("B", ["b"]), ("AA", ["aa"]),
+        ("A", ["A", "a", "a%b", "a_b", "aa", "a\U0010ffff", "a\U0010ffffz"]), ("🙂", ["🙂"]), ("c", []), ("aaa", []),
         ("a\U0010ffff", ["a\U0010ffff", "a\U0010ffffz"]),
     ],
 )  # fmt: skip
 def test_a_search_finds_what_starts_with_the_prefix_in_order(store, prefix, expected):
-    """Letter by letter: no wildcards, no folding of case."""
+    """Letter by letter, whatever its case: ids that are spelt so come first. No wildcards."""
     ids = ["b", "a", "aa", "A", "a%b", "a_b", "é", "🙂", "a\U0010ffff", "a\U0010ffffz", "\U0010ffff"]
     write(store, scored(*[event(user=each) for each in ids]))
     assert store.reader().search(prefix, 50) == expected
     assert store.reader().search(prefix, 2) == expected[:2]
+
+
+@pytest.mark.parametrize("typed", ["customer-with-a-long-name-1", "CUSTOMER-WITH-A-LONG-NAME-1", "Customer-with-A-"])
+def test_a_search_in_any_case_has_no_limit_of_length(store, typed):
+    """More spellings than are tried one by one: the rest of the letters is compared."""
+    ids = ["Customer-With-A-Long-Name-1", "customer-with-a-long-name-12", "customer-with-b-long-name-1", "[x]", "\\d"]
+    write(store, scored(*[event(user=each) for each in ids]))
+    assert sorted(store.reader().search(typed, 9)) == ids[:2]
+    assert [store.reader().search(each, 9) for each in ("[X", "\\D", "1")] == [["[x]"], ["\\d"], []]
 
 
 def letter(offset, source="events", partition=0, **fields):

@@ -17,7 +17,7 @@ from schemas.grades import Grade
 from stores.base import Reader, StoreError
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
-from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, START, Stream, journey, load
+from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, START, Stream, journey, load
 from viz.api import ROUTES
 from viz.feed import Feed
 from viz.reading import Desk
@@ -283,3 +283,35 @@ def test_a_store_that_cannot_be_read(
     assert get(Shared(source.feed, desk), path) == [(503, body)]
     desk.close()
     assert not [record for record in caplog.records if record.exc_info]
+
+
+WORSE = Grade(
+    "decay", "clock", "all", "model", 1_000, 500, 30, START + 9 * DAY, 1, auc=0.5, auc_low=0.45, auc_high=0.55,
+    log_loss=0.2, base_log_loss=0.1, information=-0.2, information_low=-0.3, information_high=-0.1,
+    observed_over_expected=0.5, observed_over_expected_low=0.4, observed_over_expected_high=0.6, brier=0.1,
+)  # fmt: skip
+
+
+def test_a_model_that_is_graded_worse_neither_advises_nor_credits(stream: Stream, ann: Shared) -> None:
+    """The other rules' credit stays, and the propensity; the answers say why."""
+    ann.feed.tracer.offer(Actions.from_json((ROOT / "model" / "actions.json").read_bytes()))
+    paths = ("/api/users/ann/propensity", "/api/users/ann/explanation", "/api/credit")
+    one, why, credit = (body for _, body in get(ann, *paths))
+    assert one["advice"]["believed"] is why["advice"]["believed"] is True
+    assert "advice" not in credit
+    assert one["actions"]
+    assert credit["sums"][0]["conversions"]["credit"] is not None
+    with closing(SqliteWriter(stream.path)) as writer:
+        writer.write_grades([WORSE])
+        writer.flush()
+    doubted, why, credit = (body for _, body in get(ann, *paths))
+    assert doubted["advice"] == why["advice"] == credit["advice"] == {
+        "believed": False,
+        "standing": "worse",
+        "why": "Model decay, on this stream: at any time worse than the base rate.",
+    }  # fmt: skip
+    assert (doubted["best_action"], doubted["actions"]) == (None, [])
+    assert doubted["propensity_now"] == one["propensity_now"]
+    for each in credit["sums"]:
+        assert each["conversions"]["credit"] is each["revenue"]["credit"] is None
+        assert each["conversions"]["last"] is not None

@@ -391,12 +391,111 @@ def test_how_good_the_model_is(browser: Browser, trained: str, live: tuple[str, 
     with visiting(browser) as page:
         page.goto(choice(trained))
         panel = page.locator(".graded")
-        expect(panel).to_contain_text("On test users it never saw")
+        expect(panel).to_contain_text("On test users of the simulated world")
         expect(panel).to_contain_text("Scores a user who converts above one who does not")
         expect(panel).to_contain_text("No live grade yet")
         expect(page.locator(".why")).to_contain_text("Choose a user")
         page.goto(choice(live[0]))
         expect(panel).to_contain_text("The model file has no grades")
+
+
+CONTRASTS = """() => {
+  const parse = (colour) => colour.match(/[\\d.]+/g).map(Number)
+  const light = ([r, g, b]) => [r, g, b].map((each) => each / 255)
+    .map((each) => (each <= 0.04045 ? each / 12.92 : ((each + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, each, at) => sum + each * [0.2126, 0.7152, 0.0722][at], 0)
+  const parent = (element) => element.parentElement ?? element.getRootNode().host
+  const behind = (element) => {
+    for (let each = element; each; each = parent(each)) {
+      const colour = parse(getComputedStyle(each).backgroundColor)
+      if (colour.length < 4 || colour[3] > 0) return colour
+    }
+    return [255, 255, 255]
+  }
+  const found = []
+  const walk = (root) => {
+    for (const each of root.querySelectorAll("*")) {
+      if (each.shadowRoot) walk(each.shadowRoot)
+      const text = [...each.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim())
+      if (!text || !each.checkVisibility() || ["STYLE", "SCRIPT"].includes(each.tagName)) continue
+      let opacity = 1
+      for (let at = each; at; at = parent(at)) opacity *= Number(getComputedStyle(at).opacity)
+      const back = behind(each), ink = parse(getComputedStyle(each).color)
+      const mixed = ink.slice(0, 3).map((part, at) => part * opacity + back[at] * (1 - opacity))
+      const [one, other] = [light(mixed), light(back)]
+      const ratio = (Math.max(one, other) + 0.05) / (Math.min(one, other) + 0.05)
+      found.push([each.textContent.trim().slice(0, 40), ratio])
+    }
+  }
+  walk(document)
+  return found
+}"""
+"""Each text that is seen, and its contrast to what is behind it (WCAG 2)."""
+
+
+def test_texts_can_be_read(browser: Browser, trained: str) -> None:
+    """Names that are not chosen and types that are hidden too, also while the panels step back."""
+    with visiting(browser) as page:
+        page.goto(f"{choice(trained, 'ann', 'bob')}&about=ann&at={START + 2 * DAY + 3 * HOUR}")
+        expect(page.locator(".of-now.behind")).to_have_count(3)
+        page.get_by_role("button", name="Impression", exact=True).click()
+        expect(page.locator(".type[aria-pressed=false]")).to_have_count(1)
+        found = dict(page.evaluate(CONTRASTS))
+        assert {"bob", "Impression", "Most recent", "By campaign", "Week"} <= found.keys()
+        assert {text: ratio for text, ratio in found.items() if ratio < 4.5} == {}
+
+
+def test_a_moment_that_is_explained_has_its_date_and_the_other_panels_step_back(browser: Browser, trained: str) -> None:
+    with visiting(browser) as page:
+        page.goto(f"{choice(trained, 'ann', 'bob')}&about=bob&at={START + 2 * DAY + HOUR}")
+        then = "Sat 17 Jun 2017, 01:00:00 UTC"
+        expect(page.locator(".why .then")).to_have_text(then)
+        expect(page.locator(".subject .then")).to_have_text(f"at {then}")
+        expect(page.locator(".of-now.behind > .now-note")).to_have_count(3)
+        for note in page.locator(".now-note").all():
+            expect(note).to_contain_text("As of now, ")
+        page.locator(".now-note").first.get_by_role("button", name="Back to now").click()
+        expect(page.locator(".behind")).to_have_count(0)
+        expect(page.locator(".now-note")).to_have_count(0)
+        page.wait_for_url("**/app?users=ann,bob&window=auto&about=bob")
+
+
+def test_the_chart_by_keyboard(browser: Browser, trained: str) -> None:
+    """Its one focus stop has a name; arrows go from event to event, Enter explains one, Escape comes back."""
+    with visiting(browser) as page:
+        page.goto(choice(trained, "ann", "bob"))
+        settled(page, lambda chart: len(chart["Click"]) == 1)
+        chart = page.get_by_role("application", name="Propensity curves")
+        expect(chart).to_have_count(1)
+        page.locator(".live").focus()
+        page.keyboard.press("Tab")
+        expect(chart).to_be_focused()
+        told = page.locator(".told")
+        page.keyboard.press("Home")
+        expect(told).to_contain_text("Impression of ann")
+        page.keyboard.press("ArrowRight")
+        expect(told).to_contain_text("Click of ann")
+        expect(told).to_contain_text("Sat 17 Jun 2017, 03:00:00 UTC")
+        expect(page.get_by_text("Held", exact=True)).to_be_visible()
+        page.keyboard.press("Enter")
+        expect(page.locator(".why .then")).to_have_text("Sat 17 Jun 2017, 03:00:00 UTC")
+        page.keyboard.press("Escape")
+        expect(page.locator(".why .then")).to_have_count(0)
+        expect(told).to_have_text("")
+
+
+def test_live_is_green_only_while_events_come(browser: Browser, live: tuple[str, Stream]) -> None:
+    address, stream = live
+    with visiting(browser) as page:
+        page.goto(choice(address, "ann"))
+        button = page.get_by_role("button", name="Live")
+        expect(button).to_contain_text("no new events")
+        dot = "element => getComputedStyle(element.querySelector('.dot')).backgroundColor"
+        assert button.evaluate(dot) != "rgb(18, 144, 94)"
+        follow_up(stream, "ann")
+        expect(page.locator(".live:not(.waiting)")).to_have_count(1)
+        assert button.evaluate(dot) == "rgb(18, 144, 94)"
+        expect(button).to_contain_text("no new events")
 
 
 def test_a_narrow_screen_shows_everything(browser: Browser, live: tuple[str, Stream], tmp_path: Path) -> None:

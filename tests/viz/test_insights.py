@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
@@ -19,13 +19,16 @@ from model.propensity import Model
 from schemas.credits import RULES
 from schemas.events import Event
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
+from schemas.provenance import Provenance
 from stores.base import CreditSum
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
 from viz.credited import NO_TOUCH, basis, credited
+from viz.feed import Feed
 from viz.graded import graded
 from viz.next_move import next_move
 from viz.page import Page
+from viz.reading import Desk
 from viz.shared import Shared
 from viz.trace import Trace, Tracer
 from viz.why import CHOICES, why
@@ -189,10 +192,12 @@ class TestNextMove:
         stream.send(*journey(user, ["CL", "PS"]))
         facts = self.facts(stream, load(DEFAULT), user)
         assert (facts["verdict"], facts["good"]) == ("Leave alone: held out", False)
+        assert not any(option["best"] or option["tag"] == "Best" for option in facts["options"])
         assert "This user is in the hold-out" in facts["hold_out"]
 
     def test_no_actions(self) -> None:
-        assert next_move("ann", [], timedelta(days=7)) == {"note": "No actions are configured."}
+        facts = next_move("ann", [], timedelta(days=7))
+        assert facts["note"].startswith("No actions are configured: ADSTREAMS_ACTIONS ")
 
 
 class TestCredited:
@@ -272,7 +277,7 @@ class TestGraded:
         assert model.metrics is not None
         found = model.metrics.at_clock_times
         test, live = graded(model, [])["sets"]
-        assert test["title"] == "On test users it never saw"
+        assert test["title"] == "On test users of the simulated world, none of them in its training"
         assert test["verdict"].startswith("Better than giving everybody the average")
         told = [line["text"] for line in test["lines"]]
         assert told[0] == f"Scores a user who converts above one who does not {found.auc.value * 100:.0f} times in 100."
@@ -436,3 +441,97 @@ class TestPanels:
         page.tick()
         names = [row["name"] for row in page.insights.why.data["rows"]]
         assert "Paid search, nul␀ and \\u202eturned" in names
+
+
+class TestBelief:
+    """Where the grade of the live scores is worse than the base rate, nothing is advised or credited by the model."""
+
+    @pytest.fixture
+    def source(self, stream: Stream) -> Iterator[Shared]:
+        def open_reader() -> SqliteReader:
+            return SqliteReader(stream.path)
+
+        shared = Shared(Feed(open_reader, Tracer(stream.model, 1_000, ACTIONS), examples=ACTIONS), Desk(open_reader))
+        yield shared
+        shared.desk.close()
+        shared.feed.stop()
+
+    def shown(self, stream: Stream, source: Shared, *grades: Grade) -> Page:
+        stream.send(*journey("ann", ["IM", "CL", "PS", "CN", "IM"]))
+        stream._writer.write_grades(grades)
+        stream._writer.flush()
+        page = Page(source, "?users=ann")
+        for _ in range(2):
+            source.feed.poll()
+            source.feed._counts, source.feed._sums = type(source.feed._counts)(0.0), type(source.feed._sums)(0.0)
+        page.tick()
+        return page
+
+    def test_worse_is_called_worse_and_gives_no_advice(self, stream: Stream, source: Shared) -> None:
+        worse = MEASURES | {"auc_low": 0.45, "auc_high": 0.6, "information_low": -0.3, "information_high": -0.1}
+        page = self.shown(stream, source, grade("decay", CLOCK, **worse))
+        panels = page.insights
+        why = "Model decay, on this stream: at any time worse than giving everybody the average."
+        assert panels.next_move.data == {
+            "verdict": "No advice: the model is not believed", "good": False, "caution": why,
+        }  # fmt: skip
+        assert panels.why.data["caution"] == f"Not to be relied on. {why}"
+        assert panels.why.data["rows"]
+        assert panels.credited.data["caution"] == f"Credit by the model is withheld. {why}"
+        assert [each["parts"] for each in panels.credited.data["conversions"]] == [[]]
+        assert {each["model"] for each in panels.credited.data["sums"]} == {None}
+        assert panels.graded.data["sets"][1]["verdict"] == "Worse than giving everybody the average"
+        conversion = next(lines for lines in page.chart.events.data["lines"] if "Revenue" in lines)
+        assert "Credit by the model is withheld" in conversion
+        assert "Last touch: all to Paid search Spring" in conversion
+
+    @pytest.mark.parametrize("measures", [MEASURES, {}, MEASURES | {"auc_low": 0.0, "auc_high": 1.0}])
+    def test_better_or_unknown_is_shown(self, stream: Stream, source: Shared, measures: dict[str, float]) -> None:
+        panels = self.shown(stream, source, grade("decay", CLOCK, **measures)).insights
+        assert panels.next_move.data["options"]
+        assert not panels.why.data["caution"]
+        assert panels.credited.data["conversions"][0]["parts"]
+        assert "examples" in panels.next_move.data["hold_out"]
+
+    @pytest.mark.parametrize("filled", ["file", "kafka"])
+    def test_example_actions_are_not_shown_as_somebodys_own(self, stream: Stream, source: Shared, filled: str) -> None:
+        stream._writer.note_provenance(Provenance(filled).to_json(), None)
+        page = self.shown(stream, source)
+        assert page.insights.next_move.data["note"].startswith("No actions are configured: ADSTREAMS_ACTIONS ")
+
+    def test_a_link_opens_the_explained_user_and_moment(self, stream: Stream, source: Shared) -> None:
+        stream.send(*journey("bob", ["CL", "CN"]))
+        self.shown(stream, source)
+        page = Page(source, f"?users=ann,bob&window=1w&about=bob&at={START + HOUR}")
+        source.feed.poll()
+        page.tick()
+        assert page.insights.asked[0] == "bob"
+        assert page.insights.why.data["moment"] == page.insights.subject.data["moment"]
+        assert page.insights.why.data["moment"] == "Thu 15 Jun 2017, 01:00:00 UTC"
+        assert page.insights.subject.data["now"] == "Thu 15 Jun 2017, 20:00:00 UTC"
+        assert page.chosen.data["query"].endswith(f"&about=bob&at={START + HOUR}")
+        page.receive({"key": "Escape"})
+        assert page.insights.moment is page.insights.subject.data["now"] is None
+        assert page.chosen.data["query"] == "?users=ann,bob&window=1w&about=bob"
+
+    def test_keys_do_what_the_mouse_does(self, stream: Stream, source: Shared) -> None:
+        stream.send(*journey("bob", ["CL", "CN"], START + HOUR))
+        self.shown(stream, source)
+        page = Page(source, "?users=ann,bob")
+        source.feed.poll()
+        page.tick()
+        seen = []
+        for key in ("ArrowRight", "ArrowRight", "ArrowRight", "ArrowLeft", "ArrowDown", "End", "Home", "ArrowLeft"):
+            page.receive({"key": key})
+            assert page._cursor is not None
+            seen.append((page._cursor[0], (page._cursor[1] - START) // HOUR))
+        assert seen == [("ann", 0), ("ann", 5), ("ann", 10), ("ann", 5), ("bob", 6), ("bob", 6), ("bob", 1), ("bob", 1)]
+        assert page.keys.data["told"].startswith("Click of bob\n")
+        assert list(page.chart.cursor.data["time"]) == [START + HOUR]
+        assert page.controls.data["held"]
+        page.receive({"key": "Enter"})
+        assert page.insights.asked == ("bob", "touch", START + HOUR)
+        page.receive({"key": "Escape"})
+        assert (page._cursor, page.insights.moment, page.keys.data["told"]) == (None, None, "")
+        page.receive({"key": "Enter"})
+        assert page.insights.moment is None

@@ -141,9 +141,12 @@ function controls(element, data, send) {
   const titles = Object.fromEntries((data.windows ?? []).map(({ key, title }) => [key, title]))
   const group = choices("Visible window", titles, data.window, (key) => send({ window: key }))
   const still = data.paused || data.held
-  const live = button(still ? "live paused" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
-  live.append(data.paused ? "Paused" : data.held ? "Held" : "Live")
-  live.title = data.paused ? "Follow the stream again" : data.held ? "Goes on when the pointer leaves the chart" : "Hold the page still"
+  const quiet = !still && !data.moving
+  const live = button(still ? "live paused" : quiet ? "live waiting" : "live", () => send({ pause: !data.paused }), node("i", "dot"))
+  live.append(node("span", "", data.paused ? "Paused" : data.held ? "Held" : "Live"))
+  if (quiet) live.append(node("small", "", "no new events"))
+  live.title = data.paused ? "Follow the stream again" : data.held ? "Goes on when the pointer leaves the chart"
+    : quiet ? "No newer event has come for some seconds. Click to hold the page still" : "Hold the page still"
   put(element, node("div", "bar", node("div", "legend", ...types), group, live))
 }
 
@@ -214,8 +217,26 @@ function colouredBar(className, colour, width, start = 0) {
   return bar
 }
 
+/* The panels that are of now say so, and step back, while those of a user explain another moment. */
+function stepBack(now, send) {
+  for (const section of document.querySelectorAll(".of-now")) {
+    section.classList.toggle("behind", Boolean(now))
+    let note = section.querySelector(":scope > .now-note")
+    if (!now) {
+      note?.remove()
+    } else if (note?.dataset.now !== now) {
+      note?.remove()
+      note = node("p", "now-note", `As of now, ${now}. `, button("", () => send({ now: true }), "Back to now"))
+      note.dataset.now = now
+      section.prepend(note)
+    }
+  }
+}
+
 function subject(element, data, send) {
-  piece(element, "about", (data.users ?? []).length > 1 ? data.users : null, (users) => {
+  stepBack(data.now, send)
+  const several = (data.users ?? []).length > 1
+  piece(element, "about", several || data.moment ? [data.users, data.moment] : null, ([users, moment]) => {
     const group = node("div", "group", ...users.map(({ user, name, colour, chosen }) => {
       const choice = keyed(user, button("choice", () => send({ about: user }), swatch(colour), named(name, "name")))
       choice.setAttribute("aria-pressed", String(chosen))
@@ -223,8 +244,14 @@ function subject(element, data, send) {
     }))
     group.setAttribute("role", "group")
     group.setAttribute("aria-label", "User explained below")
-    return [node("span", "quiet", "Explain"), group]
+    const then = moment ? [node("span", "then quiet", `at ${moment}`), button("link", () => send({ now: true }), "Back to now")] : []
+    return [node("span", "quiet", "Explain"), group, ...then]
   })
+}
+
+/* Why something is withheld, or not to be relied on. */
+function cautioned(element, data) {
+  piece(element, "cautions", data.caution, (text) => [node("p", "caution", text)])
 }
 
 function why(element, data, send) {
@@ -234,6 +261,7 @@ function why(element, data, send) {
     ...(moment ? [node("span", "then quiet", moment), button("link", () => send({ now: true }), "Back to now")] : []),
     ...(options ? [choices("How the parts are listed", options, by, (key) => send({ by: key }))] : []),
   ])
+  cautioned(element, data)
   piece(element, "quiet", data.note, (note) => [note])
   const parts = data.rows && { rows: data.rows, total: data.total, moment: data.moment }
   piece(element, "parts", parts, ({ rows, total, moment }) => [
@@ -253,9 +281,10 @@ function next_move(element, data) {
   piece(element, "head", true, () => [node("h2", "", "What next")])
   piece(element, "quiet", data.note, (note) => [note])
   piece(element, "verdict", data.verdict && [data.verdict, data.good], ([text, good]) => [node("p", good ? "good" : "none", text)])
+  cautioned(element, data)
   piece(element, "said", data.sentence, (text) => [node("p", "", text)])
   piece(element, "options", data.options?.length ? [data.options, data.horizon] : null, ([options, hint]) => {
-    const head = node("tr", "", ...["Action", "Gain", "Net value"].map((title) => node("th", "", title)))
+    const head = node("tr", "", ...["Impression", "Gain", "Net value"].map((title) => node("th", "", title)))
     head.title = hint
     return [node("table", "", head, ...options.map(({ name, gain, interval, net, tag, best }) => node("tr", best ? "best" : "",
       node("td", "", named(name, "name"), ...(tag ? [node("span", "tag", tag)] : [])),
@@ -263,35 +292,37 @@ function next_move(element, data) {
       node("td", "number", net))))]
   })
   piece(element, "bids", data.bids?.length ? data.bids : null, (bids) => [node("table", "",
-    node("tr", "", ...["Cannot be bought", "Gain", "Bid up to"].map((title) => node("th", "", title))),
+    node("tr", "", ...["Click or search", "Gain", "Break-even bid"].map((title) => node("th", "", title))),
     ...bids.map(({ name, gain, interval, bid }) => node("tr", "", node("td", "", named(name, "name")),
       node("td", "number", gain, ...(interval ? [node("small", "", interval)] : [])), node("td", "number", bid))))])
   piece(element, "foot quiet", data.hold_out, (text) => [text])
 }
 
 function credited(element, data) {
-  piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", "by the model, beside the last touch")])
+  piece(element, "head", true, () => [node("h2", "", "Credit"), node("span", "quiet", data.caution ? "by the last touch" : "by the model, beside the last touch")])
+  cautioned(element, data)
   piece(element, "quiet", data.note, (text) => [text])
   piece(element, "conversions", data.conversions?.length ? [data.conversions, data.more] : null, ([conversions, more]) => [
     ...conversions.map(({ user, colour, when, revenue, parts, last, last_colour }) => node("article", "conversion",
       node("p", "who", swatch(colour), named(user, "name"), node("small", "", [when, revenue].filter(Boolean).join(", "))),
-      node("div", "stack", ...parts.map(({ colour: own, width }) => colouredBar("segment", own, width))),
+      ...(parts.length ? [node("div", "stack", ...parts.map(({ colour: own, width }) => colouredBar("segment", own, width)))] : []),
       node("ul", "shares", ...parts.map(({ name, value, colour: own }) => node("li", "", swatch(own), named(name, "name"), node("span", "value", value)))),
       node("p", "quiet last", "Last touch: all to ", swatch(last_colour), named(last, "name")))),
     ...(more ? [node("p", "quiet", `${more.toLocaleString("en")} earlier: their stars in the chart tell`)] : []),
   ])
   piece(element, "sums", data.sums?.length ? [data.sums, data.title] : null, ([sums, title]) => [
     node("h3", "", title),
-    node("div", "sum-row heads", node("span", ""), node("span", "", "Model"), node("span", "", "Last touch")),
+    node("div", "sum-row heads", node("span", ""), node("span", "", sums[0].model === null ? "" : "Model"), node("span", "", "Last touch")),
     ...sums.map(({ name, colour, model, last, model_width, last_width }) => node("div", "sum-row", named(name, "name"),
-      node("span", "sum", node("span", "track", colouredBar("fill", colour, model_width)), node("span", "value", model)),
-      node("span", "sum faint", node("span", "track", colouredBar("fill", colour, last_width)), node("span", "value", last)))),
+      model === null ? node("span", "quiet", "withheld") : node("span", "sum", node("span", "track", colouredBar("fill", colour, model_width)), node("span", "value", model)),
+      node("span", model === null ? "sum" : "sum faint", node("span", "track", colouredBar("fill", colour, last_width)), node("span", "value", last)))),
   ])
-  piece(element, "foot quiet", data.basis, (text) => [text])
+  piece(element, "foot quiet", data.caution ? null : data.basis, (text) => [text])
 }
 
 function graded(element, data) {
   piece(element, "head", data.model, (model) => [node("h2", "", "How good is the model?"), named(model, "name quiet")])
+  cautioned(element, data)
   piece(element, "sets", data.sets, (sets) => sets.map(({ title, verdict, lines, note, caution }) => node("article", "grade",
     node("h3", "", title),
     ...(verdict ? [node("p", "verdict", verdict)] : []),
@@ -300,7 +331,43 @@ function graded(element, data) {
     node("ul", "", ...lines.map(({ text, hint }) => node("li", "", text, ...(hint ? [node("small", "", hint)] : [])))))))
 }
 
-const kinds = { figures, notice, chosen, controls, picker, subject, why, next_move, credited, graded }
+/* What the mouse does in the chart, by keys: the chart's own focus stop gets a name, and its keys are sent. */
+const KEYS = ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End", "Enter", "Escape"]
+const CHART = "Propensity curves. Left and right go from event to event, up and down to another user's curve, "
+  + "Enter explains the moment, Escape comes back to now."
+
+function keys(element, data, send) {
+  if (!element.told) {
+    element.told = element.appendChild(node("div", "told"))
+    element.told.setAttribute("role", "status")
+    const find = (root) => {
+      for (const each of root.querySelectorAll("*")) {
+        if (each.matches(".bk-events")) return each
+        const found = each.shadowRoot && find(each.shadowRoot)
+        if (found) return found
+      }
+      return null
+    }
+    const hook = () => {
+      const plot = document.querySelector(".plot"), stop = plot && find(plot)
+      if (!stop) return setTimeout(hook, 200)
+      stop.tabIndex = 0
+      stop.setAttribute("role", "application")
+      stop.setAttribute("aria-roledescription", "chart")
+      stop.setAttribute("aria-label", CHART)
+      stop.addEventListener("keydown", (event) => {
+        if (!KEYS.includes(event.key) || event.ctrlKey || event.altKey || event.metaKey) return
+        event.preventDefault()
+        send({ key: event.key })
+      })
+      stop.addEventListener("blur", () => send({ key: "Blur" }))
+    }
+    hook()
+  }
+  put(element.told, ...(data.told ? [data.told] : []))
+}
+
+const kinds = { keys, figures, notice, chosen, controls, picker, subject, why, next_move, credited, graded }
 
 export function render({ model }) {
   const element = node("div", `part ${model.kind}`)
