@@ -319,13 +319,13 @@ def test_no_file_is_read_as_what_it_is_not(save, name, content, problem):
 @pytest.mark.parametrize(
     ("name", "content"),
     [
-        ("log.csv", gzip.compress((HEADER + ROW).encode())),
+        ("log.csv", gzip.compress((HEADER + ROW).encode(), mtime=0)),
         ("log.csv.gz", HEADER + ROW),
         ("log.csv.zst", pa.Codec("zstd").compress((HEADER + ROW).encode()).to_pybytes()),
         ("log.json", f"\ufeff[{LINE},\n{LINE}]"),
         ("log.json", f"[\n{LINE.replace(',', ', ')}\n]\n"),
         ("log.ndjson", f"{LINE}\n\n{LINE}"),
-        ("log.jsonl.gz", gzip.compress(LINE.encode())),
+        ("log.jsonl.gz", gzip.compress(LINE.encode(), mtime=0)),
         ("log.JSON.zst", pa.Codec("zstd").compress(LINE.encode()).to_pybytes()),
     ],
 )
