@@ -30,6 +30,8 @@ _MOST_SCALE = 400
 _GUID = 16
 _LIMITS = {"int": 1 << 31, "long": 1 << 63}
 _LONGEST_VALUE = 100
+_to_millis: Any = getattr(to_millis, "py_func", to_millis)
+"""As plain Python, whose numbers have no limits."""
 
 
 class Undecodable(ValueError):
@@ -130,7 +132,7 @@ class Field:
         return self.default[0]
 
     def _time(self, number: int, unit: int) -> int:
-        time = int(to_millis.py_func(number, unit))  # type: ignore[no-untyped-call]
+        time = int(_to_millis(number, unit))
         if time == NO_TIME:
             more = "; ADSTREAMS_TIME_UNIT says what it counts" if unit == AUTO else ""
             raise Undecodable("time_range", f"{self.name} is {number}, which is no time between 1973 and 2100{more}")

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any
+from uuid import UUID
 
 from schemas.codec import Codec, load_schema
 from schemas.events import Event
@@ -56,7 +57,28 @@ def _nested() -> dict[str, Any]:
     return schema | {"fields": more + fields}
 
 
-SHELF = Shelf({1: VERSIONS[0], 2: VERSIONS[1], 3: _widened(), 4: _nested(), 5: "withdrawn"})
+def _nullable() -> dict[str, Any]:
+    """The event's schema with nulls in every field, and times that only their size tells."""
+    fields = []
+    for field in load_schema("event")["fields"]:
+        kind = "long" if field["name"] == "timestamp" else field["type"]
+        fields.append({"name": field["name"], "type": ["null", kind] if len(fields) % 2 else [kind, "null", "boolean"]})
+    return load_schema("event") | {"fields": fields}
+
+
+def _old_names() -> dict[str, Any]:
+    """The event's schema with a field beside its old name, and microseconds."""
+    fields = [{"name": "site", "type": "string"}]
+    for field in load_schema("event")["fields"]:
+        micros = {"type": "long", "logicalType": "timestamp-micros"}
+        fields.append({"name": field["name"], "type": micros if field["name"] == "timestamp" else field["type"]})
+    return load_schema("event") | {"fields": fields}
+
+
+SHELF = Shelf(
+    {1: VERSIONS[0], 2: VERSIONS[1], 3: _widened(), 4: _nested(), 5: "withdrawn", 7: _nullable(), 8: _old_names()}
+    | {UUID(int=9): _nullable()}
+)
 _MORE = {
     "device": "desk", "width": 1.5, "agent": "agent", "clock": -1, "site": "site",
     "tags": ["a", ""], "scores": {"x": 2**40}, "places": [{"city": None}, {"city": "Köln"}],
@@ -85,7 +107,7 @@ def seeds() -> list[bytes]:
     data = [asdict(event) | _MORE for event in events]
     messages = [message_of(schema, datum) for schema in VERSIONS for datum in data]
     for number, schema in SHELF.schemas.items():
-        if isinstance(schema, dict):
+        if isinstance(schema, dict) and isinstance(number, int):
             messages += [registered_message_of(schema, number, datum) for datum in data]
     return [*messages, b"\0\0\0\0\x05", b"\0\0\0\0\x06", b"\xc3\x01" + bytes(8), b""]
 

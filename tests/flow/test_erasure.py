@@ -209,4 +209,4 @@ def test_a_request_of_no_possible_time_is_a_dead_letter(time: int, tmp_path: Pat
     store = tmp_path / "store.db"
     run([messages(0, event("a", 0), (b"u", time), event("b", 1))], store)
     assert points(store, "u") == [("a", 1), ("b", 2)]
-    assert query(store, "SELECT reason FROM dead_letters") == [("unframed",)]
+    assert query(store, "SELECT reason FROM dead_letters") == [("time_range",)]

@@ -45,7 +45,7 @@ def scored_rows(draw):
     scores, numbers = np.array(propensities, np.float64), np.array(which, np.uint8)
     actions = draw(st.lists(st.text(max_size=9), max_size=3))
     action = st.one_of(st.just(NO_ACTION), st.sampled_from(range(len(actions)))) if actions else st.just(NO_ACTION)
-    said = st.tuples(action, st.floats(0, 1), st.floats(allow_nan=False), st.booleans())
+    said = st.tuples(action, st.floats(0, 1), st.floats(allow_nan=False), st.booleans(), st.booleans())
     advice = Advice(np.array([draw(said) for _ in outcomes], ADVICE), tuple(actions))
     found = np.array(outcomes, OUTCOME), scores, tuple(ids), numbers, np.empty(0, np.int64), advice
     return ScoredRows(batch, *found)
@@ -115,7 +115,7 @@ def test_older_and_newer_writers_are_read():
     ]
     rows, letters = PropensityCodec(lookup=shelf).decode(MessageBatch.of("s", 0, 0, payloads))
     assert rows == [ROW, Propensity(**{**asdict(ROW), "event_id": None})]
-    assert [(letter.offset, letter.reason) for letter in letters] == [(2, "undecodable")]
+    assert [(letter.offset, letter.reason) for letter in letters] == [(2, "missing")]
 
 
 def test_messages_of_the_version_before_advice_are_read():
