@@ -34,6 +34,7 @@ from steps.clock import watch_clock
 from steps.control import ControlSource, obey
 from steps.decode import decoder
 from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
+from steps.heartbeat import Heartbeat
 from steps.models import KnownModels, models_at_start
 from steps.peers import watch_start
 from steps.progress import ProgressSink, count_decoded, count_scored, count_sequenced
@@ -92,6 +93,7 @@ def build_flow(
     known: Sequence[Erasure] = (),
     stored: Sequence[StoredModel] = (),
     grades: Sequence[Grade] = (),
+    heartbeat: Heartbeat | None = None,
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
@@ -99,7 +101,7 @@ def build_flow(
     is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
     models, and deletes dead letters too; what is `known` of erasures at the start keeps erased events out from the
     first one on, and rows are scored by `model`, or by what follows it among the `stored` ones. A model that `grades`
-    speak against recommends nothing.
+    speak against recommends nothing. The follower also reports this process by its `heartbeat`.
     """
     writer = SharedWriter(open_writer)
     look_back, most = to_milliseconds(settings.look_back), settings.daily_limit
@@ -112,13 +114,21 @@ def build_flow(
     sequence = sequencer(models, settings.sequence_length, retention, known=erasures.known_in)
     flow = Dataflow("ad_streams")
 
+    heartbeat = heartbeat or Heartbeat()
     raw = op.input("source", flow, source)  # MessageBatch | ColumnBatch
-    decoded = op.flat_map_batch("decode", raw, decoder(reading, settings.max_skew, erasures.without_erased))
+    decoded = op.flat_map_batch(
+        "decode", raw, decoder(reading, settings.max_skew, lambda item: erasures.without_erased(heartbeat.read(item)))
+    )
     events = op.flat_map(
         "buckets", decoded, campaigns.before(bucket_splitter(settings.buckets))
     )  # (bucket, EventBatch | requests)
     if open_reader is not None:
-        follower = ErasureSource(writer.erasures, erasures, partial(models.follow, writer))
+
+        def look_beside() -> None:
+            models.follow(writer)
+            heartbeat.beat(writer.note_status, writer.flushed_at)
+
+        follower = ErasureSource(writer.erasures, erasures, look_beside)
         asked = op.input("erasures", flow, follower)  # (bucket, requests)
         events = op.merge("requests", events, asked)
     sequenced = op.stateful_map("sequences", events, sequence)  # (bucket, Sequenced)
@@ -245,11 +255,14 @@ def flow_of_environment() -> Dataflow:
         known = writer.erasures()
         stored = models_at_start(writer, settings.loaded_model, is_first_process(arguments))
         grades = writer.grades()
+        number, addresses = process_number(arguments), process_addresses(arguments)
+        heartbeat = Heartbeat(number, max(len(addresses), 1), settings.source is Source.KAFKA)
+        heartbeat.begin(writer, open_writer)
         writer.close()
     except (SettingsError, StoreError, TopicError, RegistryError) as error:
         stop(error)
     ending.prepare()
-    watch_start(process_number(arguments), process_addresses(arguments), settings.peer_timeout)
+    watch_start(number, addresses, settings.peer_timeout)
     watch_clock()
     if read:
         watch(kafka, read)
@@ -265,6 +278,7 @@ def flow_of_environment() -> Dataflow:
         known=known,
         stored=stored,
         grades=grades,
+        heartbeat=heartbeat,
     )
 
 

@@ -23,6 +23,7 @@ from benchmarks.logs import write_log
 from dataflow import build_flow
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.log_files import LogFile
 from schemas.models import StoredModel
@@ -66,6 +67,9 @@ class NoStore:
     def grades(self) -> list[Grade]:
         """None."""
         return []
+
+    def note_status(self, status: FlowStatus) -> None:
+        """Nobody asks how it is."""
 
     def models(self) -> list[StoredModel]:
         """None."""

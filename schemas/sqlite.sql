@@ -11,6 +11,12 @@ CREATE TABLE IF NOT EXISTS provenance (
   told TEXT NOT NULL
 );
 
+-- What each process of the flow last said of itself, in JSON (schemas/flow_status.py).
+CREATE TABLE IF NOT EXISTS flow_status (
+  process INTEGER NOT NULL PRIMARY KEY,
+  status  TEXT    NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS propensity_by_user (
   user_id    TEXT    NOT NULL,
   event_time INTEGER NOT NULL, -- ms since 1970

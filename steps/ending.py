@@ -35,6 +35,11 @@ def is_near() -> bool:
     return _asked.is_set() or _over.is_set()
 
 
+def is_over() -> bool:
+    """Whether the run ends because its source is over, and nothing went wrong."""
+    return _over.is_set() and not code()
+
+
 def end() -> None:
     """The one source of the run is over: what it gave is drained, and then all ends."""
     _over.set()

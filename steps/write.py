@@ -20,6 +20,7 @@ from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from schemas.scored import ScoredRows
@@ -36,6 +37,8 @@ class SharedWriter:
         self._lock = threading.Lock()
         self._due = 0.0
         self._unpushed, self._unflushed = False, False
+        self.flushed_at: int | None = None
+        """When all was last durable at the end of an epoch, by the clock in ms since 1970."""
 
     def write(self, rows: list[ScoredRows], letters: list[DeadLetter]) -> None:
         """Hand over rows and dead letters; they are pushed within the writer's interval while more keep coming."""
@@ -90,6 +93,14 @@ class SharedWriter:
         """
         return self._at_once().grades()
 
+    def note_status(self, status: FlowStatus) -> None:
+        """Note in the store how this process is.
+
+        Raises:
+            StoreError: it cannot be.
+        """
+        self._at_once().note_status(status)
+
     def add_model(self, model: StoredModel) -> None:
         """Note a model in the store.
 
@@ -131,6 +142,7 @@ class SharedWriter:
                 self._writer.flush()
                 self._due = time.monotonic() + self._writer.push_interval
                 self._unpushed = self._unflushed = False
+            self.flushed_at = time.time_ns() // 1_000_000
 
     def push_at(self) -> datetime | None:
         """When to push what no later batch has taken along; None where nothing is held."""

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
@@ -235,6 +236,13 @@ class Writer(Protocol):
             StoreError: it cannot be made durable.
         """
 
+    def note_status(self, status: FlowStatus) -> None:
+        """Note durably how a process of the flow is, in place of what it said before. Any thread may ask.
+
+        Raises:
+            StoreError: it cannot be written.
+        """
+
     def close(self) -> None:
         """Let go of the store; what was not flushed may be lost."""
 
@@ -331,6 +339,9 @@ class Reader(Protocol):
 
     def provenance(self) -> str | None:
         """What filled the store, as `schemas.provenance` writes it; None where nobody said."""
+
+    def statuses(self) -> list[FlowStatus]:
+        """What the processes of the flow said last, by their numbers; those of a flow before may be among them."""
 
     def version(self, user_id: str) -> int | None:
         """The version of where a user stands, None where the user is not known."""

@@ -13,6 +13,7 @@ import asyncio
 import json
 import math
 import re
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -25,6 +26,7 @@ from model.advice import Option
 from model.belief import Belief
 from model.durations import write_duration
 from schemas.credits import RULES
+from schemas.flow_status import members_of, problem_of
 from schemas.validation import LONGEST_ID
 from stores.base import CreditSum, Point, Reader
 from viz.doors import guard, too_long
@@ -162,20 +164,18 @@ class ExplanationHandler(_Handler):
 
 
 class HealthHandler(_Handler):
-    """Whether the store can be read; the details are for those alone who may see the page."""
+    """Whether the store can be read and its flow runs; the details are for those alone who may see the page."""
 
     async def prepare(self) -> None:
         """Refuse nobody."""
 
     async def get(self) -> None:
-        """200 with the newest event time, or 503 with what is wrong."""
+        """200 with how far the flow is, or 503 with what is wrong."""
         try:
-            newest = await self.ask(lambda reader: reader.most_recent(1), urgent=True)
+            body = await self.ask(read_health, urgent=True)
         except RefusedError as refused:
-            body: dict[str, Any] = {"status": "unavailable", "problem": refused.body["error"]}
-            status = 503
-        else:
-            body, status = {"status": "ok", "newest": newest[0].event_time if newest else None}, 200
+            body = {"status": "unavailable", "problem": refused.body["error"]}
+        status = 200 if body["status"] == "ok" else 503
         self.answer(body if await self.is_known() else {"status": body["status"]}, status)
 
     head = get
@@ -211,6 +211,26 @@ class NotFoundHandler(_Handler):
             "no such resource, expected /api/users/{user_id}/propensity or /explanation, /api/credit, /api/grades or "
             "/api/health",
         )
+
+
+def read_health(reader: Reader) -> dict[str, Any]:
+    """How the store and the flow are. Times but `newest`, an event time, are the wall clock's, in ms since 1970."""
+    newest, statuses = reader.most_recent(1), reader.statuses()
+    processes = members_of(statuses)
+    problem = problem_of(statuses, time.time_ns() // 1_000_000)
+
+    def known(name: str) -> list[int]:
+        return [value for each in processes if (value := getattr(each, name)) is not None]
+
+    return {
+        "status": "not running" if problem else "ok",
+        **({"problem": problem} if problem else {}),
+        "newest": newest[0].event_time if newest else None,
+        "last_epoch": min(known("last_epoch"), default=None),
+        "last_read": max(known("last_read"), default=None),
+        "behind_by": max(known("behind"), default=None),
+        "processes": [asdict(each) for each in processes],
+    }
 
 
 def read_credit(reader: Reader, feed: Feed, start: int | None, end: int | None) -> dict[str, Any]:

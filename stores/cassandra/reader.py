@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly
 from stores.cassandra.session import SharedSession, open_session
-from stores.cassandra.tables import grades_of, models_of, ready_tables
+from stores.cassandra.tables import PROCESS, grades_of, models_of, ready_tables
 from stores.cassandra.writer import BLOCK
 from stores.searching import begins_so
 
@@ -119,6 +120,7 @@ class CassandraReader:
         times = "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         self._credits = self._select(_CREDIT, "conversion_credit", times)
         self._all_credits = self._select(_CREDITED, "conversion_credit")
+        self._statuses = self._select("name, id", "store")
         self._provenance = self._select("id", "store", "WHERE name = 'provenance'")
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
@@ -257,6 +259,11 @@ class CassandraReader:
     def models(self) -> list[StoredModel]:
         """The models by which rows are scored."""
         return models_of(self._shared)
+
+    def statuses(self) -> list[FlowStatus]:
+        """What the processes of the flow said last."""
+        found = [FlowStatus.from_json(text) for name, text in self._ask(self._statuses) if name.startswith(PROCESS)]
+        return sorted(found, key=lambda status: status.process)
 
     def provenance(self) -> str | None:
         """What filled the keyspace."""

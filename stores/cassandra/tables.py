@@ -19,6 +19,8 @@ from stores.cassandra.session import SharedSession
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "cassandra.cql"
 VERSION = 3
+PROCESS = "process "
+"""Before the number of a process in the name of its row of the table `store`."""
 """Version of the tables."""
 TABLES_PATIENCE = 60.0
 """Seconds to wait for the tables that another process makes."""

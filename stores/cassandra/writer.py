@@ -23,6 +23,7 @@ from schemas.cassandra_rows import (
 )
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.flow_status import FlowStatus
 from schemas.grades import COLUMNS, Grade
 from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
@@ -33,7 +34,7 @@ from stores.cassandra.delivery import DEADLINE, Deliveries
 from stores.cassandra.errors import plainly
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
-from stores.cassandra.tables import DAY, counting_period, grades_of, models_of, ready_tables, store_id
+from stores.cassandra.tables import DAY, PROCESS, counting_period, grades_of, models_of, ready_tables, store_id
 
 BLOCK = 100
 """Offsets whose dead letters are one partition."""
@@ -214,6 +215,12 @@ class CassandraWriter:
     def remove_model(self, model: StoredModel) -> None:
         """Remove a model."""
         self._decide("DELETE FROM {} WHERE valid_from = ? IF model_id = ?", model.valid_from, model.model_id)
+
+    def note_status(self, status: FlowStatus) -> None:
+        """Note how a process of the flow is."""
+        statement = self._shared.prepare(f"INSERT INTO {self._address.keyspace}.store (name, id) VALUES (?, ?)")
+        with plainly(self._address):
+            self._shared.session.execute(statement, (f"{PROCESS}{status.process}", status.to_json()))
 
     def provenance(self) -> str | None:
         """What filled the keyspace."""

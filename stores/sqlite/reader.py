@@ -11,6 +11,7 @@ from typing import Any
 from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
@@ -194,6 +195,11 @@ class SqliteReader:
     def models(self) -> list[StoredModel]:
         """The models by which rows are scored."""
         return [StoredModel(*row) for row in self._ask(MODELS)]
+
+    def statuses(self) -> list[FlowStatus]:
+        """What the processes of the flow said last."""
+        rows = self._ask("SELECT status FROM flow_status ORDER BY process")
+        return [FlowStatus.from_json(text) for (text,) in rows]
 
     def provenance(self) -> str | None:
         """What filled the file."""

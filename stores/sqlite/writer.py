@@ -19,6 +19,7 @@ from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.models import StoredModel
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
@@ -215,6 +216,10 @@ class SqliteWriter:
     def remove_model(self, model: StoredModel) -> None:
         """Remove a model."""
         self._apart("DELETE FROM models WHERE valid_from = ? AND model_id = ?", (model.valid_from, model.model_id))
+
+    def note_status(self, status: FlowStatus) -> None:
+        """Note how a process of the flow is."""
+        self._apart("INSERT OR REPLACE INTO flow_status VALUES (?, ?)", (status.process, status.to_json()))
 
     def provenance(self) -> str | None:
         """What filled the store."""

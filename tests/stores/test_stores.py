@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from schemas.advice import NO_ACTION
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
+from schemas.flow_status import ENDED, FlowStatus
 from schemas.grades import Grade
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import Propensity
@@ -566,3 +567,15 @@ def test_a_store_is_empty_until_something_is_in_it(store, kind):
             writer.write_latest([Propensity("u", 1, 2, "e", "IM", 0.5, 1, 3, "m")])
     writer.flush()
     assert not writer.is_empty()
+
+
+def test_each_process_of_a_flow_has_one_status(store) -> None:
+    """What it said last, beside those of the others."""
+    writer, reader = store.writer(), store.reader()
+    first = FlowStatus(0, 2, "one", 11, started=1, beat=2)
+    for status in (FlowStatus(1, 2, "two", 22, started=1, beat=2), first, replace(first, beat=3, state=ENDED, code=0)):
+        writer.note_status(status)
+    assert reader.statuses() == [
+        replace(first, beat=3, state=ENDED, code=0),
+        FlowStatus(1, 2, "two", 22, started=1, beat=2),
+    ]

@@ -1,6 +1,7 @@
 """Stores with real events in them, written as the dataflow writes: codec, bucket, scorer, writer."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from model.models import Models, read_models
 from model.propensity import Model
 from schemas.codec import Codec
 from schemas.events import Event, EventBatch
+from schemas.flow_status import ENDED, FlowStatus
 from schemas.messages import MessageBatch
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import ScoredRows
@@ -49,6 +51,7 @@ class Stream:
         for each in (StoredModel(FROM_THE_BEGINNING, model.id, model.model_dump_json()), *following):
             self._writer.add_model(each)
         self._bucket, self._attribution = Bucket(self.models.plan, length), Attribution(self.models)
+        self._writer.note_status(replace(FlowStatus(0, 1, "host", 7, START, START), state=ENDED, code=0))
         self._sent, self._reached = 0, START
         self._simulated: SimulatedStream | None = None
 

@@ -256,9 +256,11 @@ def test_grades(stream: Stream, source: Shared) -> None:
 
 
 def test_health(stream: Stream, source: Shared) -> None:
-    assert get(source, "/api/health") == [(200, {"status": "ok", "newest": None})]
-    stream.send(*journey("ann", ["IM"]))
-    assert get(source, "/api/health") == [(200, {"status": "ok", "newest": START})]
+    for newest in (None, START):
+        ((status, body),) = get(source, "/api/health")
+        assert (status, body["status"], body["newest"]) == (200, "ok", newest)
+        assert [each["state"] for each in body["processes"]] == ["ended"]
+        stream.send(*journey("ann", ["IM"]))
 
 
 @pytest.mark.parametrize(
