@@ -16,7 +16,7 @@ from typing import Annotated, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
 from model.actions import Actions, ActionsFileError
 from model.belief import Policy
@@ -30,6 +30,8 @@ from schemas.visible import visible
 
 _PREFIX = "ADSTREAMS_"
 _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
+IN_FILE = "_FILE"
+"""Behind a secret's name: the file that holds it."""
 """Settings whose values are never shown."""
 _FIXED_KAFKA = {
     "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence",
@@ -129,6 +131,21 @@ class Settings(BaseSettings):
     """All settings, frozen. Each field is the environment variable `ADSTREAMS_` + its name."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment alone, and beside it the files that it names for secrets."""
+        assert isinstance(env_settings, EnvSettingsSource)
+        held = {name.lower(): text for name, text in _secrets_in_files().items()}
+        env_settings.env_vars = {**env_settings.env_vars, **held}
+        return init_settings, env_settings
 
     source: Source = Field(Source.SIMULATOR, description="Where events come from: `simulator`, `file` or `kafka`.")
     file: Path | None = Field(
@@ -311,6 +328,27 @@ def _held_in(name: str, file: Path, read: Callable[[bytes], Held]) -> Held:
         raise SettingsError(f"{name}: {file}: {error}") from None
 
 
+def _secrets_in_files() -> dict[str, str]:
+    """The secrets that files hold, by the names of their settings.
+
+    Raises:
+        SettingsError: a file cannot be read, or the secret is given beside it.
+    """
+    found = {}
+    for name in sorted(_SECRET):
+        path = os.environ.get(name + IN_FILE)
+        if path is None:
+            continue
+        if name in os.environ:
+            raise SettingsError(f"{name}: given beside {name}{IN_FILE}; give one of them")
+        try:
+            found[name] = Path(path).read_text("utf-8").removesuffix("\n").removesuffix("\r")
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "not UTF-8"
+            raise SettingsError(f"{name}{IN_FILE}: {path}: {reason}") from None
+    return found
+
+
 def setting_names() -> list[str]:
     """The names of all settings, as environment variables."""
     return [_PREFIX + field.upper() for field in Settings.model_fields]
@@ -330,9 +368,10 @@ def load_settings() -> Settings:
         problem, value = first["msg"].removeprefix("Value error, "), repr(first["input"])
         got = "" if name in _SECRET or value in problem else f", got {value}"
         raise SettingsError(f"{name}: {problem}{got}") from None
-    unknown = [name for name in os.environ if name.startswith(_PREFIX) and name not in setting_names()]
+    names = [*setting_names(), *(name + IN_FILE for name in sorted(_SECRET))]
+    unknown = [name for name in os.environ if name.startswith(_PREFIX) and name not in names]
     if unknown:
-        near = get_close_matches(unknown[0], setting_names(), 1)
+        near = get_close_matches(unknown[0], names, 1)
         raise SettingsError(f"{unknown[0]}: no such setting{f', did you mean {near[0]}?' if near else ''}")
     if "max_daily_events" in settings.model_fields_set and settings.daily_limit != settings.max_daily_events:
         raise SettingsError(

@@ -18,6 +18,10 @@ HOLD_OUT, HOLD_OUT_SEED = 10, 20_170_615
 """One user of so many is held out: whose id's XXH3-64 with this seed is divisible by it."""
 
 
+MOST_MONEY = 1e12
+"""The greatest cost of an action, and the greatest value of a conversion."""
+
+
 class ActionsFileError(ValueError):
     """A file of actions that is none; the message names the field."""
 
@@ -36,7 +40,7 @@ class Impression(_Action):
     """
 
     type: Literal["IM"]
-    cost: Annotated[float, Field(ge=0)]
+    cost: Annotated[float, Field(ge=0, le=MOST_MONEY)]
     cap: Annotated[int, Field(ge=1)] | None = None
 
 
@@ -68,7 +72,7 @@ class Actions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    value: Annotated[float, Field(gt=0)]
+    value: Annotated[float, Field(gt=0, le=MOST_MONEY)]
     actions: Annotated[tuple[Action, ...], Field(max_length=64), AfterValidator(_named)]
 
     @classmethod

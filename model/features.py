@@ -22,13 +22,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from model.durations import Duration, write_duration
 
 EventType = Literal["IM", "CL", "PS", "CN"]
+Weight = Annotated[float, Field(ge=-1e9, le=1e9)]
+"""A weight or an intercept: products with features and their sums stay far from what floats can hold."""
 TimeScale = Annotated[Duration, Field(ge=timedelta(milliseconds=1), le=timedelta(days=36_500))]
 
 
 class _Template(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    weight: float
+    weight: Weight
     type: EventType | None = None
     campaign: Annotated[str, Field(min_length=1)] | None = None
 

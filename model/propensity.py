@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.durations import Duration
-from model.features import Feature
+from model.features import Feature, Weight
 from model.problems import first_problem
 from model.training_record import Metrics, TrainedOn
 from schemas.compiling import compiled
@@ -28,8 +28,8 @@ class Vector(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    intercept: float
-    weights: tuple[float, ...]
+    intercept: Weight
+    weights: tuple[Weight, ...]
 
 
 class ShortTerm(Vector):
@@ -50,7 +50,7 @@ class Model(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     id: Annotated[str, Field(min_length=1, max_length=100)]
-    intercept: float
+    intercept: Weight
     horizon: Horizon
     valid_from: Annotated[AwareDatetime | None, Field(exclude_if=lambda time: time is None)] = None
     features: Annotated[tuple[Feature, ...], Field(min_length=1, max_length=256)]

@@ -343,3 +343,39 @@ def test_every_setting_has_a_description():
     for name, field in Settings.model_fields.items():
         assert field.description, name
         assert json.dumps(field.description)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "field", "value"),
+    [
+        ("CASSANDRA_PASSWORD", "se cret\n", "cassandra_password", "se cret"),
+        ("CASSANDRA_PASSWORD", "two\nlines\n\n", "cassandra_password", "two\nlines\n"),
+        ("CASSANDRA_PASSWORD", "crlf\r\n", "cassandra_password", "crlf"),
+    ],
+)
+def test_a_secret_may_come_from_a_file(load, tmp_path, name, text, field, value):
+    (tmp_path / "secret").write_bytes(text.encode())
+    settings = load(CASSANDRA_USERNAME="role", **{f"{name}_FILE": tmp_path / "secret"})
+    assert getattr(settings, field).get_secret_value() == value
+    assert value not in repr(settings)
+
+
+def test_the_settings_of_kafka_may_come_from_a_file(load, tmp_path):
+    (tmp_path / "kafka.json").write_text('{"group.id": "mine"}\n')
+    assert load(KAFKA_CONFIG_FILE=tmp_path / "kafka.json").kafka_config["group.id"] == "mine"
+
+
+@pytest.mark.parametrize("name", ["CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL"])
+def test_a_secrets_file_that_cannot_be_read_or_is_not_alone_is_refused(load, tmp_path, name):
+    """In one line that names the setting, and not the secret."""
+    with pytest.raises(SettingsError, match=f"^ADSTREAMS_{name}_FILE: .*: No such file or directory$"):
+        load(**{f"{name}_FILE": tmp_path / "absent"})
+    (tmp_path / "secret").write_text("hidden")
+    with pytest.raises(SettingsError) as error:
+        load(**{name: "hidden", f"{name}_FILE": tmp_path / "secret"})
+    assert str(error.value) == f"ADSTREAMS_{name}: given beside ADSTREAMS_{name}_FILE; give one of them"
+
+
+def test_only_secrets_come_from_files(load):
+    with pytest.raises(SettingsError, match="ADSTREAMS_STORE_FILE: no such setting"):
+        load(STORE_FILE="x")

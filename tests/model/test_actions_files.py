@@ -26,6 +26,8 @@ BROKEN = {
     "no value": ({"actions": [SHOW]}, "value"),
     "a value of nothing": ({**GOOD, "value": 0}, "value"),
     "an infinite value": ({**GOOD, "value": float("inf")}, "value"),
+    "a huge value": ({**GOOD, "value": 1.7e308}, "value"),
+    "a huge cost": (action(cost=1.7e308), "actions.0.IM.cost"),
     "no actions": ({"value": 1}, "actions"),
     "too many": ({**GOOD, "actions": [{**SHOW, "name": str(n)} for n in range(65)]}, "actions"),
     "two of one name": ({**GOOD, "actions": [SHOW, {**SEARCH, "name": "show"}]}, "actions"),

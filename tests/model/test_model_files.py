@@ -71,6 +71,8 @@ BROKEN = {
     "time between without never": (other("time_between"), "features.0.time_between.never"),
     "look-back in events since": (feature(aggregation="events_since"), "features.0.events_since.look_back"),
     "second feature": (changed(features=[COUNT, {**COUNT, "weight": "x"}]), "features.1.count.weight"),
+    "a huge weight": (feature(weight=1.7e308), "features.0.count.weight"),
+    "a huge intercept": (changed(intercept=-1.7e308), "intercept"),
     "a list": ([], "file"),
 }  # fmt: skip
 
@@ -159,9 +161,7 @@ def test_a_score_is_the_logistic_of_the_weighted_sum(pairs, intercept):
     assert Scorer(model)(values)[0] == pytest.approx(expected, rel=1e-14, abs=1e-300)
 
 
-@pytest.mark.parametrize(
-    ("intercept", "expected"), [(1e308, 1.0), (-1e308, 0.0), (800.0, 1.0), (-800.0, 0.0), (0.0, 0.5)]
-)
+@pytest.mark.parametrize(("intercept", "expected"), [(1e9, 1.0), (-1e9, 0.0), (800.0, 1.0), (-800.0, 0.0), (0.0, 0.5)])
 def test_a_score_far_out_is_a_probability(intercept, expected):
     """Neither an error nor NaN."""
     model = Model.from_json(json.dumps(changed(intercept=intercept)))
