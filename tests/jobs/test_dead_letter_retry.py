@@ -117,6 +117,7 @@ def test_only_the_chosen_ones_go_in(place: Place) -> None:
 
 def test_events_that_would_only_die_again_are_left_alone(place: Place) -> None:
     """Those of a reason that is named go in, and stay where they were when they do die."""
+    place.store = place.folder / "another.db"
     log = place.write(place.folder / "many.csv", [Event(f"n{n}", "late", TIME + DAY + n, "IM") for n in range(6)])
     recovery = make_recovery(place.folder / "short")
     place.run(log, recovery=recovery, sequence_length=2)
@@ -169,6 +170,7 @@ def test_a_crash_before_the_letters_are_cleared_doubles_nothing(place: Place, mo
 
 def test_a_running_dataflow_is_refused_in_one_line(place: Place) -> None:
     """The letters stay."""
+    place.store = place.folder / "another.db"
     place.bury(letter(LOST[0], 1))
     endless = make_recovery(place.folder / "running")
     with running_flow(endless, sqlite_path=place.store, simulator_rate=50) as program:

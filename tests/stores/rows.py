@@ -37,7 +37,11 @@ def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m"
     outcomes["newest"][list(last.values())] = True
     propensities = np.broadcast_to(np.asarray(propensity, np.float64), len(events)).copy()
     which = np.zeros(len(events), np.uint8)
-    said = Advice.none(len(events)) if advice is None else Advice(np.array(advice, ADVICE), ACTIONS)
+    said = (
+        Advice.none(len(events))
+        if advice is None
+        else Advice(np.array([(*each, False) for each in advice], ADVICE), ACTIONS)
+    )
     return ScoredRows(batch, outcomes, propensities, (model_id,), which, np.empty(0, np.int64), said)
 
 
