@@ -228,13 +228,13 @@ def test_sums_of_a_few_days_do_not_read_all_credit(tmp_path):
     path = tmp_path / "rows.db"
     connect(path).close()
     with contextlib.closing(sqlite3.connect(path)) as before, before:
-        before.execute("DROP INDEX credit_by_time")
+        before.execute("DROP INDEX credit_by_order")
     with contextlib.closing(connect(path)) as connection:
         plan = [step for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {_SUMS}", (TIME, TIME))]
     assert [step for step in plan if "SCAN" in step] == ["SCAN credited"]
     key = "USING PRIMARY KEY (user_id=? AND event_time=? AND event_key=?)"
     for table, found in (
-        ("conversion_credit", "USING COVERING INDEX credit_by_time (event_time>? AND event_time<?)"),
+        ("conversion_credit", "USING INDEX credit_by_order (order_time>? AND order_time<?)"),
         ("propensity_by_user", key),
         ("touch", key),
     ):
