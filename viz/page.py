@@ -295,11 +295,12 @@ def _starting(reader: Reader, prefix: str) -> list[str]:
 
 def serve() -> None:
     """Serve the page in the session that runs now."""
+    source = shared()  # first: wrong settings end the program, guarded or not
     request = getattr(getattr(pn.state.curdoc, "session_context", None), "request", None)
     if request is not None and not getattr(request, "guarded", False):
         pn.Row("This page is served with --plugins viz.api, which guards it.").servable(title="Ad-Streams")
         return
-    page = Page(shared(), getattr(request, "uri", "").partition("?")[2])
+    page = Page(source, getattr(request, "uri", "").partition("?")[2])
     # Not before the browser is there: what changes earlier can be lost on the way to it.
     pn.state.onload(page.start)
     pn.state.on_session_destroyed(lambda _: page.leave())

@@ -62,9 +62,13 @@ def served(store: Path | None, model: Path = DECAY, port: int | None = None, **s
 
 
 def answers(url: str) -> bool:
+    """Whether the server is there: also where it says that no flow runs, as of an empty store."""
     try:
         with urllib.request.urlopen(url, timeout=5) as answer:
             return bool(answer.status == 200)
+    except urllib.error.HTTPError as error:
+        error.close()
+        return error.code == 503
     except (urllib.error.URLError, ConnectionError, TimeoutError):
         return False
 

@@ -525,10 +525,14 @@ def test_the_picture_of_the_readme(browser: Browser, tmp_path: Path) -> None:
     with served(stream.path, DEFAULT) as address, visiting(browser, *PICTURE) as page:
         page.goto(choice(address, *eventful(stream)))
         expect(page.locator(".chip")).to_have_count(3)
+        chart = page.locator(".plot").bounding_box()
+        assert chart is not None
+        right = chart["x"] + chart["width"] - 160  # now is near the edge once the page knows how wide the chart is
+        settled(page, lambda drawn: len(drawn["curve"]) > 1_000 and all(x > right for x, _ in drawn["now"]))
         for _ in range(8 if wanted else 0):
             stream.simulate(20 * MINUTE)
             page.wait_for_timeout(1_000)
-        settled(page, lambda drawn: len(drawn["curve"]) > 1_000)
+        expect(page.locator(".live.waiting")).to_have_count(0 if wanted else 1)
         target.parent.mkdir(exist_ok=True)
         page.screenshot(path=target, full_page=True)
     stream.close()
