@@ -141,8 +141,10 @@ class Page(pn.viewable.Viewer):
                 self._cursor = None
         self._draw()
 
-    def add(self, user: str, typed: str | None = None) -> None:
+    def add(self, user: str, typed: str | None = None, asked: int | None = None) -> None:
         """Show a user, unless as many are shown as can be told apart.
+
+        What is offered goes, but for that of a later question than the one with the number `asked`.
 
         The search box is emptied where it still holds what was `typed`, or, by default, what it held at last.
         """
@@ -150,7 +152,8 @@ class Page(pn.viewable.Viewer):
             self._message = f"{MOST} users are shown already. Remove one to add another."
         else:
             self._take_slot(user)
-            self._message, self._found = "", []
+            if asked in (None, self._questions):
+                self._message, self._found = "", []
             self._clear = self._clear[0] + 1, self._typed if typed is None else typed
         self._choose()
 
@@ -176,7 +179,7 @@ class Page(pn.viewable.Viewer):
         number = self._number(text)
         found = await self._ask(look_up)
         if found and len(found) == 1:
-            _change(partial(self.add, found[0], text))
+            _change(partial(self.add, found[0], text, number))
         else:
             self._offer(number, found, "" if found else f"There is no user “{visible(text)}” in the store.")
 
