@@ -438,6 +438,8 @@ def test_texts_can_be_read(browser: Browser, trained: str) -> None:
     with visiting(browser) as page:
         page.goto(f"{choice(trained, 'ann', 'bob')}&about=ann&at={START + 2 * DAY + 3 * HOUR}")
         expect(page.locator(".of-now.behind")).to_have_count(3)
+        for part in (".why .total", ".next_move .options", ".credited .conversions", ".graded .sets"):
+            expect(page.locator(part)).to_be_visible()
         page.get_by_role("button", name="Impression", exact=True).click()
         expect(page.locator(".type[aria-pressed=false]")).to_have_count(1)
         found = dict(page.evaluate(CONTRASTS))
