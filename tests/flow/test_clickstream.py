@@ -27,6 +27,7 @@ def expected(log: str) -> dict[tuple[str, int, int], tuple[str, str, str, float,
     events: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(log)))
     for event in events:
         event["timestamp"] = int(event["timestamp"])
+        event["revenue"] = float(event["revenue"])
     rows = final_rows(events, load(ROOT / "model" / "seed.json"))
     return {
         (user, time, event_key(event)): (event, row.type, row.campaign, row.propensity, row.seen)

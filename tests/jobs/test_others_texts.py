@@ -125,7 +125,8 @@ def test_a_spreadsheet_computes_nothing_of_a_log_on_request(tmp_path: Path, stor
         rows.writerow(["event_id", "user_id", "timestamp", "type", "campaign", "revenue"])
         for number, name in enumerate(names):
             rows.writerow([f"e{number}", f"-u{number}", 1_700_000_000_000, "CL", name, 0])
-            rows.writerow([f"c{number}", f"-u{number}", 1_700_000_060_000, "CN", "NA", -5 if name == "Brand" else 5])
+            rows.writerow([f"c{number}", f"-u{number}", 1_700_000_060_000, "CN", "NA", 5])
+        rows.writerow(["back", f"-u{names.index('Brand')}", 1_700_000_120_000, "CN", "NA", -9])  # a refund
 
     def written(*options: str) -> tuple[list[dict[str, str]], list[dict[str, str]]]:
         to, days = tmp_path / "all.csv", tmp_path / "days.csv"
