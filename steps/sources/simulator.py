@@ -52,7 +52,9 @@ class _SimulatorPartition(StatefulSourcePartition[MessageBatch, Place]):
     def next_batch(self) -> list[MessageBatch]:
         sent = sum(self._stream.place.sent)
         left = self._events - sent if self._events else BATCH
-        if is_asked() or left <= 0:
+        if is_asked():
+            raise StopIteration
+        if left <= 0:
             end()
             raise StopIteration
         most = min(BATCH, left)
