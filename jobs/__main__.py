@@ -122,10 +122,12 @@ def erase_command(user_id: Annotated[str, typer.Argument(metavar="USER_ID")]) ->
 
     Rows of all tables, dead letters, and the entry in the propensity topic go; a running dataflow forgets the user
     within seconds, one that does not run at its next start. Only the hash of the id stays, in the table erasures.
-    The topics and log files that events are read from are yours: delete there what must go.
+    The topics and log files that events are read from are yours: delete there what must go. The exit code is 1 where no
+    such user is known and none was erased before: the id may be mistyped. The request is remembered all the same.
     """
     with plainly():
-        erase(load_settings(), user_id)
+        if not erase(load_settings(), user_id):
+            sys.exit(1)
 
 
 @app.command(name="run")

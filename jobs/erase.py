@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import closing
+from difflib import get_close_matches
 
 from jobs.clusters import cluster_of, open_registry
 from jobs.console import say
@@ -16,11 +18,17 @@ from settings import Settings, Source
 from stores.choosing import reader_of, writer_of
 from topics.publisher import Publisher
 
+MOST_COMPARED = 100_000
+"""Ids that are compared letter by letter with one that is not known, which takes seconds."""
+NEAR = 5
+"""Near ids that are named."""
 
-def erase(settings: Settings, user_id: str) -> None:
+
+def erase(settings: Settings, user_id: str) -> bool:
     """Delete all that is kept of a user, and let no event from before come back; say what was done.
 
-    What is noted is the user's hash and the time: now, or that of the user's newest event where it is later.
+    What is noted is the user's hash and the time: now, or that of the user's newest event where it is later. Returns
+    whether there was such a user: in a table, in a dead letter, or in an erasure from before.
 
     Raises:
         JobError: nobody can have this id.
@@ -36,6 +44,7 @@ def erase(settings: Settings, user_id: str) -> None:
     kafka = cluster_of(settings) if settings.source is Source.KAFKA else None
     with closing(writer_of(settings)()) as writer, closing(reader_of(settings)()) as reader:
         version = reader.version(user_id)
+        was_erased = Erasure.of(user_id, 0).user_hash in {each.user_hash for each in writer.erasures()}
         erasure = Erasure.of(user_id, max(time.time_ns() // 1_000_000, until_after(version or 0)))
         writer.erase([erasure])
         writer.flush()
@@ -47,7 +56,42 @@ def erase(settings: Settings, user_id: str) -> None:
         publisher = Publisher(kafka, settings.kafka_propensity_topic)
         publisher.send_one(user_id.encode(), None)
         publisher.flush()
-    done = f"erased, with {len(letters):,} dead letters"
-    if version is None:
-        done = f"no table has a user {user_id!r}, dead letters that went: {len(letters):,}; the request is remembered"
-    say(f"{done}; running flows follow within seconds")
+    follow = "running flows follow within seconds"
+    if version is not None:
+        say(f"erased, with {len(letters):,} dead letters; {follow}")
+        return True
+    gone = f"dead letters that went: {len(letters):,}; the request is remembered, and {follow}"
+    if was_erased:
+        say(f"no user {user_id!r} any more, who was erased before; {gone}")
+        return True
+    with closing(reader_of(settings)()) as reader:
+        near = near_ids(user_id, reader.user_ids())
+    named = f"; near ids: {', '.join(map(repr, near))}" if near else ""
+    say(f"no user {user_id!r} in the store{named}; {gone}")
+    return bool(letters)
+
+
+def near_ids(user_id: str, known: Sequence[str]) -> list[str]:
+    """Of the known ids those that one may have been meant for, at most `NEAR`.
+
+    Those first that differ in case, blanks, quotes, leading zeros or a decimal point alone, then, where not too many
+    are known, those that differ in a few letters.
+
+    >>> near_ids("  Anna", ["anna", "annb", "bert", "0042"]), near_ids("42.0", ["0042", "7"])
+    (['anna', 'annb'], ['0042'])
+    """
+    meant = _plain(user_id)
+    found = sorted(each for each in known if _plain(each) == meant)[:NEAR]
+    if len(found) < NEAR and len(known) <= MOST_COMPARED:
+        spelt = {each.casefold(): each for each in known if each not in found}
+        found += [spelt[each] for each in get_close_matches(meant, spelt, NEAR - len(found), cutoff=0.75)]
+    return found
+
+
+def _plain(user_id: str) -> str:
+    """An id without what is lost or added where ids are typed, or go through a spreadsheet."""
+    text = user_id.strip().strip("\"'").strip().casefold()
+    whole, _, rest = text.partition(".")
+    if whole.isdecimal() and not rest.strip("0"):
+        return whole.lstrip("0") or "0"
+    return text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -16,14 +17,19 @@ from jobs.model_files import NO_MODELS, read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
 from model.models import MOST, read_models
-from model.training_record import from_milliseconds
+from model.training_record import at_milliseconds, from_milliseconds
+from schemas.flow_status import RUNNING, members_of, problem_of
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.validation import LAST_TIME
 from settings import Settings, Source, load_settings
 from stores.choosing import reader_of, writer_of
 
 MARGIN = timedelta(minutes=1)
-"""Time for every process of a flow to hear of a change, beside ADSTREAMS_MAX_SKEW."""
+"""Time of the clock for every process of a flow to hear of a change, beside ADSTREAMS_MAX_SKEW of event time."""
+TIME_TO_ACT = timedelta(minutes=5)
+"""How long a time that `list` names can be met, while events come."""
+EARLIEST = "earliest"
+"""What `--from` takes for the earliest time that is possible when the model is added."""
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -44,7 +50,12 @@ def list_command() -> None:
 def add_command(
     file: Annotated[Path, typer.Argument(help="Model file.")],
     from_: Annotated[
-        str | None, typer.Option("--from", metavar="TIME", help="ISO 8601; without it valid_from of the file.")
+        str | None,
+        typer.Option(
+            "--from",
+            metavar="TIME",
+            help=f"ISO 8601, or {EARLIEST} for the earliest that is possible; without it valid_from of the file.",
+        ),
     ] = None,
 ) -> None:
     """Score rows by another model from a time on, which must be later than all that was or will soon be scored."""
@@ -63,7 +74,8 @@ def list_models(settings: Settings) -> None:
     """Print the store's models, oldest first."""
     require_store(settings)
     with closing(reader_of(settings)()) as reader:
-        stored, newest = reader.models(), reader.summary().newest
+        stored = reader.models()
+    now = _now(settings)
     if not stored:
         say(NO_MODELS)
         return
@@ -72,9 +84,17 @@ def list_models(settings: Settings) -> None:
         cells = [each.model_id, _start_of(each), write_duration(model.horizon), f"{len(model.features):,}"]
         table.add_row(*map(seen, cells))
     show(table)
-    if newest is not None:
-        earliest = from_milliseconds(_earliest(settings, newest))
-        say(f"the newest event is of {from_milliseconds(newest)}; another model can be valid from {earliest} on")
+    if now.newest is not None:
+        earliest, allowed = now.earliest(settings), ""
+        if now.speed:
+            earliest = _whole_minute(earliest + to_milliseconds(TIME_TO_ACT) * now.speed)
+            allowed = f", if it is added within {write_duration(TIME_TO_ACT)}"
+        if earliest < LAST_TIME:
+            start = from_milliseconds(earliest)
+            possible = f"can be valid from {start} on{allowed}; --from {EARLIEST} is as soon as possible"
+        else:
+            possible = "can be added once the flow has ended, for event time passes too fast now"
+        say(f"the newest event is of {from_milliseconds(now.newest)}; another model {possible}")
 
 
 def add_model(settings: Settings, file: Path, start: str | None) -> None:
@@ -85,14 +105,13 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         StoreError: the store cannot be used.
     """
     model = read_model(file)
-    if start is not None:
+    if start is not None and start != EARLIEST:
         model = model.model_copy(update={"valid_from": _time(start)})
-    if model.valid_from is None:
+    if start != EARLIEST and model.valid_from is None:
         raise JobError(f"--from: needed, {file} has no valid_from")
     named = "--from" if start is not None else f"{file}: valid_from"
-    if not 0 <= model.start < LAST_TIME:
+    if start != EARLIEST and not 0 <= model.start < LAST_TIME:
         raise JobError(f"{named}: must be between 1970 and 2100, as events are")
-    added = StoredModel(model.start, model.id, model.model_dump_json())
     with closing(writer_of(settings)()) as writer:
         stored = writer.models()
         if not stored:
@@ -103,7 +122,12 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
             raise JobError(f"{file}: the store has a model {model.id} already; give this one another id")
         if len(stored) >= MOST:
             raise JobError(f"{file}: the store has {MOST} models, and can have no more")
-        earliest = _earliest(settings, _newest(settings))
+        earliest = _now(settings).earliest(settings)
+        if earliest >= LAST_TIME:
+            raise JobError(f"{named}: event time passes too fast for a change now; add it once the flow has ended")
+        if start == EARLIEST:
+            model = model.model_copy(update={"valid_from": at_milliseconds(max(earliest, 0))})
+        added = StoredModel(model.start, model.id, model.model_dump_json())
         if added.valid_from < earliest:
             raise JobError(
                 f"{named}: {from_milliseconds(added.valid_from)} has passed, or will before every process has heard of"
@@ -135,27 +159,42 @@ def remove_model(settings: Settings, model_id: str) -> None:
         if found is None:
             ids = ", ".join(each.model_id for each in stored)
             raise JobError(f"{model_id}: no such model; the store has {ids or 'none'}")
-        if found.valid_from < _earliest(settings, _newest(settings)):
+        if found.valid_from < _now(settings).earliest(settings):
             raise JobError(f"{model_id}: it stays, for it is valid {_start_of(found)}: rows are scored by it, or soon")
         writer.remove_model(found)
     say(f"model {model_id} was removed")
 
 
-def _earliest(settings: Settings, newest: int | None) -> int:
-    """The first event time (ms) of which no row can have been scored before every process knows of a change.
+@dataclass(frozen=True, slots=True)
+class _Now:
+    """Where a store is: the time (ms) of its newest event, and how many ms of event time pass in one of the clock."""
 
-    `newest` is the time of the store's newest event.
-    """
-    reached = [] if newest is None else [newest]
-    if settings.source is Source.KAFKA:
-        reached.append(time.time_ns() // 1_000_000)
-    margin = to_milliseconds(settings.max_skew + MARGIN) + 1
-    return max((each + margin for each in reached), default=FROM_THE_BEGINNING + 1)
+    newest: int | None
+    speed: float
+
+    def earliest(self, settings: Settings) -> int:
+        """The first event time (ms) of which no row can have been scored before every process knows of a change."""
+        reached = [] if self.newest is None else [self.newest]
+        if settings.source is Source.KAFKA:
+            reached.append(time.time_ns() // 1_000_000)
+        margin = to_milliseconds(settings.max_skew) + int(to_milliseconds(MARGIN) * max(self.speed, 1)) + 1
+        return max((each + margin for each in reached), default=FROM_THE_BEGINNING + 1)
 
 
-def _newest(settings: Settings) -> int | None:
+def _now(settings: Settings) -> _Now:
     with closing(reader_of(settings)()) as reader:
-        return reader.summary().newest
+        newest, statuses = reader.summary().newest, reader.statuses()
+    if settings.source is Source.KAFKA:
+        return _Now(newest, 1.0)
+    is_running = not problem_of(statuses, time.time_ns() // 1_000_000)
+    speeds = [each.speed for each in members_of(statuses) if is_running and each.state == RUNNING]
+    return _Now(newest, max(speeds, default=0.0))
+
+
+def _whole_minute(moment: float) -> int:
+    """The next whole minute of a time in ms, which is easily typed."""
+    minute = to_milliseconds(timedelta(minutes=1))
+    return -int(-moment // minute) * minute
 
 
 def _start_of(model: StoredModel) -> str:
@@ -168,5 +207,5 @@ def _time(text: str) -> datetime:
     try:
         time = datetime.fromisoformat(text)
     except ValueError:
-        raise JobError(f"--from: {text!r} is not a time such as 2026-12-01T00:00:00Z") from None
+        raise JobError(f"--from: {text!r} is not a time such as 2026-12-01T00:00:00Z, nor {EARLIEST}") from None
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

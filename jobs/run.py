@@ -90,9 +90,10 @@ def _stop(programs: list[Program], failed: list[Program]) -> int:
     return next((code if code > 0 else 1 for code in codes), 0)
 
 
-def flow_command(recovery: Path) -> list[str]:
-    """The command line of the dataflow, saved to a recovery directory every 10 s."""
-    return [sys.executable, "-m", "bytewax.run", "dataflow", "-r", str(recovery), "-s", "10", "-b", "0"]
+def flow_command(recovery: Path | None) -> list[str]:
+    """The command line of the dataflow, saved every 10 s where it has a recovery directory."""
+    saved = [] if recovery is None else ["-r", str(recovery), "-s", "10", "-b", "0"]
+    return [sys.executable, "-m", "bytewax.run", "dataflow", *saved]
 
 
 def _check_origins(origins: tuple[str, ...]) -> None:

@@ -11,6 +11,9 @@ SILENCE = 15_000
 
 RUNNING, ENDED, STOPPED = "running", "ended", "stopped"
 
+LEAST_RUN = 500
+"""Milliseconds of a run that tell its speed."""
+
 
 @dataclass(frozen=True, slots=True)
 class FlowStatus:
@@ -33,6 +36,10 @@ class FlowStatus:
     """When an event was read."""
     newest: int | None = None
     """The latest event time that was read."""
+    first_read: int | None = None
+    """When the first event of this run was read."""
+    first: int | None = None
+    """The latest event time of what was read then."""
     behind: int | None = None
     """By how much the latest event time was behind the clock when it was read, where events are of now (Kafka)."""
 
@@ -44,6 +51,14 @@ class FlowStatus:
     def from_json(cls, text: str) -> FlowStatus:
         """What a store has kept."""
         return cls(**json.loads(text))
+
+    @property
+    def speed(self) -> float:
+        """Milliseconds of event time that pass in one of the clock, over this run; 0 before enough was read to tell."""
+        if self.first is None or self.newest is None or self.first_read is None or self.last_read is None:
+            return 0.0
+        passed = self.last_read - self.first_read
+        return (self.newest - self.first) / passed if passed >= LEAST_RUN else 0.0
 
 
 def members_of(statuses: Sequence[FlowStatus]) -> list[FlowStatus]:

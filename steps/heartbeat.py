@@ -51,6 +51,8 @@ class Heartbeat:
             now, latest = _now(), int(decoded.events.rows["timestamp"].max())
             newest = max(latest, self._status.newest or latest)
             behind = max(now - newest, 0) if self._is_live else None
+            if self._status.first_read is None:
+                self._status = replace(self._status, first_read=now, first=latest)
             self._status = replace(self._status, last_read=now, newest=newest, behind=behind)
         return decoded
 

@@ -46,8 +46,13 @@ def retry_command(
     ] = None,
     reason: Reason = None,
     recovery: Annotated[
-        Path, typer.Option(help="Recovery directory of the dataflow that reads log files; not needed for Kafka.")
-    ] = Path("recovery"),
+        Path | None,
+        typer.Option(
+            help="Recovery directory of the dataflow that reads log files; without it the one here that belongs to the"
+            " store. Not needed for Kafka.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Decode and validate dead letters again, and send those in that are events by now.
 
@@ -56,7 +61,8 @@ def retry_command(
     left alone unless --reason names theirs.
 
     From Kafka, their bytes go to the topic that they came from. Events of log files are given to the dataflow, which
-    must not be running meanwhile. In both cases a letter goes only once its event is safe, and its event counts once.
+    must not be running meanwhile; where it kept no recovery directory, it reads the logs again. In all cases a letter
+    goes only once its event is safe, and its event counts once.
     """
     with plainly("no letter was cleared"):
         retry(load_settings(), places or [], _known(reason), recovery)

@@ -11,6 +11,7 @@ from jobs.console import say
 from jobs.dead_letters.keeping import Keeper, TableKeeper, keeper_of, parse_place
 from jobs.dead_letters.mending import FATES, Mended, Mender
 from jobs.dead_letters.through_flow import is_leftover, through_flow
+from jobs.dead_letters.through_log import through_log, way_of
 from jobs.dead_letters.through_topics import through_topics
 from jobs.problems import JobError
 from schemas.codec import Codec
@@ -18,7 +19,7 @@ from schemas.dead_letters import DeadLetter
 from settings import Settings
 
 
-def retry(settings: Settings, places: Sequence[str], reason: str | None, recovery: Path) -> None:
+def retry(settings: Settings, places: Sequence[str], reason: str | None, recovery: Path | None) -> None:
     """Send in again the chosen letters that are valid events by now, let them go, and say what became of all.
 
     A letter is let go only after its event is safe: a crash in between makes a repeat of the event and loses nothing.
@@ -46,10 +47,11 @@ def retry(settings: Settings, places: Sequence[str], reason: str | None, recover
         say(f"{len(fated):,} left alone, which --reason would send in to no avail: {_by_reason(fated)}")
 
 
-def _send(settings: Settings, keeper: Keeper, mended: Mended, recovery: Path) -> tuple[int, list[DeadLetter]]:
-    if isinstance(keeper, TableKeeper):
-        return through_flow(keeper, mended, recovery)
-    return through_topics(cluster_of(settings), settings.kafka_topics, keeper, mended)
+def _send(settings: Settings, keeper: Keeper, mended: Mended, recovery: Path | None) -> tuple[int, list[DeadLetter]]:
+    if not isinstance(keeper, TableKeeper):
+        return through_topics(cluster_of(settings), settings.kafka_topics, keeper, mended)
+    way = recovery or way_of(settings, keeper)
+    return through_log(settings, keeper, mended) if way is None else through_flow(keeper, mended, way)
 
 
 def _chosen(letters: Sequence[DeadLetter], places: Sequence[str], reason: str | None) -> list[DeadLetter]:

@@ -98,10 +98,21 @@ def _alone(recovery: Path) -> Iterator[None]:
 
 def _run(log: Path, recovery: Path, expected: int) -> None:
     """Run the dataflow over a log, to its end."""
-    with Console(stderr=True).status(f"the dataflow takes {expected:,} events"):
+    lines = run_over(str(log), recovery, f"the dataflow takes {expected:,} events")
+    if _handled(lines) != expected:  # a signal ends it cleanly
+        raise JobError("the dataflow ended before it had taken all events; retry again")
+
+
+def run_over(log: str, recovery: Path | None, status: str) -> list[str]:
+    """Run the dataflow over log files; returns what it said.
+
+    Raises:
+        JobError: it failed.
+    """
+    with Console(stderr=True).status(status):
         run = subprocess.run(
             flow_command(recovery),
-            env=os.environ | {"ADSTREAMS_SOURCE": "file", "ADSTREAMS_FILE": str(log)},
+            env=os.environ | {"ADSTREAMS_SOURCE": "file", "ADSTREAMS_FILE": log},
             capture_output=True,
             text=True,
             errors="replace",
@@ -109,8 +120,7 @@ def _run(log: Path, recovery: Path, expected: int) -> None:
     lines = run.stderr.splitlines() or [""]
     if run.returncode:
         raise JobError(f"the dataflow took nothing: {lines[-1].removeprefix('ad-streams: ')}")
-    if _handled(lines) != expected:  # a signal ends it cleanly
-        raise JobError("the dataflow ended before it had taken all events; retry again")
+    return lines
 
 
 def _handled(lines: Sequence[str]) -> int:

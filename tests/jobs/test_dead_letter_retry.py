@@ -106,6 +106,48 @@ def test_mended_events_count_as_if_they_had_been_good_from_the_first(place: Plac
     assert table(place.store) == table(place.folder / "whole.db")
 
 
+def test_the_stores_own_recovery_directory_is_found(place: Place) -> None:
+    """Whatever its name; where it is gone, it is asked for, and no letter is lost."""
+    make_recovery(place.folder / "another")
+    place.recovery = place.recovery.rename(place.folder / "recovery-shop")
+    place.bury(letter(LOST[0], 201), letter(LOST[1], 202))
+    asked: dict[str, object] = {"source": "file", "file": place.log, "sqlite_path": place.store}
+    done = jobs("dead-letters", "retry", "log.csv/0/201", **asked)
+    assert (done.returncode, done.stdout) == (0, "1 of 1 dead letters went back in\n"), done.stderr
+    shutil.rmtree(place.recovery)
+    done = jobs("dead-letters", "retry", **asked)
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("ad-streams: --recovery: needed")
+    assert place.letters() == [("log.csv", 0, 202, "id_length")]
+
+
+def test_where_no_recovery_directory_was_kept_the_logs_are_read_again(tmp_path: Path) -> None:
+    """What was bad is in them: what a mend made good goes in, the rest stays, and all rows are those of one run."""
+    place = Place(tmp_path)
+    place.write(place.log, EVENTS)
+    place.log.write_text(place.log.read_text().replace("CN", "??", 1))
+    run = run_flow(source="file", file=place.log, sqlite_path=place.store)
+    assert run.returncode == 0, run.stderr
+    before, ((source, _, bad, _),) = table(place.store), place.letters()
+    place.bury(replace(letter(EVENTS[9], 11), source=str(source)))  # a row that an earlier version did not take
+    other: dict[str, object] = {"source": "file", "file": tmp_path / "other.csv", "sqlite_path": place.store}
+    place.write(tmp_path / "other.csv", EVENTS)
+    refused = jobs("dead-letters", "retry", **other)
+    assert refused.returncode == 2
+    assert refused.stderr.startswith(
+        "ad-streams: ADSTREAMS_SOURCE and ADSTREAMS_FILE: must be as the dataflow had them"
+    )
+    assert len(refused.stderr.splitlines()) == 1
+    done = jobs("dead-letters", "retry", **other | {"file": place.log})
+    assert (done.returncode, done.stdout) == (
+        0,
+        "1 of 2 dead letters went back in\n1 stay: 1 wrong_type\n",
+    ), done.stderr
+    assert place.letters() == [(source, 0, bad, "wrong_type")]
+    assert table(place.store) == before
+
+
 def test_only_the_chosen_ones_go_in(place: Place) -> None:
     place.bury(letter(LOST[0], 1), letter(LOST[1], 2), letter(LOST[2], 3, "missing"))
     assert "1 of 1 dead letters went back in" in place.retry("log.csv/0/2")

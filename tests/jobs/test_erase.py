@@ -20,18 +20,47 @@ from schemas.erasures import Erasure, hash_of, letters_of
 from schemas.events import Event
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
+from tests.stores.rows import event, scored
 
 
 def test_a_user_in_no_table_is_told_and_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tmp_path / "store.db"
     monkeypatch.setenv("ADSTREAMS_SQLITE_PATH", str(store))
     SqliteWriter(store).close()
+    rest = "dead letters that went: 0; the request is remembered, and running flows follow within seconds\n"
     done = CliRunner().invoke(app, ["erase", "nobody"])
-    assert done.exit_code == 0, done.output
-    said = "no table has a user 'nobody', dead letters that went: 0; the request is remembered"
-    assert done.stdout == f"{said}; running flows follow within seconds\n"
+    assert (done.exit_code, done.stdout) == (1, f"no user 'nobody' in the store; {rest}")
     with closing(SqliteWriter(store)) as writer:
         assert [each.user_hash for each in writer.erasures()] == [hash_of("nobody")]
+    again = CliRunner().invoke(app, ["erase", "nobody"])
+    assert (again.exit_code, again.stdout) == (0, f"no user 'nobody' any more, who was erased before; {rest}")
+
+
+@pytest.mark.parametrize(
+    ("asked", "near"),
+    [
+        ("ANNA-1", "'Anna-1'"),
+        (" Anna-1 ", "'Anna-1'"),
+        ("Anna1", "'Anna-1'"),
+        ("42", "'0042'"),
+        ("42.0", "'0042'"),
+        ("somebody else", None),
+    ],
+)
+def test_ids_near_one_that_nobody_has_are_named_and_stay(
+    asked: str, near: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = tmp_path / "store.db"
+    monkeypatch.setenv("ADSTREAMS_SQLITE_PATH", str(store))
+    with closing(SqliteWriter(store)) as writer:
+        for user in ("Anna-1", "0042", "x9"):
+            writer.write(scored(event(user=user)))
+        writer.flush()
+    done = CliRunner().invoke(app, ["erase", asked])
+    assert done.exit_code == 1, done.output
+    assert done.stdout.startswith(f"no user {asked!r} in the store; {f'near ids: {near}' if near else 'dead letters'}")
+    with closing(SqliteReader(store)) as reader:
+        assert sorted(reader.user_ids()) == ["0042", "Anna-1", "x9"]
 
 
 PERSON = uuid.UUID("6f1c7f0e-23b1-4b6e-9e64-f5b9d8b0a001")

@@ -1,6 +1,8 @@
 """`python -m jobs models`: a model for some time on, and what is refused."""
 
 import json
+import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +11,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from model.training_record import from_milliseconds
+from schemas.flow_status import FlowStatus
 from schemas.models import FROM_THE_BEGINNING, StoredModel
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
@@ -67,7 +70,7 @@ def test_a_model_is_added_listed_and_taken_back(models, tmp_path: Path) -> None:
     assert [line.split()[0] for line in listed] == ["model", "seed", "decay"]
     assert last == (
         f"the newest event is of {from_milliseconds(TIME)}; "
-        f"another model can be valid from {from_milliseconds(EARLIEST)} on"
+        f"another model can be valid from {from_milliseconds(EARLIEST)} on; --from earliest is as soon as possible"
     )
     assert "from the beginning" in listed[1]
     assert "from 2017-07-14T03:41:00.001000+00:00" in listed[2]
@@ -92,6 +95,43 @@ def test_a_time_that_has_passed_is_refused_with_the_earliest_that_is_possible(mo
     assert line.startswith("ad-streams: --from: 2017-07-14T03:41:00+00:00 has passed")
     assert "2017-07-14T03:41:00.001000+00:00 is the earliest" in line
     assert "has passed" in complaint("models", "add", file_of(tmp_path, valid_from="2000-01-01T00:00:00Z"))
+    assert len(models()) == 1
+
+
+def test_the_earliest_time_is_taken_where_it_is_asked_for(models, tmp_path: Path) -> None:
+    done("add", file_of(tmp_path), "--from", "earliest")
+    assert models() == [(FROM_THE_BEGINNING, "seed"), (EARLIEST, "decay")]
+
+
+def report(store: Path, speed: int) -> None:
+    """A flow that runs, in which so many ms of event time pass in one."""
+    now = time.time_ns() // 1_000_000
+    writer = SqliteWriter(store)
+    began = {"first_read": now - 1_000, "first": TIME - 1_000 * speed}
+    writer.note_status(FlowStatus(0, 1, "host", 7, now, now, last_read=now, newest=TIME, **began))
+    writer.close()
+
+
+@pytest.mark.parametrize("speed", [1, 260, 40_000])
+def test_the_time_that_is_listed_can_still_be_met_minutes_later(models, store: Path, tmp_path: Path, speed) -> None:
+    """Although events come: what is listed is as far ahead as they get meanwhile."""
+    report(store, speed)
+    listed = re.search(r"can be valid from (\S+) on, if it is added within 5m", done("list"))
+    assert listed is not None
+    meanwhile = TIME + 5 * MINUTE * speed
+    writer = SqliteWriter(store)
+    writer.write(scored(event("later", meanwhile - TIME)))
+    writer.flush()
+    writer.close()
+    done("add", file_of(tmp_path), "--from", listed[1])
+    (_, (start, _)) = models()
+    assert meanwhile + HOUR + MINUTE * speed < start <= meanwhile + HOUR + MINUTE * (speed + 1) + 1
+
+
+def test_no_model_can_be_added_where_event_time_runs_away(models, store: Path, tmp_path: Path) -> None:
+    report(store, 10**9)
+    assert "can be added once the flow has ended, for event time passes too fast now" in done("list")
+    assert "event time passes too fast" in complaint("models", "add", file_of(tmp_path), "--from", "earliest")
     assert len(models()) == 1
 
 
