@@ -20,7 +20,7 @@ class ParquetLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._schema: pa.Schema = pa.parquet.ParquetFile(path).schema_arrow
+        self._schema: pa.Schema = self._open().schema_arrow
         self.names: list[str] = self._schema.names
         said = [field.metadata or {} for field in self._schema if field.name == "timestamp"]
         self.is_in_ms = any(IN_MS.items() <= metadata.items() for metadata in said)
@@ -29,9 +29,13 @@ class ParquetLog:
         """A column's type."""
         return self._schema.field(name).type
 
+    def _open(self) -> pa.parquet.ParquetFile:
+        """The file; INT96, Spark's times, reach any year as µs, where as ns they turn into others without a word."""
+        return pa.parquet.ParquetFile(self._path, coerce_int96_timestamp_unit="us")
+
     def read(self, wanted: Mapping[str, str], after: int) -> Iterator[Rows]:
         """The rows after a number, with the columns of the fields in `wanted`; the first is row 1."""
-        file, row = pa.parquet.ParquetFile(self._path), 0
+        file, row = self._open(), 0
         for group in range(file.num_row_groups):
             if row + file.metadata.row_group(group).num_rows <= after:
                 row += file.metadata.row_group(group).num_rows

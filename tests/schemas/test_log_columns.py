@@ -211,6 +211,17 @@ def test_a_time_that_is_too_far_is_one_letter(save, contain):
         assert reasons(letters) == [(2, "time_range")]
 
 
+@pytest.mark.parametrize("far", [(1500, 1, 1), (9999, 12, 31), (2262, 5, 1)])
+def test_far_times_of_spark_do_not_turn_into_near_ones(tmp_path, far):
+    """INT96 as nanoseconds has 584 years, and 1500 was read as 2084."""
+    times = pa.array([datetime.datetime(2024, 5, 1, 8, 0, 0, 1_999), datetime.datetime(*far)], pa.timestamp("us"))
+    table = pa.table({"event_id": ["a", "b"], "user_id": ["u", "v"], "timestamp": times, "type": ["IM", "CN"]})
+    pa.parquet.write_table(table, tmp_path / "log.parquet", use_deprecated_int96_timestamps=True)
+    events, letters = read(tmp_path / "log.parquet")
+    assert [event.timestamp for event in events] == [T + 1]
+    assert reasons(letters) == [(2, "time_range")]
+
+
 def test_containers_of_every_codec_and_type(contain):
     fields = {
         "event_id": {"type": "string", "logicalType": "uuid"},
