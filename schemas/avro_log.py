@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from decimal import Decimal
+from decimal import MAX_PREC, Context, Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.column_names import ColumnsError
+from schemas.dead_letters import DeadLetter
 from schemas.log_bytes import LogFileError, Rows
 
 ROWS = 50_000
@@ -30,6 +31,10 @@ _PLAIN = {
     "boolean": pa.bool_(),
     "null": pa.null(),
 }
+
+
+_EXACT = Context(prec=MAX_PREC)
+"""Decimals keep all of their digits, of which Python's own context keeps 28."""
 
 
 class AvroLog:
@@ -104,9 +109,12 @@ class AvroLog:
         blocks = self._blocks(after)
         while failure is None:
             try:
-                first, some = next(blocks)
+                first, some, letter = next(blocks)
                 records += some
                 row = first + len(some)
+                if letter is not None:
+                    yield _batch(records, columns, row)._replace(letters=[letter[0]], last=letter[1])
+                    records, row = [], letter[1]
             except StopIteration:
                 break
             except Exception as error:  # fastavro raises whatever the bytes provoke
@@ -119,8 +127,11 @@ class AvroLog:
         if failure is not None:
             raise ValueError(f"broken after {row:,} rows: {type(failure).__name__}: {failure}")
 
-    def _blocks(self, after: int) -> Iterator[tuple[int, list[Any]]]:
-        """The number before the first of some records, and the records; those up to `after` are left out."""
+    def _blocks(self, after: int) -> Iterator[tuple[int, list[Any], tuple[DeadLetter, int] | None]]:
+        """The number before the first of some records, and the records; those up to `after` are left out.
+
+        With them a letter for the rest of a block that is damaged, and the number of the last record in it.
+        """
         row = 0
         with self._path.open("rb") as file:
             blocks: Any = fastavro.block_reader(file)
@@ -129,19 +140,20 @@ class AvroLog:
                     row += block.num_records
                     continue
                 records: list[Any] = []
-                data, before = block.bytes_, row
+                data, before, last, letter = block.bytes_, row, row + block.num_records, None
                 try:
-                    for _ in range(block.num_records):
+                    while row < last:
                         record = fastavro.schemaless_reader(
                             data, self._schema, None, handle_unicode_errors="surrogateescape"
                         )
                         row += 1
                         if row > after:
                             records.append(record)
-                except Exception:
-                    yield max(before, after), records
-                    raise
-                yield max(before, after), records
+                except Exception as error:  # fastavro raises whatever the bytes provoke
+                    lost = f"{last - row:,} records of a damaged block are not read: {type(error).__name__}: {error}"
+                    letter = DeadLetter(str(self._path), 0, row + 1, "undecodable", lost, b""), last
+                yield max(before, after), records, letter
+                row = last
 
 
 def _batch(records: list[Any], columns: Mapping[str, tuple[str, pa.DataType, Callable[[Any], Any]]], last: int) -> Rows:
@@ -163,7 +175,7 @@ def _encoded(text: str) -> bytes:
 
 
 def _decimal(value: bytes, scale: int) -> bytes:
-    number = Decimal(int.from_bytes(value, "big", signed=True)).scaleb(-scale)
+    number = Decimal(int.from_bytes(value, "big", signed=True)).scaleb(-scale, _EXACT)
     return format(number, "f").encode()
 
 

@@ -13,6 +13,10 @@ OPTIONAL = (*(name for name in TEXTS if name not in REQUIRED), "quantity", "reve
 _ALIASES = {alias: field["name"] for field in load_schema("event")["fields"] for alias in field.get("aliases", ())}
 
 
+KNOWN = frozenset({*REQUIRED, *OPTIONAL, *_ALIASES})
+"""Names of the event's columns, in small letters, former ones too."""
+
+
 class ColumnsError(ValueError):
     """Columns that no row can be read from; the message names the column."""
 

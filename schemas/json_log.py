@@ -5,24 +5,22 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Iterator, Mapping
-from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
-from schemas.column_names import OPTIONAL, REQUIRED
+from schemas.column_names import KNOWN, OPTIONAL, REQUIRED
 from schemas.dead_letters import DeadLetter
+from schemas.json_elements import MOST, elements
 from schemas.log_bytes import BROKEN, LogFileError, Rows, open_bytes
 from schemas.valid_json import valid_json
 
 ROWS = 20_000
 """Objects of a batch."""
 HEAD = 1_000
-"""Objects whose keys are the columns' names."""
-MOST = 1 << 21
-"""Bytes of one object at the most."""
+"""Objects whose keys are the columns' names; of later ones, the keys that are an event's columns."""
 _KEPT = 1_000
 _PIECE = 1 << 20
 _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
@@ -38,7 +36,7 @@ class _Row(NamedTuple):
 
 
 class JsonLog:
-    """JSON lines or an array; `names` are the keys of its first objects, in their order."""
+    """JSON lines or an array; `names` are the keys of its first objects, and those of an event in any object."""
 
     is_in_ms = False
 
@@ -47,10 +45,14 @@ class JsonLog:
         names: dict[str, None] = {}
         objects, problem = 0, ""
         try:
-            for row in islice(self._rows(), HEAD):
+            for row in self._rows():
                 if isinstance(row.value, dict):
-                    names |= dict.fromkeys(row.value)
                     objects += 1
+                    if objects <= HEAD:
+                        names |= dict.fromkeys(row.value)
+                    elif not row.value.keys() <= names.keys():  # a key that is rare, as the revenue of conversions
+                        lower = {name.lower() for name in names}
+                        names |= {key: None for key in row.value if key.lower() in KNOWN - lower}
                 problem = problem or row.detail
         except (*BROKEN, ValueError) as error:  # which is told behind the rows before that
             problem = str(error)
@@ -139,33 +141,12 @@ class JsonLog:
                 yield _parsed(line)
 
     def _elements(self) -> Iterator[_Row]:
-        """The elements of an array, of which a piece is in memory at a time."""
-        decode = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape").decode
         with open_bytes(self._path) as file:
-            text, at, over = "", 0, False
-            text = decode(file.read(_PIECE)).removeprefix("\ufeff").lstrip()
-            at = 1
-            while True:
-                while at < len(text) and text[at] in " \t\r\n,":
-                    at += 1
-                if at < len(text) and text[at] == "]":
-                    return
-                try:
-                    value, end = _DECODER.raw_decode(text, at)
-                    is_whole = end < len(text) or over
-                except (ValueError, RecursionError) as error:
-                    if over:
-                        raise ValueError(f"not JSON from here on: {text[at : at + 40]!r}: {error}") from None
-                    is_whole = False
-                if is_whole:
-                    yield _Row(value)
-                    at = end
-                elif over or len(text) - at > 4 * MOST:
-                    raise ValueError(f"an array that is not closed, or not JSON from here on: {text[at : at + 40]!r}")
-                else:
-                    piece = file.read(_PIECE)
-                    over = not piece
-                    text, at = text[at:] + decode(piece, over), 0
+            for each in elements(file, _DECODER):
+                reason = "wrong_shape" if each.detail else ""
+                yield _Row(
+                    each.value, reason, each.detail, each.text.encode(errors="surrogateescape") if reason else b""
+                )
 
 
 def _parsed(line: bytes) -> _Row:

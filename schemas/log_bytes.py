@@ -109,6 +109,8 @@ def check_content(path: Path, kind: str) -> None:
     with open_bytes(path) as file:
         head = file.read(_HEAD)
     foreign = next((name for magic, name in _FOREIGN.items() if head.startswith(magic)), None)
+    if foreign == "ORC" and b"\0" not in head:  # a column's name, as ORCID
+        foreign = None
     if foreign is not None:
         how = "save it as UTF-8" if "UTF" in foreign else "export it as CSV or Parquet"
         raise LogFileError(f"{path}: is {foreign} by its content; {how}")

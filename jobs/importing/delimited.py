@@ -18,6 +18,7 @@ from jobs.importing.headers import Form, find_form
 from jobs.importing.letters import Letters
 from jobs.importing.names import identifier
 from jobs.importing.sources import Source
+from jobs.importing.streams import run_on
 from jobs.problems import JobError
 from schemas.csv_rows import BLOCK, CsvRows, too_long
 from schemas.dead_letters import DeadLetter
@@ -47,10 +48,8 @@ def load_delimited(
     connection.execute(f"CREATE TABLE log ({', '.join(f'{identifier(name)} VARCHAR' for name in columns.values())})")
     for source, form in zip(sources, forms, strict=True):
         schema = pa.schema([(name, pa.large_string()) for name in form.names])
-        rows = pa.RecordBatchReader.from_batches(schema, _rows(source, form, letters))
-        connection.register("rows_of_file", rows)
-        connection.execute("INSERT INTO log BY NAME SELECT * FROM rows_of_file")
-        connection.unregister("rows_of_file")
+        insert = "INSERT INTO log BY NAME SELECT * FROM rows_of_file"
+        run_on(connection, "rows_of_file", schema, _rows(source, form, letters), insert)
 
 
 def _rows(source: Source, form: Form, letters: Letters) -> Iterator[pa.RecordBatch]:

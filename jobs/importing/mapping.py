@@ -10,6 +10,7 @@ import duckdb
 import pyarrow as pa
 
 from jobs.importing.names import identifier
+from jobs.importing.streams import run_on
 from jobs.problems import JobError
 from schemas.column_names import OPTIONAL, REQUIRED, ColumnsError, match_columns, nearest
 from schemas.time_finding import find_time_format
@@ -129,9 +130,7 @@ def _with_instants(connection: duckdb.DuckDBPyConnection, chosen: str, times: Ti
             instants, good = to_milliseconds(columns.column("timestamp"), times)
             yield pa.RecordBatch.from_arrays([*columns.columns, pa.array(instants, mask=~good)], schema=schema)
 
-    connection.register("placed", pa.RecordBatchReader.from_batches(schema, batches()))
-    connection.execute("CREATE TABLE mapped AS FROM placed")
-    connection.unregister("placed")
+    run_on(connection, "placed", schema, batches(), "CREATE TABLE mapped AS FROM placed")
     connection.execute("DROP TABLE chosen")
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 
 import duckdb
 import pyarrow as pa
 
 from jobs.importing.letters import Letters
 from jobs.importing.sources import Source
+from jobs.importing.streams import run_on
 from jobs.problems import JobError
 from schemas.avro_log import AvroLog
 from schemas.column_names import ColumnsError
@@ -43,9 +45,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, sources: list[Source], l
     log = AvroLog(sources[0].path)
     schema = pa.schema([(name, _kind(log, name)) for name in log.names])
     batches = (batch for source in sources for batch in _batches(source, schema, letters))
-    connection.register("records_of_files", pa.RecordBatchReader.from_batches(schema, batches))
-    connection.execute("CREATE TABLE log AS FROM records_of_files")
-    connection.unregister("records_of_files")
+    run_on(connection, "records_of_files", schema, batches, "CREATE TABLE log AS FROM records_of_files")
 
 
 def _kind(log: AvroLog, name: str) -> pa.DataType:
@@ -64,6 +64,7 @@ def _batches(source: Source, schema: pa.Schema, letters: Letters) -> Iterator[pa
             return
         except (OSError, ValueError) as error:
             raise JobError(f"{source.path}: {' '.join(str(error).split())}") from None
+        letters.add(replace(letter, payload=b"null") for letter in found.letters)
         columns = found.columns
         try:
             yield columns.cast(schema)

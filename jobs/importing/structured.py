@@ -21,8 +21,10 @@ import pyarrow.parquet
 from jobs.importing.letters import Letters
 from jobs.importing.names import literal
 from jobs.importing.sources import Source
+from jobs.importing.streams import run_on
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.json_elements import elements
 from schemas.log_bytes import BROKEN, open_bytes
 
 LONGEST = 1 << 21
@@ -59,9 +61,7 @@ def load_objects(connection: duckdb.DuckDBPyConnection, sources: list[Source], l
     numbers = _Numbers()
     schema = pa.schema([("object", pa.large_string())])
     batches = itertools.chain.from_iterable(_batches(source, letters, numbers) for source in sources)
-    connection.register("objects_of_files", pa.RecordBatchReader.from_batches(schema, batches))
-    connection.execute("CREATE TABLE objects AS FROM objects_of_files")
-    connection.unregister("objects_of_files")
+    run_on(connection, "objects_of_files", schema, batches, "CREATE TABLE objects AS FROM objects_of_files")
     ((structure,),) = connection.execute(
         "SELECT CAST(json_group_structure(CAST(object AS JSON)) AS VARCHAR) FROM objects"
     ).fetchall()
@@ -138,40 +138,40 @@ def _refuse(name: str) -> None:
 
 def _problem(line: bytes, numbers: _Numbers) -> str | None:
     try:
-        value = json.loads(line, parse_constant=_refuse, parse_int=numbers)
+        text = line.decode()
+        return _why_not(json.loads(text, parse_constant=_refuse, parse_int=numbers), text)
     except (ValueError, RecursionError) as error:
         return f"no JSON: {error}"
-    return None if isinstance(value, dict) else "no JSON object"
+
+
+def _why_not(value: Any, text: str) -> str | None:
+    """Why a value is no row."""
+    if not isinstance(value, dict):
+        return "no JSON object"
+    try:
+        if "\\u" in text:  # half of a pair of escapes is no character
+            json.dumps(value, ensure_ascii=False).encode()
+        text.encode()
+    except UnicodeEncodeError:
+        return "a text is not UTF-8"
+    return None
 
 
 def _of_document(source: Source, letters: Letters, numbers: _Numbers) -> Iterator[str]:
-    """The objects of an array, or of objects over several lines; all of it is in memory."""
+    """The objects of an array, or of objects over several lines."""
+    decoder, number = json.JSONDecoder(parse_constant=_refuse, parse_int=numbers), 0
     try:
         with open_bytes(source.path) as file:
-            text = file.read().decode("utf-8-sig")
-    except (*BROKEN, UnicodeDecodeError) as error:
-        raise JobError(f"{source.path}: {error}") from None
-    decoder, at, number = json.JSONDecoder(parse_constant=_refuse, parse_int=numbers), 0, 0
-    is_array = text.lstrip()[:1] == "["
-    at = text.index("[") + 1 if is_array else 0
-    while True:
-        while at < len(text) and (text[at].isspace() or text[at] == ","):
-            at += 1
-        if at >= len(text) and not is_array:
-            return
-        if is_array and text[at : at + 1] == "]":
-            return
-        try:
-            value, end = decoder.raw_decode(text, at)
-        except (ValueError, RecursionError) as error:
-            raise JobError(f"{source.path}: no JSON after {number:,} objects: {error}") from None
-        number += 1
-        if isinstance(value, dict):
-            yield text[at:end]
-        else:
-            payload = json.dumps(text[at : min(end, at + 1_000)]).encode()
-            letters.add([DeadLetter(str(source.path), 0, number, "wrong_shape", "no JSON object", payload)])
-        at = end
+            for number, each in enumerate(elements(file, decoder), 1):
+                detail = each.detail or _why_not(each.value, each.text)
+                if detail is None:
+                    yield each.text
+                else:
+                    shown = each.text[:1_000].encode(errors="surrogateescape").decode(errors="backslashreplace")
+                    payload = json.dumps(shown).encode()
+                    letters.add([DeadLetter(str(source.path), 0, number, "wrong_shape", detail, payload)])
+    except (*BROKEN, ValueError) as error:
+        raise JobError(f"{source.path}: broken after {number:,} objects: {error}") from None
 
 
 def _of_avro(source: Source) -> Iterator[str]:
