@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 SIMULATOR, FILE, KAFKA = "simulator", "file", "kafka"
 _NAMED = 3
@@ -67,3 +68,8 @@ def named(names: list[str]) -> str:
     """
     more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more
+
+
+def state_of(note: Mapping[str, Any]) -> str:
+    """What identifies the state in a recovery directory, from the note that lies there; a copy of it has the same."""
+    return str(note.get("id", f"that of store {note.get('store')}"))  # versions before noted none

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from model.bucket import SNAPSHOT_VERSION
+from schemas.provenance import state_of
 from settings import RECOVERY_NOTE, Settings, SettingsError, Source, Store
 from topics.client import Topic
 
@@ -155,13 +156,9 @@ def state_in(directory: Path) -> str | None:
     """
     with _told(directory):
         try:
-            return _identified(_read(directory))
+            return state_of(_read(directory))
         except FileNotFoundError:
             return None
-
-
-def _identified(note: dict[str, Any]) -> str:
-    return str(note.get("id", f"that of store {note.get('store')}"))  # versions before noted none
 
 
 def check_recovery(
@@ -206,7 +203,7 @@ def check_recovery(
     if before != read:
         with _told(directory):
             _draft(directory, held | {"topics": read}).replace(directory / RECOVERY_NOTE)
-    return _identified(held)
+    return state_of(held)
 
 
 @contextlib.contextmanager

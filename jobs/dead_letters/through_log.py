@@ -6,6 +6,7 @@ others are computed again to the same values.
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,8 @@ from jobs.dead_letters.through_flow import run_over
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
 from schemas.flow_status import ENDED, members_of
-from schemas.provenance import FILE, Provenance, named
-from settings import Settings, SettingsError, Source, Store
-from steps.recovery import state_in
+from schemas.provenance import FILE, Provenance, named, state_of
+from settings import RECOVERY_NOTE, Settings, Source, Store
 
 USUAL = Path("recovery")
 """The recovery directory of a store that does not say which is its own."""
@@ -53,9 +53,10 @@ def way_of(settings: Settings, keeper: TableKeeper) -> Path | None:
 
 def _state_in(directory: Path) -> str | None:
     try:
-        return state_in(directory)
-    except SettingsError:
+        note = json.loads((directory / RECOVERY_NOTE).read_text())
+    except (OSError, ValueError):
         return None
+    return state_of(note) if isinstance(note, dict) else None
 
 
 def through_log(settings: Settings, keeper: TableKeeper, mended: Mended) -> tuple[int, list[DeadLetter]]:
