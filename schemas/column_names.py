@@ -11,6 +11,8 @@ from schemas.events import TEXTS
 REQUIRED = ("event_id", "user_id", "timestamp", "type")
 OPTIONAL = (*(name for name in TEXTS if name not in REQUIRED), "quantity", "revenue")
 _ALIASES = {alias: field["name"] for field in load_schema("event")["fields"] for alias in field.get("aliases", ())}
+_LISTED, _SHOWN = 6, 40
+"""Names that a message lists, and how much of each."""
 
 
 KNOWN = frozenset({*REQUIRED, *OPTIONAL, *_ALIASES})
@@ -21,7 +23,7 @@ class ColumnsError(ValueError):
     """Columns that no row can be read from; the message names the column."""
 
 
-def match_columns(names: Sequence[str]) -> dict[str, str]:
+def match_columns(names: Sequence[str], needed: Sequence[str] = REQUIRED) -> dict[str, str]:
     """For each field of an event that is among a log's columns, the column's name.
 
     A name matches whatever its case, and by a former name of the field; the field's own name wins over both.
@@ -30,7 +32,7 @@ def match_columns(names: Sequence[str]) -> dict[str, str]:
     'timestamp'
 
     Raises:
-        ColumnsError: a required column is not there, or one is there twice.
+        ColumnsError: a column that is needed is not there, or one is there twice.
     """
     found = {}
     for field in (*REQUIRED, *OPTIONAL):
@@ -46,11 +48,18 @@ def match_columns(names: Sequence[str]) -> dict[str, str]:
             raise ColumnsError(f"column{plural} {named[0]!r} {how}")
         if named:
             found[field] = named[0]
-    for field in REQUIRED:
+    for field in needed:
         if field not in found:
             near = nearest(field, names)
-            raise ColumnsError(f"no column {field!r}{f', did you mean {near!r}?' if near else ''}")
+            hint = f", did you mean {near!r}?" if near else f"; there are {_listed(names)}"
+            raise ColumnsError(f"no column {field!r}{hint}")
     return found
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, from which a line is known that is no header: `sep=;`, or a comment."""
+    shown = ", ".join(repr(name if len(name) <= _SHOWN else f"{name[:_SHOWN]}…") for name in names[:_LISTED])
+    return f"{shown} and {len(names) - _LISTED:,} more" if len(names) > _LISTED else shown or "none"
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

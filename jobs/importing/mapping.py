@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,7 @@ def map_rows(connection: duckdb.DuckDBPyConnection, sql: str, asked: TimeFormat)
         chosen = connection.sql(sql)
         names, kinds = chosen.columns, [str(kind) for kind in chosen.types]
         is_made = "event_id" not in {name.lower() for name in names}
-        found = _match([*names, "event_id"] if is_made else names)
-        fields = {field: name for field, name in found.items() if name in names}
+        fields = _match(names, REQUIRED[1:] if is_made else REQUIRED)
         listed = [f"{_value(name, kinds[names.index(name)], field)} AS {field}" for field, name in fields.items()]
         made = [f"left(md5({_text(names, kinds)}), 16) AS made"] if is_made else []
         connection.execute(f"CREATE TABLE chosen AS SELECT {', '.join(listed + made)} FROM ({sql})")
@@ -60,7 +59,7 @@ def map_rows(connection: duckdb.DuckDBPyConnection, sql: str, asked: TimeFormat)
     ((rows, equal),) = connection.execute(
         f"SELECT count(*), {'count(*) FILTER (number > 1)' if is_made else '0'} FROM mapped"
     ).fetchall()
-    return Mapped(rows, equal, times, is_made, tuple(_unknown(names, set(found.values()))))
+    return Mapped(rows, equal, times, is_made, tuple(_unknown(names, set(fields.values()))))
 
 
 def mapped_rows(connection: duckdb.DuckDBPyConnection, has_made_ids: bool) -> Iterator[pa.RecordBatch]:
@@ -69,9 +68,9 @@ def mapped_rows(connection: duckdb.DuckDBPyConnection, has_made_ids: bool) -> It
     yield from connection.sql(f"SELECT * {made} FROM mapped ORDER BY instant, event_id").to_arrow_reader(ROWS)
 
 
-def _match(names: list[str]) -> dict[str, str]:
+def _match(names: list[str], needed: Sequence[str]) -> dict[str, str]:
     try:
-        return match_columns(names)
+        return match_columns(names, needed)
     except ColumnsError as error:
         raise JobError(f"--sql: {error}") from None
 

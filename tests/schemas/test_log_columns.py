@@ -199,6 +199,20 @@ def test_numbers_of_pandas(save):
     assert reasons(letters) == [(4, "wrong_type")]
 
 
+@pytest.mark.parametrize(
+    ("first", "told"),
+    [
+        ("sep=;\n", "there are 'sep=', ''"),
+        ("# Report: all events\n", "there are '# Report: all events'"),
+        (f"{'x' * 99},a,b,c,d,e,f\n", f"there are '{'x' * 40}…', 'a', 'b', 'c', 'd', 'e' and 1 more"),
+    ],
+)
+def test_a_line_before_the_header_is_shown(save, first, told):
+    with pytest.raises(LogFileError) as error:
+        LogFile(save("log.csv", f"{first}{HEADER}"))
+    assert str(error.value).endswith(f"no column 'event_id'; {told}")
+
+
 def test_a_time_that_is_too_far_is_one_letter(save, contain):
     far = pa.array([T, T * 1_000], pa.timestamp("ms"))
     for path in (
