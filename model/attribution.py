@@ -9,7 +9,7 @@ to the first, 40% to the last and the rest to those between; where there is no t
 
 Conversions of one order are one, the first (`model.orders`): what comes later of it, and the refund that takes it back,
 have its touches, as far as they are among the newest L events before the item or the refund. A refund takes back from
-the user's newest order before it.
+the user's newest order up to its instant.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from model.credit import shares
 from model.entries import CONVERSION, ITEM, REFUND, campaign_of, is_ghost, type_of
-from model.orders import NOBODY, is_sent_again, order_before
+from model.orders import NOBODY, is_sent_again, order_of
 from model.propensity import Model
 from schemas import credits as parts
 from schemas.compiling import compiled
@@ -78,14 +78,14 @@ def _oldest(entries, first, place, length):
 
 
 @compiled
-def _order_of(entries, low, place):
-    """What a conversion is to its order, of those in `entries[low:place]`, and where that begins, or `NOBODY`."""
+def _part_of(entries, low, place, end):
+    """What a conversion is to its order, of those in `entries[low:end]`, and where that begins, or `NOBODY`."""
     tag = entries[place].tag
     if tag & (REFUND | ITEM) == 0:
         return parts.ORDER, place
     if is_sent_again(entries, low, place):
         return parts.REPEAT, NOBODY
-    return parts.REFUND if tag & REFUND != 0 else parts.ITEM, order_before(entries, low, place)
+    return parts.REFUND if tag & REFUND != 0 else parts.ITEM, order_of(entries, low, place, end)
 
 
 @compiled
@@ -100,7 +100,7 @@ def count_credits(groups, users, entries, length, look_back):
                 continue
             count += 1
             low = _oldest(entries, user.first, place, length)
-            _, order = _order_of(entries, low, place)
+            _, order = _part_of(entries, low, place, user.first + user.size)
             for touch in range(low, order):
                 count += _is_touch(entries[touch], entries[order].timestamp, look_back)
     return count
@@ -129,7 +129,7 @@ def fill_credits(
             if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
                 continue
             low = _oldest(entries, user.first, place, length)
-            part, order = _order_of(entries, low, place)
+            part, order = _part_of(entries, low, place, user.first + user.size)
             begin, order_time = at, entry.timestamp
             if order != NOBODY:
                 order_time = entries[order].timestamp

@@ -36,9 +36,17 @@ def mark_items(entries, first, begin, end):
 
 
 @compiled
-def order_before(entries, first, place):
-    """Where the first conversion of the user's newest order before `place` is, `NOBODY` where there is none."""
-    for before in range(place - 1, first - 1, -1):
+def order_of(entries, first, place, end):
+    """Where the newest order of a user's `entries[first:end]` begins that the item or refund at `place` belongs to.
+
+    `NOBODY` where there is none. Of the conversions of one instant refunds are the last, whatever their ids are: a
+    discount that is a row of an order is taken from that order.
+    """
+    last = place
+    if entries[place].tag & REFUND != 0:
+        while last + 1 < end and entries[last + 1].timestamp == entries[place].timestamp:
+            last += 1
+    for before in range(last, first - 1, -1):
         if is_sale(entries[before].tag) and entries[before].tag & ITEM == 0:
             return before
     return NOBODY
@@ -81,5 +89,5 @@ def orders_of(entries):
             if tag & (REFUND | ITEM) == 0:
                 orders[place] = place
             elif not is_sent_again(entries, 0, place):
-                orders[place] = order_before(entries, 0, place)
+                orders[place] = order_of(entries, 0, place, len(entries))
     return orders

@@ -104,7 +104,8 @@ def part_of(sequence: list[Event], length: int = 1_000) -> list[tuple[str, int |
 
     `order` for that one itself, `item` for what else belongs to it, `refund`, and `repeat` for the id of an earlier
     item, or refund, among the newest L events before it; "" for what is no conversion. An order goes on while its
-    conversions are less than a minute after the one before, and so do refunds.
+    conversions are less than a minute after the one before, and so do refunds. A refund is of the newest order that had
+    begun by its time.
     """
     parts: list[tuple[str, int | None]] = []
     order: int | None = None
@@ -128,6 +129,11 @@ def part_of(sequence: list[Event], length: int = 1_000) -> list[tuple[str, int |
             parts.append(("repeat", order if kind == "sale" else None))
         else:
             parts.append(("item" if kind == "sale" else "refund", order))
+    begun = [place for place, (part, _) in enumerate(parts) if part == "order"]
+    for place, (part, _) in enumerate(parts):
+        if part == "refund":
+            until = sequence[place]["timestamp"]
+            parts[place] = part, max((at for at in begun if sequence[at]["timestamp"] <= until), default=None)
     return parts
 
 

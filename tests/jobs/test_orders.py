@@ -55,6 +55,12 @@ PARTIAL = [
     ("r", "u", T + 9 * DAY, "CN", "", -12.5),
     ("r", "u", T + 9 * DAY + 200, "CN", "", -12.5),  # sent again
 ]
+DISCOUNTS = [
+    ("c0", "u", T - DAY, "CN", "", 8),
+    ("a", "u", T, "CL", "x", 0),
+    ("o", "u", T + HOUR, "CN", "", 30),
+    *((f"d{n}", "u", T + HOUR, "CN", "", -2) for n in range(4)),  # rows of the order, of its very time
+]
 ORPHAN = [("r", "u", T, "CN", "", -7), ("c", "u", T + 1, "CL", "x", 0), ("o", "u", T + DAY, "CN", "", 20)]
 
 
@@ -73,9 +79,10 @@ def written(folder: Path, rows: list[tuple]) -> Path:
         (REFUND, 2, 50, "1 refund, -50.00"),
         (SECONDS, 2, 8, "3 more conversion events"),
         (PARTIAL, 1, 37.5, "1 refund, -12.50"),
+        (DISCOUNTS, 2, 30, "4 refunds, -8.00"),
         (ORPHAN, 1, 13, "1 of them, -7.00, with no order before"),
     ],
-    ids=["line_items", "retry", "refund", "seconds", "partial", "orphan"],
+    ids=["line_items", "retry", "refund", "seconds", "partial", "discounts", "orphan"],
 )
 def test_what_a_conversion_is(rows: list[tuple], conversions: int, revenue: float, said: str, tmp_path: Path) -> None:
     """The same in `attribute`, whatever the order of rows, and in the stream's tables."""
@@ -91,6 +98,9 @@ def test_what_a_conversion_is(rows: list[tuple], conversions: int, revenue: floa
     ((orders, *sums),) = duckdb.sql(f"SELECT {counts} FROM '{to}'").fetchall()
     assert orders == conversions
     assert sums == pytest.approx([conversions, conversions, revenue + lost])
+    if rows is DISCOUNTS:
+        assert duckdb.sql(f"SELECT sum(last * revenue) FROM '{to}' WHERE campaign = 'x'").fetchall() == [(22,)]
+        assert duckdb.sql(f"SELECT sum(last_revenue) FROM '{days}' WHERE campaign = 'x'").fetchall() == [(22,)]
     flow = run_flow(source="file", file=log, sqlite_path=store)
     assert flow.returncode == 0, flow.stderr
     assert ("with the same id at another time" in flow.stderr) == (rows in (RETRY, PARTIAL))

@@ -89,6 +89,21 @@ def test_a_refund_takes_back_from_the_newest_order_before_it(late: bool) -> None
     assert parts([back])[DAY, "r"] == (REFUND, DAY)
 
 
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("name", [f"discount-{n}" for n in range(6)])
+def test_a_refund_of_an_orders_very_time_is_the_orders(name: str, late: bool) -> None:
+    """Whatever the ids are and came first: a discount is often a row of its order; an item's order is its own too."""
+    before, order = event("n0", 0, "CN", revenue=9.0), event("n1", HOUR, "CN", revenue=5.0)
+    item = event("n2", HOUR + 5, "CN", revenue=7.0)
+    back, other = event(name, HOUR, "CN", revenue=-1.0), event(name, HOUR + 5, "CN", revenue=-1.0)
+    world = [before, order, item, back, other]
+    found = parts(*([each] for each in world[::-1])) if late else parts(world)
+    assert found[HOUR, name] == (REFUND, HOUR)
+    assert found[HOUR + 5, name] == (REPEAT, HOUR + 5)
+    assert parts([before, order, item, replace(other, event_id="x")])[HOUR + 5, "x"] == (REFUND, HOUR)
+    assert parts([before, back])[HOUR, name] == (REFUND, 0)
+
+
 @pytest.mark.parametrize("refund", [event("r", 0, "CN", revenue=-0.01), event("r", 0, "CN", revenue=-1e300)])
 def test_only_a_conversion_takes_revenue_back(refund) -> None:
     assert parts([refund])[0, "r"][0] == REFUND
