@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
+from functools import cached_property
 from pathlib import Path
 
 import duckdb
@@ -23,11 +24,12 @@ from jobs.paths import PATHS, register_paths
 from jobs.problems import JobError, require_store
 from jobs.remarks import TimesOfDay, of_ids
 from model.attribution import Attribution
+from model.automated import automated_users
 from model.belief import believe
-from model.bucket import Bucket, Update
+from model.bucket import Bucket, Snapshot, Update
 from model.campaigns import unknown_campaigns
 from model.durations import to_milliseconds, write_duration
-from model.entries import CONVERSION, unpack_tags
+from model.entries import CONVERSION, GHOST, unpack_tags
 from model.models import Models
 from model.sequences import DISPUTED, TOO_LATE
 from model.texts import texts_of
@@ -107,7 +109,8 @@ def attribute(
         raise JobError(f"{' '.join(map(str, logs))}: none of its {events:,} events is a conversion (CN){rejected}")
     say(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
     print_span(files.span)
-    for line in (*_of_orders(tables), *of_ids(found.retimed), *clock.remarks()):
+    remarks = (*_of_orders(tables), *_of_automated(tables, found, settings.daily_limit))
+    for line in (*remarks, *of_ids(found.retimed), *clock.remarks()):
         say(line)
     say(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
     _show(tables)
@@ -175,13 +178,26 @@ class _Credits:
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
         self.refused = self.retimed = 0
 
+    @cached_property
+    def sequences(self) -> Snapshot:
+        """All users' sequences, once all is taken."""
+        return self._bucket.snapshot()
+
     @property
     def campaigns(self) -> set[str]:
         """Those of the touches."""
-        snapshot = self._bucket.snapshot()
-        types, numbers = unpack_tags(snapshot.entries["tag"])
-        names = texts_of(*snapshot.campaigns)
+        types, numbers = unpack_tags(self.sequences.entries["tag"])
+        names = texts_of(*self.sequences.campaigns)
         return {names[number].decode() for number in np.unique(numbers[types != CONVERSION]).tolist()}
+
+    def automated(self, most: int) -> list[str]:
+        """The users with more than `most` events within 24 hours, of those events that are kept."""
+        entries, sizes = self.sequences.entries, self.sequences.sizes["size"]
+        live = (entries["tag"] & GHOST) == 0
+        users = np.repeat(np.arange(len(sizes)), sizes)[live]
+        found = automated_users(users, entries["timestamp"][live], most, len(sizes))
+        ids = texts_of(*self.sequences.users)
+        return [ids[user].decode() for user in np.flatnonzero(found).tolist()]
 
     def take(self, events: EventBatch) -> None:
         """Credit the conversions of a batch, and those of before that it changes."""
@@ -235,7 +251,7 @@ class _Credits:
         for statement in _TABLES:
             connection.sql(statement)
         if self._credits:
-            register_paths(connection, self._bucket.snapshot(), self._look_back)
+            register_paths(connection, self.sequences, self._look_back)
         return connection
 
 
@@ -302,6 +318,22 @@ _BY_DAY = f"""
 SELECT make_timestamp_ms(order_time)::DATE AS day, campaign, type, {_SUMS}, {_REVENUES}
 FROM {_COUNTED} GROUP BY day, campaign, type ORDER BY day, type = '', campaign, type
 """
+
+
+def _of_automated(tables: duckdb.DuckDBPyConnection, found: _Credits, most: int) -> Iterator[str]:
+    """How many of the conversions are those of automated users, where there are any."""
+    users = found.automated(most)
+    if not users:
+        return
+    tables.register("automated", pa.table({"user_id": pa.array(users, pa.string())}))
+    ((own, count),) = tables.sql(
+        "SELECT count(*) FILTER (user_id IN (SELECT user_id FROM automated)), count(*) FROM conversions"
+    ).fetchall()
+    who = "1 automated user has" if len(users) == 1 else f"{len(users):,} automated users have"
+    yield (
+        f"{who} {own:,} of the {count:,} conversions, credited as all others are: more than {most:,} events within 24 "
+        "hours (ADSTREAMS_MAX_DAILY_EVENTS)"
+    )
 
 
 def _of_orders(tables: duckdb.DuckDBPyConnection) -> Iterator[str]:

@@ -130,11 +130,11 @@ class Models:
         advice = np.empty(len(features), ADVICE)
         for number in numbers:
             rows = slice(None) if len(numbers) == 1 else which == number
-            if self.ids[number] in self._silent:
-                advice[rows] = Advice.none(1).rows
-                continue
             advice[rows] = self._advisors[number].recommend(features[rows], scores[rows])
-            advice["action"][rows] = self._places[number][advice["action"][rows]]
+            if self.ids[number] in self._silent:  # who is set apart is so by any model
+                advice["action"][rows], advice["gain"][rows], advice["net"][rows] = NO_ACTION, 0.0, 0.0
+            else:
+                advice["action"][rows] = self._places[number][advice["action"][rows]]
         hold_out(advice, events, users)
         return Advice(advice, self.action_names)
 

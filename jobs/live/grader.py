@@ -140,7 +140,9 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
     if found.share < 1:
         lines.append(f"a sample: {found.looked_at:,} of {found.users:,} users, by hash, a share of {found.share:.2%}")
     if found.set_apart:
-        say(f"{found.set_apart:,} users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded")
+        lines.append(
+            f"{found.set_apart:,} users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded"
+        )
     if found.cut:
         lines.append(
             f"{found.cut:,} users are left out at clock times, and for a challenger: their first events are not stored"

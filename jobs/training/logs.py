@@ -142,7 +142,7 @@ def read_log(events: str | Sequence[str], times: TimeFormat | None = None) -> Lo
     if not len(log.replay.users):
         raise JobError(f"{events}: no events, {taken.rejected:,} rejected")
     print_span(span)
-    return replace(log, rejected=taken.rejected, length=settings.sequence_length, most=settings.max_daily_events)
+    return replace(log, rejected=taken.rejected, length=settings.sequence_length, most=settings.daily_limit)
 
 
 def log_of(batches: Iterator[EventBatch], name: str) -> Log:

@@ -94,6 +94,32 @@ def test_what_is_said_and_written(log: Path, tmp_path: Path) -> None:
             assert float(row[f"{rule}_revenue"]) == pytest.approx(revenue)
 
 
+@pytest.mark.parametrize(
+    ("robots", "said"),
+    [
+        ((("bot", 600, 3),), "1 automated user has 2 of the 3 conversions, credited as all others are"),
+        ((("bot", 501, 0), ("bot2", 900, 1)), "2 automated users have 1 of the 2 conversions"),
+        ((("monitor", 700, 0),), "1 automated user has 0 of the 1 conversions"),
+        ((("busy", 490, 1),), ""),
+    ],
+)
+def test_what_automated_users_have_is_said(robots: tuple[tuple[str, int, int], ...], said: str, tmp_path: Path) -> None:
+    """Late and repeated events change nothing; a limit of 0 sets nobody apart."""
+    rows = [("ann", 1_500_000_000_000, "IM", "i", ""), ("ann", 1_500_000_900_000, "CN", "n", 9)]
+    for user, touches, orders in robots:
+        rows += [(user, 1_500_000_000_000 + n * 1_000, "CL", f"{user}{n}", "") for n in range(touches)]
+        rows += [(user, 1_500_000_950_000 + n * 45_000, "CN", f"{user}-{n}", 5) for n in (0, 1, 3)[:orders]]
+    with (tmp_path / "log.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("user_id", "timestamp", "type", "event_id", "revenue"), *rows[::-1], *rows[:300]])
+    run = jobs("attribute", tmp_path / "log.csv")
+    assert (run.returncode, run.stderr) == (0, "")
+    lines = [line for line in run.stdout.splitlines() if "automated" in line]
+    assert len(lines) == bool(said)
+    assert all(line.startswith(said) and "500" in line for line in lines)
+    if said:
+        assert "automated" not in jobs("attribute", tmp_path / "log.csv", max_daily_events="0").stdout
+
+
 def test_values_of_paths_are_sums_without_noise(tmp_path: Path) -> None:
     """0.1 + 0.2 is 0.3, in a compressed file as well."""
     log, paths = tmp_path / "log.csv", tmp_path / "paths.csv.gz"

@@ -72,6 +72,8 @@ def test_of_a_young_stream_it_is_said_that_scores_are_too_low(kept, tmp_path):
     for missing, is_young in ((1, True), (0, False)):
         old = replace(found, first=found.grades[0].graded_until - LOOK_BACK + missing)
         assert any(line.startswith("a young stream") for line in remarks(old, plan())) == is_young
+    told = "7 users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded"
+    assert told in remarks(replace(found, set_apart=7), plan())
 
 
 def test_a_sample_is_called_one(kept, tmp_path):

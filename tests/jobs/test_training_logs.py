@@ -111,3 +111,6 @@ def test_as_many_events_of_a_user_count_as_in_the_stream(tmp_path: Path, monkeyp
     shown = Count(aggregation="count", weight=0.0, type="IM", look_back=timedelta(days=30))
     found = np.expm1(log.features([shown], log.replay.right_after(np.arange(len(log.replay.users)))))
     assert found[:, 0].round(9).tolist() == [1, 2, 3, 4, 5, 5, 4, 3, 2, 1]
+    assert (log.most, not log.set_apart.any()) == (0, True)  # so long sequences set nobody apart, as in the stream
+    monkeypatch.setenv("ADSTREAMS_MAX_DAILY_EVENTS", "4")
+    assert read_log(str(tmp_path / "log.parquet")).set_apart.all()

@@ -114,11 +114,12 @@ def test_a_damaged_model_of_the_table_is_told_in_one_line():
 
 
 def test_a_grade_withholds_what_a_model_recommends_and_a_better_one_gives_it_back(caplog):
-    """Neither the plan nor who is held out changes; what is withheld is said once."""
+    """Neither the plan changes, nor who is held out or set apart; what is withheld is said once."""
     caplog.set_level("INFO", "adstreams")
     actions = Actions.from_json((FOLDER / "actions.json").read_bytes())
-    model, known = DEFAULT, KnownModels(DEFAULT, actions=actions)
-    batch = batch_of([event(f"{number}", number, "PS", f"user-{number}") for number in range(40)])
+    model, known = DEFAULT, KnownModels(DEFAULT, actions=actions, most=3)
+    crawler = [event(f"c{number}", number, "CL", "crawler") for number in range(5)]
+    batch = batch_of([*(event(f"{number}", number, "PS", f"user-{number}") for number in range(40)), *crawler])
 
     def advised():
         models, _ = known.until(0)
@@ -133,7 +134,9 @@ def test_a_grade_withholds_what_a_model_recommends_and_a_better_one_gives_it_bac
         after, withheld = advised()
         assert (withheld.rows["action"] == NO_ACTION).all()
         assert not withheld.rows["gain"].any()
-        assert withheld.rows["held_out"].tolist() == advice.rows["held_out"].tolist()
+        for told in ("held_out", "set_apart"):
+            assert withheld.rows[told].tolist() == advice.rows[told].tolist()
+        assert withheld.rows["set_apart"].sum() == 2
         assert after.plan is before.plan
     assert sum("best_action is withheld" in line for line in caplog.messages) == 1
     known.heed([grade(model, **GOOD)])
