@@ -38,8 +38,8 @@ EVENTS = 10_000
 """The most events in one answer."""
 EXPLAINED = ("event_id", "event_key", "event_time", "event_type", "campaign")
 """What is said of an event beside what it adds."""
-MS_SINCE_1970 = re.compile(r"0|-?[0-9]{9,15}")
-"""What is a number of ms: one of fewer digits is rather a date such as `2018` or `20180501`."""
+MS_SINCE_1970 = re.compile(r"0|-?[0-9]{11,15}")
+"""What is a number of ms: one of fewer digits is rather a date such as `20180501`, or of seconds since 1970."""
 
 
 class RefusedError(HTTPError):

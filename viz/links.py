@@ -41,8 +41,8 @@ def read_explained(query: str) -> tuple[str, int | None]:
 
     >>> read_explained("?users=ann&about=ann&at=1497535380000")
     ('ann', 1497535380000)
-    >>> read_explained("?users=ann&at=soon")
-    ('', None)
+    >>> read_explained("?users=ann&at=soon"), read_explained("?users=ann&at=-999999999999999")
+    (('', None), ('', None))
     """
     fields = _fields(query)
     at = fields.get("at", "")
@@ -53,7 +53,7 @@ def _fields(query: str) -> dict[str, str]:
     return dict(part.partition("=")[::2] for part in query.removeprefix("?").split("&"))
 
 
-_TIME = re.compile(r"-?[0-9]{1,15}")
+_TIME = re.compile(r"[0-9]{1,15}")
 
 
 def _text(quoted: str) -> str:
