@@ -30,9 +30,9 @@ from schemas.visible import visible
 
 _PREFIX = "ADSTREAMS_"
 _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
+"""Settings whose values are never shown."""
 IN_FILE = "_FILE"
 """Behind a secret's name: the file that holds it."""
-"""Settings whose values are never shown."""
 _FIXED_KAFKA = {
     "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence",
     "isolation.level", "enable.partition.eof",

@@ -62,7 +62,10 @@ def _check_filling(writer: NotedWriter) -> None:
     told = writer.provenance()
     if told is None or writer.is_empty():
         return
-    held = Provenance.from_json(told)
+    try:
+        held = Provenance.from_json(told)
+    except ValueError as error:
+        raise JobError(str(error)) from None
     if held.source != KAFKA:
         raise JobError(f"the store holds {held}, which no topic knows; name another one")
 

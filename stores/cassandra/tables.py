@@ -19,9 +19,9 @@ from stores.cassandra.session import SharedSession
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "cassandra.cql"
 VERSION = 3
+"""Version of the tables."""
 PROCESS = "process "
 """Before the number of a process in the name of its row of the table `store`."""
-"""Version of the tables."""
 TABLES_PATIENCE = 60.0
 """Seconds to wait for the tables that another process makes."""
 DAY = 86_400
