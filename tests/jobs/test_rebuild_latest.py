@@ -13,9 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from jobs.problems import JobError
+from jobs.rebuild_latest import _check_filling
 from model.actions import Actions
 from model.propensity import Model
 from schemas.codec import load_schema
+from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.events import TYPES, Event
 from schemas.propensity_codec import PropensityCodec
@@ -198,3 +201,13 @@ def test_an_erased_user_does_not_come_back(kafka: Server, topic: str, tmp_path: 
     run = jobs("rebuild-latest", kafka_brokers=kafka.brokers, kafka_propensity_topic=topic, sqlite_path=store)
     assert (run.returncode, run.stderr) == (0, "")
     assert query(store, "SELECT user_id, event_time FROM latest_propensity") == [("back", TIME + 9)]
+
+
+def test_what_filled_a_store_and_cannot_be_read_is_told_in_a_line(tmp_path: Path) -> None:
+    writer = SqliteWriter(tmp_path / "store.db")
+    writer.write_dead_letters([DeadLetter("log.csv", 0, 1, "missing", "", b"")])
+    writer.flush()
+    writer.note_provenance("[]", None)
+    with pytest.raises(JobError, match=r"^what filled the store cannot be read$"):
+        _check_filling(writer)
+    writer.close()
