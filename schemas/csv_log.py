@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from schemas import csv_rows
 from schemas.column_names import ColumnsError, match_columns
-from schemas.csv_rows import CsvRows, too_long
+from schemas.csv_rows import CsvRows, has_quotes, too_long
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.log_bytes import LogFileError, Rows, open_bytes
@@ -25,26 +25,31 @@ _DATA = re.compile(r"[-+]?\d{2,}(\.\d*)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)
 
 
 class CsvLog:
-    """A CSV; `names` are its columns, `delimiter` is between them: the one by which the event's columns are there."""
+    """A CSV; `names` are its columns, `delimiter` is between them: the one by which the event's columns are there.
+
+    Between tabs quotes may be characters like others: `schemas.csv_rows.has_quotes` finds out.
+    """
 
     is_in_ms = False
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with contextlib.closing(CsvRows(open_bytes(path))) as lines:
-            head = b""
-            while len(head) < csv_rows.BLOCK and (more := lines.read(csv_rows.BLOCK - len(head))):
-                head += more
-            found = {}
-            for delimiter in DELIMITERS:
-                try:
-                    convert = pa.csv.ConvertOptions(check_utf8=False)
-                    with _open_csv(pa.BufferReader(head), delimiter, convert, []) as reader:
-                        found[delimiter] = reader.schema.names
-                except pa.ArrowException as error:
-                    if not found and delimiter == DELIMITERS[-1]:
-                        raise lines.failure or error from None
+        heads = {is_quoted: _head(path, is_quoted) for is_quoted in (True, False)}
+        plain, failure = heads[False]
+        whole = plain if len(plain) < csv_rows.BLOCK else plain[: plain.rfind(b"\n")]
+        are_tabs_quoted = has_quotes(whole.decode(errors="replace"))
+        found = dict[str, list[str]]()
+        for delimiter in DELIMITERS:
+            is_quoted = delimiter != "\t" or are_tabs_quoted
+            try:
+                convert = pa.csv.ConvertOptions(check_utf8=False)
+                with _open_csv(pa.BufferReader(heads[is_quoted][0]), delimiter, is_quoted, convert, []) as reader:
+                    found[delimiter] = reader.schema.names
+            except pa.ArrowException as error:
+                if not found and delimiter == DELIMITERS[-1]:
+                    raise failure or error from None
         self.delimiter, self.names = max(found.items(), key=lambda each: (_has_columns(each[1]), len(each[1])))
+        self._is_quoted = self.delimiter != "\t" or are_tabs_quoted
         values = [name for name in self.names if _DATA.fullmatch(name.strip())]
         if values and not _has_columns(self.names):
             raise LogFileError(
@@ -67,8 +72,8 @@ class CsvLog:
         )
         row = 1
         with (
-            CsvRows(open_bytes(self._path), self.delimiter.encode()) as lines,
-            _open_csv(pa.PythonFile(lines, mode="r"), self.delimiter, convert, invalid) as reader,
+            CsvRows(open_bytes(self._path), self.delimiter.encode(), is_quoted=self._is_quoted) as lines,
+            _open_csv(pa.PythonFile(lines, mode="r"), self.delimiter, self._is_quoted, convert, invalid) as reader,
             _drained(reader, lines),
         ):
             for columns in reader:
@@ -113,8 +118,17 @@ def _has_columns(names: list[str]) -> bool:
         return False
 
 
+def _head(path: Path, is_quoted: bool) -> tuple[bytes, Exception | None]:
+    """The first whole rows of a file, and why it breaks off if it does among them."""
+    with contextlib.closing(CsvRows(open_bytes(path), is_quoted=is_quoted)) as lines:
+        head = b""
+        while len(head) < csv_rows.BLOCK and (more := lines.read(csv_rows.BLOCK - len(head))):
+            head += more
+        return head, lines.failure
+
+
 def _open_csv(
-    file: pa.NativeFile, delimiter: str, convert: pa.csv.ConvertOptions, invalid: list[Any]
+    file: pa.NativeFile, delimiter: str, is_quoted: bool, convert: pa.csv.ConvertOptions, invalid: list[Any]
 ) -> pa.csv.CSVStreamingReader:
     """A reader, to be closed; rows that have another number of fields are put into `invalid`."""
 
@@ -125,7 +139,12 @@ def _open_csv(
     return pa.csv.open_csv(
         file,
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=csv_rows.BLOCK),
-        parse_options=pa.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True, invalid_row_handler=skip),
+        parse_options=pa.csv.ParseOptions(
+            delimiter=delimiter,
+            quote_char='"' if is_quoted else False,
+            newlines_in_values=is_quoted,
+            invalid_row_handler=skip,
+        ),
         convert_options=convert,
     )
 

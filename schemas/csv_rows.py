@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from typing import IO
 
 import numpy as np
@@ -14,14 +15,37 @@ BLOCK = 1 << 22
 """Bytes of CSV read at a time; a row has at most half of them."""
 _START, _PLAIN, _QUOTED, _CLOSED = range(4)
 _QUOTE, _LINE_FEED, _RETURN = 0x22, 0x0A, 0x0D
+_NO_QUOTE = 256
 _KEPT = 1_000
 """Bytes that are kept of a row that is too long."""
 _MARK = b"\x1a\x1a"
+_BEGUN = re.compile(r'(?:\A|[\t\r\n])"')
+_QUOTED_VALUE = re.compile(_BEGUN.pattern + r'(?:[^"]|"")*"(?=[\t\r\n]|\Z)')
+"""A value in quotes, with what parts it from the one before."""
+
+
+def has_quotes(text: str) -> bool:
+    r"""Whether quotes stand around values in text between tabs.
+
+    They do where each value that begins with one also ends with one, and none goes over lines that are whole rows by
+    themselves; otherwise quotes are characters like others.
+
+    >>> has_quotes('id\tname\n1\t"big sale\n2\t"x" y\n'), has_quotes('id\tname\n1\t"a, b"\n')
+    (False, True)
+    >>> has_quotes('id\tname\n1\t"two\nlines"\n'), has_quotes('id\tname\n1\t"inch\n2\tfoot"\n')
+    (True, False)
+    """
+    values = [found.group() for found in _QUOTED_VALUE.finditer(text)]
+    if not values or _BEGUN.search(_QUOTED_VALUE.sub("\t", text)):
+        return False
+    lines = [line for line in text.splitlines() if line]
+    are_rows = len({line.count("\t") for line in lines}) == 1
+    return not (are_rows and any("\n" in value[1:] for value in values))
 
 
 @compiled
-def _scan(data, at, mode, delimiter, size, most):
-    """Read on at `at`, `size` bytes into a row, as CSV's quotes have it.
+def _scan(data, at, mode, delimiter, quote, size, most):
+    """Read on at `at`, `size` bytes into a row, as CSV's quotes have it; a `quote` that is no byte is none.
 
     Returns where it stopped, the end of the last whole row (0 where there is none), and the mode: it stops at the end
     of the data, or where a row gets longer than `most`.
@@ -32,13 +56,13 @@ def _scan(data, at, mode, delimiter, size, most):
         at += 1
         size += 1
         if mode == _QUOTED:
-            if byte == _QUOTE:
+            if byte == quote:
                 mode = _CLOSED
         elif byte in (_LINE_FEED, _RETURN):
             end, size, mode = at, 0, _START
         elif byte == delimiter:
             mode = _START
-        elif byte == _QUOTE and mode in (_START, _CLOSED):
+        elif byte == quote and mode in (_START, _CLOSED):
             mode = _QUOTED
         else:
             mode = _PLAIN
@@ -49,11 +73,12 @@ class CsvRows(io.RawIOBase):
     """The whole rows of a file that may break off: `failure` is why; what is left of its last row is lost.
 
     A row that is longer than half a `BLOCK` becomes one of a single field, from which `too_long` tells its size: it
-    ends with its line where it is quoted, since what follows is read again if a quote was not closed.
+    ends with its line where it is quoted, since what follows is read again if a quote was not closed. Where the text
+    is not quoted, quotes are bytes like others.
     """
 
-    def __init__(self, file: IO[bytes], delimiter: bytes = b",") -> None:
-        self._file, self._delimiter = file, delimiter[0]
+    def __init__(self, file: IO[bytes], delimiter: bytes = b",", *, is_quoted: bool = True) -> None:
+        self._file, self._delimiter, self._quote = file, delimiter[0], _QUOTE if is_quoted else _NO_QUOTE
         self._ready, self._rest, self._mode = bytearray(), b"", _START
         self._discarded = 0
         self._head = b""
@@ -102,7 +127,7 @@ class CsvRows(io.RawIOBase):
                 piece = self._discard(piece)
                 continue
             data, most = np.frombuffer(piece, np.uint8), BLOCK // 2
-            at, end, mode = _scan(data, 0, self._mode, self._delimiter, len(self._rest), most)
+            at, end, mode = _scan(data, 0, self._mode, self._delimiter, self._quote, len(self._rest), most)
             if end:
                 self._ready += self._rest + piece[:end]
                 self._rest = b""

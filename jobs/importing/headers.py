@@ -11,6 +11,7 @@ from pathlib import Path
 
 from jobs.importing.sources import Source
 from jobs.problems import JobError
+from schemas.csv_rows import has_quotes
 
 DELIMITERS = ("\t", ",", ";", "|")
 _VALUE = re.compile(
@@ -46,7 +47,7 @@ def find_form(source: Source, names: tuple[str, ...] | None) -> Form:
     text = source.head.decode(errors="replace")
     line = text.split("\n", 1)[0].rstrip("\r")
     delimiter = _delimiter(line, len(names) if names else 0)
-    is_quoted = delimiter != "\t" or _has_quotes(text)
+    is_quoted = delimiter != "\t" or has_quotes(text)
     cells = _first_record(text, delimiter, is_quoted)
     if names is not None:
         if len(names) != len(cells):
@@ -86,11 +87,6 @@ def _delimiter(line: str, columns: int) -> str:
                 return sign
     best = max(DELIMITERS, key=bare.count)
     return best if bare.count(best) else ","
-
-
-def _has_quotes(text: str) -> bool:
-    begun = [cell for line in text.splitlines() for cell in line.split("\t") if cell.startswith('"')]
-    return bool(begun) and all(len(cell) > 1 and cell.endswith('"') for cell in begun)
 
 
 def _first_record(text: str, delimiter: str, is_quoted: bool) -> list[str]:

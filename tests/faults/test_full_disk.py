@@ -66,7 +66,7 @@ def stops(
         f"ad-streams: recovery directory {recovery}: an epoch could not be saved: {why}; the next start goes on before"
     )
     assert last.startswith(told), errors
-    assert all(re.match(r"\d\d:\d\d:\d\d ad", line) for line in logged), errors
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ad", line) for line in logged), errors
 
 
 def test_files_that_cannot_grow(
