@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Sequence
 from contextlib import closing
@@ -74,11 +75,13 @@ def erase(settings: Settings, user_id: str) -> bool:
 def near_ids(user_id: str, known: Sequence[str]) -> list[str]:
     """Of the known ids those that one may have been meant for, at most `NEAR`.
 
-    Those first that differ in case, blanks, quotes, leading zeros or a decimal point alone, then, where not too many
-    are known, those that differ in a few letters.
+    Those first that differ in case, blanks, dashes, quotes, leading zeros or a decimal point alone, then, where not too
+    many are known, those that differ in a few letters.
 
     >>> near_ids("  Anna", ["anna", "annb", "bert", "0042"]), near_ids("42.0", ["0042", "7"])
     (['anna', 'annb'], ['0042'])
+    >>> near_ids("USER_12", ["user-0000012"])
+    ['user-0000012']
     """
     meant = _plain(user_id)
     found = sorted(each for each in known if _plain(each) == meant)[:NEAR]
@@ -93,5 +96,5 @@ def _plain(user_id: str) -> str:
     text = user_id.strip().strip("\"'").strip().casefold()
     whole, _, rest = text.partition(".")
     if whole.isdecimal() and not rest.strip("0"):
-        return whole.lstrip("0") or "0"
-    return text
+        text = whole
+    return re.sub(r"0*(\d+)", r"\1", re.sub(r"[\s_-]+", "", text))

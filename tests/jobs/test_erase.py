@@ -42,6 +42,7 @@ def test_a_user_in_no_table_is_told_and_remembered(tmp_path: Path, monkeypatch: 
         ("ANNA-1", "'Anna-1'"),
         (" Anna-1 ", "'Anna-1'"),
         ("Anna1", "'Anna-1'"),
+        ("anna_001", "'Anna-1'"),
         ("42", "'0042'"),
         ("42.0", "'0042'"),
         ("somebody else", None),
