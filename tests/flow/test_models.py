@@ -74,7 +74,8 @@ def test_a_model_is_added_while_the_flow_runs(number: int, tmp_path: Path, monke
     with processes(number, recovery, simulator_rate=500, **settings) as programs:
         wait_for(lambda: count(store) > 1_000, programs[0])
         start = newest(store) + 20 * DAY
-        add(store, start, monkeypatch)
+        with closing(SqliteWriter(store)) as writer:  # the command waits for a minute, in which the log is over
+            writer.add_model(StoredModel(start, "decay", DECAY.read_text()))
         wait_for(lambda: newest(store) > start + 2 * DAY, programs[0])
         assert count(store) < EVENTS
         programs[-1].send_signal(signal.SIGKILL)
