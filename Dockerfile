@@ -18,7 +18,7 @@ RUN mkdir /tmp/warm && export ADSTREAMS_SQLITE_PATH=/tmp/warm/adstreams.db \
  && python -m jobs grade --once \
  && python -m jobs simulate --to /tmp/warm/log.parquet --events 2000 \
  && ADSTREAMS_SOURCE=file ADSTREAMS_FILE=/tmp/warm/log.parquet python -m bytewax.run dataflow \
- && python -c 'from schemas.cassandra_rows import compile_now; compile_now()' \
+ && python -c 'from stores.cassandra.row_encoding import compile_now; compile_now()' \
  && rm -r /tmp/warm
 
 ENV ADSTREAMS_SQLITE_PATH=/data/adstreams.db

@@ -19,28 +19,26 @@ from bytewax.dataflow import Dataflow
 from bytewax.inputs import Source as BytewaxSource
 
 from model.durations import to_milliseconds
-from model.propensity import Model
-from schemas.codec import Codec, codec, load_schema
+from model.scoring.propensity import Model
+from schemas.avro.codec import Codec, codec, load_schema
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.erasures import Erasure
+from schemas.errors import RegistryError
 from schemas.grades import Grade
-from schemas.log_files import LogFile, LogFileError
-from schemas.models import StoredModel
-from schemas.propensity_codec import PropensityCodec
+from schemas.logs.log_files import LogFile, LogFileError
+from schemas.stored_models import StoredModel
 from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
-from steps import ending
 from steps.buckets import bucket_splitter
-from steps.campaigns import ENOUGH, CampaignWatch
-from steps.clock import watch_clock
-from steps.control import ControlSource, obey
+from steps.campaign_watch import ENOUGH, CampaignWatch
 from steps.decode import decoder
-from steps.erasures import Erasures, ErasureSource, keyed_erasures, letter_eraser
-from steps.heartbeat import Heartbeat
-from steps.models import KnownModels, models_at_start
-from steps.peers import watch_start
-from steps.progress import ProgressSink, count_decoded, count_scored, count_sequenced
-from steps.provenance import check_provenance, note_provenance, provenance_of
-from steps.publish import SharedPublisher, letter_publisher, row_publisher
-from steps.recovery import (
+from steps.forgetting import Erasures, ErasureSource, keyed_erasures, letter_eraser
+from steps.known_models import KnownModels, models_at_start
+from steps.process import ending
+from steps.process.clock import watch_clock
+from steps.process.control import ControlSource, obey
+from steps.process.heartbeat import Heartbeat
+from steps.process.peers import watch_start
+from steps.process.recovery import (
     check_recovery,
     is_first_process,
     lock_recovery,
@@ -51,19 +49,21 @@ from steps.recovery import (
     state_in,
     widen_pages,
 )
+from steps.process.snapshots import check_snapshots
+from steps.process.store_provenance import check_provenance, note_provenance, provenance_of
+from steps.progress import ProgressSink, count_decoded, count_scored, count_sequenced
+from steps.publish import SharedPublisher, letter_publisher, row_publisher
 from steps.score import score
-from steps.sequences import keyed_letters, late_letters, sequencer
-from steps.snapshots import check_snapshots
+from steps.sequencing import keyed_letters, late_letters, sequencer
 from steps.sources.file import FileSource
 from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
 from stores.base import Reader, StoreError, Writer
 from stores.choosing import reader_of, writer_of
-from topics.choosing import registry_of
 from topics.client import Kafka, Topic, TopicError
-from topics.problems import RegistryError
 from topics.publisher import BatchPublisher, Publisher
+from topics.registry_settings import registry_of
 
 if TYPE_CHECKING:
     from topics.registry import Registry
@@ -97,8 +97,8 @@ def build_flow(
 ) -> Dataflow:
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
-    A `controlled` flow ends in all its processes when one of them is asked to; its source tells `steps.ending` when it
-    is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
+    A `controlled` flow ends in all its processes when one of them is asked to; its source tells
+    `steps.process.ending` when it is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
     models, and deletes dead letters too; what is `known` of erasures at the start keeps erased events out from the
     first one on, and rows are scored by `model`, or by what follows it among the `stored` ones. A model that `grades`
     speak against recommends nothing. The follower also reports this process by its `heartbeat`.

@@ -18,14 +18,14 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from model.actions import Actions, ActionsFileError
-from model.belief import Policy
+from model.actions.catalogue import Actions, ActionsFileError
 from model.durations import Duration
-from model.propensity import Model, ModelFileError
-from schemas.log_bytes import LogFileError
-from schemas.log_paths import log_paths
-from schemas.time_texts import DateOrder
-from schemas.times import TimeFormat, TimeUnit
+from model.scoring.belief import Policy
+from model.scoring.propensity import Model, ModelFileError
+from schemas.logs.log_bytes import LogFileError
+from schemas.logs.log_paths import log_paths
+from schemas.logs.time_texts import DateOrder
+from schemas.logs.times import TimeFormat, TimeUnit
 from schemas.visible import visible
 
 _PREFIX = "ADSTREAMS_"

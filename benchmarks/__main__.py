@@ -26,7 +26,7 @@ from benchmarks.fill_topic import PARTITIONS, fill
 from benchmarks.logs import write_log
 from benchmarks.measuring import ROUNDS, Row, Side, in_turn, module, ratio, run
 from jobs.simulate import simulate
-from model.bucket import DEFAULT_LENGTH as LENGTH
+from model.features.plan import DEFAULT_LENGTH as LENGTH
 from settings import Settings
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker

@@ -13,8 +13,8 @@ import numpy as np
 
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.models import Models
-from model.propensity import Model
+from model.scoring.propensity import Model
+from model.timeline import Models
 from schemas.events import USER_ID
 from schemas.scored import ScoredRows
 from stores.cassandra.address import CassandraAddress

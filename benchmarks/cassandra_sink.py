@@ -26,9 +26,9 @@ from cassandra.query import BatchStatement, BatchType
 
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.models import Models
-from model.propensity import Model
-from schemas.codec import Decoded
+from model.scoring.propensity import Model
+from model.timeline import Models
+from schemas.avro.codec import Decoded
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.scored import ScoredRows
 from steps.buckets import bucket_splitter

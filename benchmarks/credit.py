@@ -17,19 +17,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.logs import events
-from model.attribution import Attribution
+from model.attribution.explanation import Explainer
+from model.attribution.rules import Attribution
 from model.bucket import Bucket
-from model.curve import Sequence
-from model.entries import CONVERSION
-from model.explanation import Explainer
-from model.models import Models
-from schemas.cassandra_rows import Heads, Lifetime, encode
-from schemas.codec import codec
+from model.features.curve import Sequence
+from model.sequences.entries import CONVERSION
+from model.timeline import Models
+from schemas.avro.codec import codec
 from schemas.events import EventBatch
 from schemas.messages import MessageBatch, pieces
 from schemas.scored import ScoredRows
 from settings import Settings
 from steps.buckets import bucket_splitter
+from stores.cassandra.row_encoding import Heads, Lifetime, encode
 
 USERS, EVENTS, BATCH = 10_000, 1_048_576, 65_536
 REPEATS = 21

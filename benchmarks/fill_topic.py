@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from benchmarks.logs import CHUNK, events
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import USER_ID, EventBatch
 from schemas.messages import pieces
 from topics.client import Kafka

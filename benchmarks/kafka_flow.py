@@ -22,10 +22,10 @@ from bytewax.testing import cluster_main
 
 from benchmarks.run_flow import NoStore, new_recovery, warm_up
 from dataflow import build_flow, source_of, topics_of
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.scored import ScoredRows
 from settings import Settings, Source
-from steps import ending
+from steps.process import ending
 from stores.base import Writer
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.writer import CassandraWriter

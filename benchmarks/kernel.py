@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.plan import FeaturePlan
-from model.propensity import Model
+from model.features.plan import FeaturePlan
+from model.scoring.propensity import Model
 
 USERS = 1_000
 BATCH = 5_000

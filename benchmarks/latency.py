@@ -27,7 +27,7 @@ import numpy as np
 from cassandra.cluster import Session
 from confluent_kafka import TopicPartition
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import Event
 from settings import load_settings
 from stores.choosing import reader_of

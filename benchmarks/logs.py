@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.columns import TextColumn, pack
 from schemas.events import EventBatch, fill_hashes
-from schemas.log_writer import LogWriter
+from schemas.logs.columns import TextColumn, pack
+from schemas.logs.log_writer import LogWriter
 
 START = 1_500_000_000_000
 TYPE_SHARES = (0.80, 0.12, 0.06, 0.02)

@@ -19,7 +19,7 @@ from bytewax.dataflow import Dataflow
 
 from benchmarks.run_flow import NoStore, warm_up
 from dataflow import build_flow
-from schemas.log_files import LogFile
+from schemas.logs.log_files import LogFile
 from schemas.scored import ScoredRows
 from settings import Settings
 from steps.sources.file import FileSource

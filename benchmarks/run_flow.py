@@ -25,11 +25,11 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.log_files import LogFile
-from schemas.models import StoredModel
+from schemas.logs.log_files import LogFile
 from schemas.scored import Propensity, ScoredRows
+from schemas.stored_models import StoredModel
 from settings import Settings
-from steps.recovery import widen_pages
+from steps.process.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
 from stores.sqlite.writer import SqliteWriter

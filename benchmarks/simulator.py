@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 import time
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from simulator import World
-from simulator.messages import SimulatedStream
+from simulator.producers import SimulatedStream
 
 EVENTS = 500_000
 USERS = 7_000

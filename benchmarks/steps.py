@@ -19,16 +19,16 @@ import numpy as np
 import model.bucket
 from benchmarks.logs import events
 from model.bucket import Bucket
-from model.models import Models
-from schemas.cassandra_rows import Heads, Lifetime
-from schemas.cassandra_rows import encode as encode_statements
-from schemas.codec import codec
+from model.timeline import Models
+from schemas.avro.codec import codec
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.events import EventBatch
 from schemas.messages import MessageBatch, pieces
-from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
 from settings import Settings
 from steps.buckets import bucket_splitter
+from stores.cassandra.row_encoding import Heads, Lifetime
+from stores.cassandra.row_encoding import encode as encode_statements
 
 PARTS = {
     "_make_room": "  grow tables",

@@ -17,14 +17,14 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.grading.grade_tables import print_grades
+from jobs.grading.measures import Scored, bin_of_hours, grade, names_of_hours
 from jobs.importing.imports import import_log
-from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours
 from jobs.training.logs import Log, read_log
-from jobs.training.rows import CALIBRATE, DAY, FIT, TEST, VALIDATE, Rows, Span, look_back_for, mixed, rows_of
-from jobs.training.tables import print_grades
 from jobs.training.training import Split, score, train
-from model.propensity import Model
-from model.training_record import Grades
+from jobs.training.training_rows import CALIBRATE, DAY, FIT, TEST, VALIDATE, Rows, Span, look_back_for, mixed, rows_of
+from model.scoring.propensity import Model
+from model.scoring.training_record import Grades
 from tests.jobs.worlds import START, world_log
 
 DATA = Path(__file__).parent.parent.parent / "shared" / "data"

@@ -25,7 +25,7 @@ from bytewax.testing import cluster_main
 from benchmarks.logs import events, some_users
 from benchmarks.run_flow import NoStore, new_recovery, warm_up
 from dataflow import build_flow
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.messages import MessageBatch, pieces
 from schemas.scored import COMPUTED_AGAIN, ScoredRows
 from settings import Settings

@@ -11,10 +11,10 @@ from typer.core import TyperGroup
 
 from jobs.attribute import attribute
 from jobs.dead_letters.commands import app as dead_letters
-from jobs.durations import duration
+from jobs.duration_option import duration
 from jobs.erase import erase
+from jobs.grading.commands import grade_command
 from jobs.importing.commands import import_command
-from jobs.live.commands import grade_command
 from jobs.log_options import Order, Unit, Zone, asked_times
 from jobs.models import app as models
 from jobs.problems import plainly

@@ -23,22 +23,22 @@ from jobs.outputs import check_output
 from jobs.paths import PATHS, register_paths
 from jobs.problems import JobError, require_store
 from jobs.remarks import TimesOfDay, of_ids
-from model.attribution import Attribution
-from model.automated import automated_users
-from model.belief import believe
+from model.attribution.rules import Attribution
 from model.bucket import Bucket, Snapshot, Update
-from model.campaigns import unknown_campaigns
 from model.durations import to_milliseconds, write_duration
-from model.entries import CONVERSION, GHOST, unpack_tags
-from model.models import Models
-from model.sequences import DISPUTED, TOO_LATE
-from model.texts import texts_of
-from model.training_record import from_milliseconds
+from model.features.automated import automated_users
+from model.scoring.belief import believe
+from model.scoring.known_campaigns import unknown_campaigns
+from model.scoring.training_record import from_milliseconds
+from model.sequences.entries import CONVERSION, GHOST, unpack_tags
+from model.sequences.merging import DISPUTED, TOO_LATE
+from model.sequences.texts import texts_of
+from model.timeline import Models
 from schemas.credits import BASELINE, PARTS, RULES
 from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
 from schemas.grades import Grade
-from schemas.log_sets import LogSet
-from schemas.times import AS_FOUND, TimeFormat
+from schemas.logs.log_sets import LogSet
+from schemas.logs.times import AS_FOUND, TimeFormat
 from settings import Settings
 from stores.choosing import reader_of
 

@@ -6,10 +6,10 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
 from settings import Settings, SettingsError
-from topics.choosing import registry_of
 from topics.client import Kafka
+from topics.registry_settings import registry_of
 
 if TYPE_CHECKING:
     from topics.registry import Registry

@@ -12,7 +12,7 @@ from jobs.clusters import cluster_of, open_registry
 from jobs.console import say
 from jobs.dead_letters.keeping import keeper_of
 from jobs.problems import JobError, require_store
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.erasures import Erasure, letters_of, until_after
 from schemas.validation import LONGEST_ID
 from settings import Settings, Source

@@ -8,9 +8,9 @@ import typer
 
 from jobs.console import say, warn
 from jobs.problems import JobError
-from schemas.spans import Span
-from schemas.time_texts import DateOrder
-from schemas.times import TimeFormat, TimeUnit
+from schemas.logs.spans import Span
+from schemas.logs.time_texts import DateOrder
+from schemas.logs.times import TimeFormat, TimeUnit
 from settings import Settings, known_zone
 
 Unit = Annotated[

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jobs.problems import JobError
-from model.models import Models
-from model.propensity import Model, ModelFileError
-from schemas.models import StoredModel
+from model.scoring.propensity import Model, ModelFileError
+from model.timeline import Models
+from schemas.stored_models import StoredModel
 from stores.base import StoreError
 
 NO_MODELS = "the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts"

@@ -16,10 +16,10 @@ from jobs.console import say, seen, show
 from jobs.model_files import NO_MODELS, read_model
 from jobs.problems import JobError, plainly, require_store
 from model.durations import to_milliseconds, write_duration
-from model.models import MOST, read_models
-from model.training_record import at_milliseconds, from_milliseconds
+from model.scoring.training_record import at_milliseconds, from_milliseconds
+from model.timeline import MOST, read_models
 from schemas.flow_status import RUNNING, members_of, problem_of
-from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from schemas.validation import LAST_TIME
 from settings import Settings, Source, load_settings
 from stores.choosing import reader_of, writer_of

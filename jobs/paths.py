@@ -9,8 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from model.bucket import Snapshot
-from model.entries import CONVERSION, GHOST, unpack_tags
-from model.texts import texts_of
+from model.sequences.entries import CONVERSION, GHOST, unpack_tags
+from model.sequences.texts import texts_of
 from schemas.events import MISSING, TYPES
 
 SEPARATOR = " > "

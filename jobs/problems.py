@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from model.propensity import ModelFileError
-from schemas.columns import ColumnsError
-from schemas.log_files import LogFileError
+from model.scoring.propensity import ModelFileError
+from schemas.errors import RegistryError
+from schemas.logs.columns import ColumnsError
+from schemas.logs.log_files import LogFileError
 from settings import Settings, SettingsError, Store, stop
 from stores.base import StoreError
 from topics.client import TopicError
-from topics.problems import RegistryError
 
 
 class JobError(Exception):

@@ -11,16 +11,16 @@ from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
 from jobs.console import say
 from jobs.problems import JobError
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import hash_of
 from schemas.messages import MessageBatch
-from schemas.propensity_codec import PropensityCodec
 from schemas.provenance import KAFKA, Provenance
 from schemas.scored import Propensity
 from settings import Settings
 from stores.base import NotedWriter
 from stores.choosing import writer_of
-from topics.reading import Read, read_topic
+from topics.whole_topic import Read, read_topic
 
 
 def rebuild_latest(settings: Settings) -> None:

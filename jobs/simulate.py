@@ -6,9 +6,9 @@ from pathlib import Path
 
 from jobs.bars import progress
 from jobs.console import say
-from schemas.log_writer import LogWriter
+from schemas.logs.log_writer import LogWriter
 from simulator import Population, Simulator, World
-from simulator.messages import Spelling, events_of
+from simulator.producers import Spelling, events_of
 
 CHUNK = 100_000
 """Events packed and written at a time."""

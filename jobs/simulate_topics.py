@@ -11,12 +11,12 @@ from jobs.bars import progress
 from jobs.console import say
 from jobs.problems import JobError
 from jobs.signals import asked_to_end
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.events import EventBatch
 from simulator import World
-from simulator.messages import SimulatedStream
 from simulator.mishaps import Kind, Mishaps, Mixed, Mixer
 from simulator.pace import Pace
+from simulator.producers import SimulatedStream
 from topics.client import Kafka
 from topics.publisher import Publisher
 

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.arrays import allocate, grown
-from model.attribution import Attribution, count_credits, fill_credits
+from model.attribution.rules import Attribution, count_credits, fill_credits
 from model.emission import derive_all, emit, let_go
-from model.entries import ENTRY
-from model.erased import Erased
-from model.plan import CAMPAIGN, FeaturePlan
+from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
 from model.sealed import Sealed
-from model.sequences import (
+from model.sequences.arrays import allocate, grown
+from model.sequences.entries import ENTRY
+from model.sequences.erased import Erased
+from model.sequences.merging import (
     CONFLICT,
     FATES,
     NEW,
@@ -29,8 +29,8 @@ from model.sequences import (
     repack,
     text_sizes,
 )
-from model.texts import Texts, intern_name
-from schemas.compiling import compiled
+from model.sequences.texts import Texts, intern_name
+from schemas.compiled.compiling import compiled
 from schemas.credits import CREDIT, NO_CREDITS, Credits
 from schemas.erasures import Erasure, until_after
 from schemas.events import EventBatch
@@ -40,8 +40,6 @@ SNAPSHOT_VERSION = 3
 RAISED = 1 << 20
 """What is added to the versions of a user who was erased before: rows that a lost epoch had computed with what is
 erased by now are older than those that are computed without it."""
-DEFAULT_LENGTH = 1_000
-"""L, the number of newest events that count."""
 
 
 class SnapshotError(ValueError):

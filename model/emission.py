@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.entries import campaign_of, is_ghost, type_of
-from model.recursion import compute, forget, observe, restart, shift_marks
-from model.sequences import CONFLICT, NEW, evict, live_from
-from schemas.compiling import compiled, inlined
+from model.features.recursion import compute, forget, observe, restart, shift_marks
+from model.sequences.entries import campaign_of, is_ghost, type_of
+from model.sequences.merging import CONFLICT, NEW, evict, live_from
+from schemas.compiled.compiling import compiled, inlined
 from schemas.scored import COMPUTED_AGAIN
 
 

@@ -10,14 +10,14 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from model.bucket import DEFAULT_LENGTH, Bucket
-from model.curve import walk
-from model.entries import CONVERSION, ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
-from model.features import Count, Feature
-from model.orders import mark_items
-from model.plan import CAMPAIGN, FeaturePlan
-from model.texts import texts_of
-from schemas.compiling import compiled
+from model.bucket import Bucket
+from model.features.curve import walk
+from model.features.kinds import Count, Feature
+from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
+from model.sequences.entries import CONVERSION, ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
+from model.sequences.orders import mark_items
+from model.sequences.texts import texts_of
+from schemas.compiled.compiling import compiled
 from schemas.events import EventBatch
 
 _NO_END = 1 << 40

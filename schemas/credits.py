@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiling import compiled
+from schemas.compiled.compiling import compiled
 
 RULES = ("credit", "last", "first", "linear", "time_decay", "position")
 BASELINE = -1

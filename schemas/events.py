@@ -10,8 +10,8 @@ import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
-from schemas.compiling import compiled, inlined
-from schemas.hashing import xxh3
+from schemas.compiled.compiling import compiled, inlined
+from schemas.compiled.hashing import xxh3
 
 TYPES = ("IM", "CL", "PS", "CN")
 """Event types in the order in which events of one instant count: impression, click, paid search, conversion."""

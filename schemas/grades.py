@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass, fields
 
-from model.judgement import Ends, Judgement, Standing, judge
+from model.scoring.judgement import Ends, Judgement, Standing, judge
 
 EVENT, CLOCK = "event", "clock"
 """Kinds of moments: right after an event, and at a clock time, one of each drawn of a user and day."""

@@ -7,7 +7,7 @@ towards the past, before 1970 too.
 
 from __future__ import annotations
 
-from schemas.compiling import inlined
+from schemas.compiled.compiling import inlined
 
 SECONDS, MILLIS, MICROS, NANOS, AUTO = range(5)
 """What a time counts; `AUTO`: what its size says."""

@@ -7,7 +7,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.compiling import compiled
+from schemas.compiled.compiling import compiled
 from schemas.events import EVENT_ID, USER_ID
 
 FIRST_TIME = 0

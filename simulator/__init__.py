@@ -4,7 +4,7 @@
 imports nothing else of the project.
 """
 
-from simulator.events import CL, CN, EVENT_TYPES, IM, NA, PS, Day
+from simulator.event_columns import CL, CN, EVENT_TYPES, IM, NA, PS, Day
 from simulator.history import History
 from simulator.oracle import Oracle, Shares
 from simulator.population import Population

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.events import DAY_MS, Floats, Ints
+from simulator.event_columns import DAY_MS, Floats, Ints
 from simulator.world import World
 
 

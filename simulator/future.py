@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.events import CL, CN, IM, NA, PS, Floats
+from simulator.event_columns import CL, CN, IM, NA, PS, Floats
 from simulator.world import World
 
 _CELLS = 1000

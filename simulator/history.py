@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simulator.events import Codes, Day, Ints, Kinds
+from simulator.event_columns import Codes, Day, Ints, Kinds
 from simulator.population import Population
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from simulator.events import CN, DAY_MS, IM, NA, PS, Ints
+from simulator.event_columns import CN, DAY_MS, IM, NA, PS, Ints
 from simulator.population import Population
 from simulator.randomness import Purpose, generator, pick, scatter
 from simulator.rows import ROW, Rows, bare

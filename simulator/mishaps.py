@@ -14,11 +14,11 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.events import EVENT_ID, USER_ID, EventBatch
 from schemas.messages import pieces
 from schemas.validation import FIRST_TIME, LAST_TIME
-from simulator.events import Floats, Ints
+from simulator.event_columns import Floats, Ints
 
 DELAY_MS = 6 * 3_600_000
 """Longest delay, in event time: a user would need as many events in it as a sequence keeps for one to be too late."""
@@ -73,7 +73,7 @@ _WAITING = np.dtype(
 class Mixer:
     """One producer's events as messages, with mishaps. A late event waits, and so does the repeat of one.
 
-    >>> from schemas.codec import codec
+    >>> from schemas.avro.codec import codec
     >>> mixer = Mixer(codec(), 7, Mishaps(repeats=0.2))
     >>> len(mixer.rest())
     0

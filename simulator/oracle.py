@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.events import CN, DAY_MS, IM, PS, Floats, Ints
+from simulator.event_columns import CN, DAY_MS, IM, PS, Floats, Ints
 from simulator.future import Classes, Outlook
 from simulator.history import History
 from simulator.past import Past

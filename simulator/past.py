@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simulator.events import DAY_MS, IM, Floats, Ints
+from simulator.event_columns import DAY_MS, IM, Floats, Ints
 from simulator.fatigue import fatigue
 from simulator.history import History
 from simulator.world import Branch, World

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.events import Floats, Kinds
+from simulator.event_columns import Floats, Kinds
 from simulator.randomness import Purpose, generator, pick
 from simulator.world import World
 

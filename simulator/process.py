@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simulator.events import CN, DAY_MS, PS, Day, Floats, Ints
+from simulator.event_columns import CN, DAY_MS, PS, Day, Floats, Ints
 from simulator.fatigue import count_between, look_back_ms
 from simulator.immigrants import Immigrants, search_campaigns
 from simulator.population import Population

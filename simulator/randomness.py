@@ -7,7 +7,7 @@ from enum import IntEnum
 
 import numpy as np
 
-from simulator.events import Floats, Ints
+from simulator.event_columns import Floats, Ints
 
 
 class Purpose(IntEnum):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.events import NA, Ints
+from simulator.event_columns import NA, Ints
 
 ROW = np.dtype(
     [

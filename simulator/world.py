@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from simulator.events import CL, CN, IM, PS, Codes, Floats
+from simulator.event_columns import CL, CN, IM, PS, Codes, Floats
 
 MINUTE = 1 / 1440
 HOUR = 1 / 24

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from schemas.codec import Decoded
-from schemas.compiling import compiled
+from schemas.avro.codec import Decoded
+from schemas.compiled.compiling import compiled
 from schemas.erasures import Erasure
 from schemas.events import ROW, EventBatch
 

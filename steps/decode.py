@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 
-from schemas.codec import Codec, Decoded
-from schemas.columns import ColumnBatch, decode_columns
+from schemas.avro.codec import Codec, Decoded
+from schemas.logs.columns import ColumnBatch, decode_columns
 from schemas.messages import MessageBatch
-from steps.times_told import TimesTold
+from steps.time_remarks import TimesTold
 
 MOST_BYTES, MOST_BATCHES = 32 << 20, 1_000
 """Bytes after which no more is joined, and batches at the most."""

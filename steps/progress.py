@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, fields
 import numpy as np
 from bytewax.outputs import DynamicSink, StatelessSinkPartition
 
-from model.sequences import CONFLICT, NEW, REPEAT
-from schemas.codec import Decoded
+from model.sequences.merging import CONFLICT, NEW, REPEAT
+from schemas.avro.codec import Decoded
+from schemas.logs.spans import Span
 from schemas.scored import ScoredRows
-from schemas.spans import Span
-from steps.sequences import Sequenced
+from steps.sequencing import Sequenced
 
 LOG_INTERVAL = 5.0
 """Seconds between two lines, the longest that something is counted and not logged."""

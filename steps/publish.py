@@ -15,15 +15,15 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
-from schemas.propensity_codec import PropensityCodec
 from schemas.scored import ScoredRows
-from steps.ending import fail
+from steps.process.ending import fail
 from steps.write import WriteLogic
 from topics.client import TopicError
-from topics.dead_letters import letter_headers, letter_key, letter_value
+from topics.letter_topic import letter_headers, letter_key, letter_value
+from topics.native.sending import Joined
 from topics.publisher import BatchPublisher, Publisher
-from topics.sending import Joined
 
 Kind = TypeVar("Kind", Publisher, BatchPublisher)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from schemas.scored import ScoredRows
-from steps.sequences import Sequenced
+from steps.sequencing import Sequenced
 
 
 def score(item: Sequenced) -> ScoredRows:

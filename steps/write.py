@@ -22,9 +22,9 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.models import StoredModel
 from schemas.scored import ScoredRows
-from steps.ending import fail
+from schemas.stored_models import StoredModel
+from steps.process.ending import fail
 from stores.base import StoreError, Writer
 
 

@@ -11,8 +11,8 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.models import StoredModel
 from schemas.scored import Propensity, ScoredRows
+from schemas.stored_models import StoredModel
 
 
 class StoreError(Exception):

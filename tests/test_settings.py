@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from model.propensity import Model
-from schemas.time_texts import DateOrder
-from schemas.times import TimeUnit
+from model.scoring.propensity import Model
+from schemas.logs.time_texts import DateOrder
+from schemas.logs.times import TimeUnit
 from settings import Consistency, Settings, SettingsError, Source, Store, load_settings, setting_names, stop
 
 ROOT = Path(__file__).parent.parent

@@ -14,8 +14,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
-from topics.fetching import Fetcher
-from topics.sending import Sender
+from topics.native.fetching import Fetcher
+from topics.native.sending import Sender
 
 Client = TypeVar("Client", Consumer, Fetcher, Producer, Sender, AdminClient)
 

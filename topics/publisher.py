@@ -8,7 +8,7 @@ from functools import partial
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
 from topics.client import Kafka, TopicError
-from topics.sending import Joined, Sender
+from topics.native.sending import Joined, Sender
 
 MOST_WAITING = 100_000
 """Messages that may wait for their acknowledgement before `send` waits too."""

@@ -15,9 +15,9 @@ from uuid import UUID
 from cachetools import TTLCache
 from confluent_kafka.schema_registry import Schema
 
-from schemas.references import definitions, self_contained
-from schemas.writers import NoSchemaError
-from topics.problems import RegistryError
+from schemas.avro.framing import NoSchemaError
+from schemas.avro.references import definitions, self_contained
+from schemas.errors import RegistryError
 from topics.registry_client import SETTING, RefusedError, SilentError, addresses, by_guid, client, once
 
 PATIENCE = 30.0
@@ -41,7 +41,7 @@ _Answer = TypeVar("_Answer")
 
 
 class Registry:
-    """A schema registry with Confluent's HTTP API; a `schemas.writers.SchemaLookup`.
+    """A schema registry with Confluent's HTTP API; a `schemas.avro.framing.SchemaLookup`.
 
     A schema that was found once goes on when the registry is down. Several threads may use it: one asks at a time.
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from topics.problems import RegistryError
+from schemas.errors import RegistryError
 
 SETTING = "ADSTREAMS_SCHEMA_REGISTRY_URL"
 _PASSING = (408, 425, 429)

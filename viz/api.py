@@ -21,18 +21,18 @@ from typing import Any
 
 from tornado.web import Finish, HTTPError, RequestHandler
 
-from model.actions import is_held_out
-from model.advice import Option
-from model.belief import Belief
+from model.actions.catalogue import is_held_out
+from model.actions.next_best import Option
 from model.durations import write_duration
+from model.scoring.belief import Belief
 from schemas.credits import RULES
 from schemas.flow_status import members_of, problem_of
 from schemas.validation import LONGEST_ID
 from stores.base import CreditSum, Point, Reader
 from viz.doors import guard, too_long
 from viz.feed import DAY, Feed
-from viz.reading import Answer, BusyError
 from viz.shared import Shared, shared
+from viz.store_reading import Answer, BusyError
 
 EVENTS = 10_000
 """The most events in one answer."""

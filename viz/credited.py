@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from model.belief import Belief
-from model.propensity import Model
+from model.scoring.belief import Belief
+from model.scoring.propensity import Model
 from schemas.credits import RULES
 from stores.base import CreditSum
 from viz import look

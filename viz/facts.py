@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from model.propensity import Model
+from model.scoring.propensity import Model
 from viz import look
 from viz.feed import Snapshot, Standing
 from viz.trace import Trace, Tracer

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from model.actions import Actions
-from model.belief import Belief, Policy, believe
-from model.propensity import Model
+from model.actions.catalogue import Actions
+from model.scoring.belief import Belief, Policy, believe
+from model.scoring.propensity import Model
 from schemas.grades import Grade
 from schemas.provenance import SIMULATOR, Provenance
 from stores.base import CreditSum, Latest, Reader, Summary
-from viz.clock import StreamClock
 from viz.newest import believed_newest
+from viz.stream_clock import StreamClock
 from viz.trace import Trace, Tracer
 
 POLL = 1.0

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from model.attribution import LOOK_BACK
-from model.judgement import Ends, judge
-from model.propensity import Model
-from model.training_record import Estimate, Grades, TrainedOn
+from model.attribution.rules import LOOK_BACK
+from model.scoring.judgement import Ends, judge
+from model.scoring.propensity import Model
+from model.scoring.training_record import Estimate, Grades, TrainedOn
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from viz.words import number, percent, short_moment, visible
 

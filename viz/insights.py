@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from model.belief import Belief
-from model.campaigns import unknown_campaigns
+from model.scoring.belief import Belief
+from model.scoring.known_campaigns import unknown_campaigns
 from viz import look
 from viz.credited import basis, credited
 from viz.doors import too_long

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from model.actions import Response, is_held_out
-from model.advice import Option
-from model.belief import Belief
+from model.actions.catalogue import Response, is_held_out
+from model.actions.next_best import Option
+from model.scoring.belief import Belief
 from viz.graded import plainly
 from viz.words import TYPE_NAMES, dollars, duration, number, visible
 

@@ -13,7 +13,7 @@ from settings import SettingsError, Source, load_settings, stop
 from stores.base import StoreError
 from stores.choosing import reader_of
 from viz.feed import Feed
-from viz.reading import Desk
+from viz.store_reading import Desk
 from viz.trace import Tracer
 
 

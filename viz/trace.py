@@ -9,18 +9,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from model.actions import Actions
-from model.advice import NextAction, Option
-from model.attribution import LOOK_BACK
-from model.automated import is_automated
-from model.curve import Curve, Sequence
+from model.actions.catalogue import Actions
+from model.actions.next_best import NextAction, Option
+from model.attribution.explanation import Explainer, Explanation
+from model.attribution.rules import LOOK_BACK
 from model.durations import to_milliseconds
-from model.explanation import Explainer, Explanation
-from model.features import Count
-from model.models import Models
-from model.propensity import Model
+from model.features.automated import is_automated
+from model.features.curve import Curve, Sequence
+from model.features.kinds import Count
+from model.scoring.propensity import Model
+from model.timeline import Models
 from schemas.events import TYPES
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import Point
 
 GRID = 480

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from model.explanation import Explanation
+from model.attribution.explanation import Explanation
 from schemas.events import TYPES
 from viz import look
 from viz.trace import Trace, Tracer

@@ -13,7 +13,7 @@ from settings import Settings, Source
 from stores.base import Reader, Writer
 from stores.choosing import reader_of, writer_of
 from topics.client import Kafka
-from topics.dead_letters import Rejection, letter_key, read_dead_letters
+from topics.letter_topic import Rejection, letter_key, read_dead_letters
 from topics.publisher import Publisher
 
 ALL = 2**31 - 1

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from schemas.codec import Codec, Decoded
-from schemas.columns import OPTIONAL, REQUIRED, ColumnBatch, decode_columns
+from schemas.avro.codec import Codec, Decoded
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import row_of
 from schemas.events import EventBatch
+from schemas.logs.columns import OPTIONAL, REQUIRED, ColumnBatch, decode_columns
 from schemas.messages import MessageBatch
 
 FATES = frozenset({"too_late", "disputed"})

@@ -25,7 +25,7 @@ from jobs.dead_letters.mending import Mended
 from jobs.problems import JobError
 from jobs.run import flow_command
 from schemas.dead_letters import DeadLetter
-from schemas.log_writer import LogWriter
+from schemas.logs.log_writer import LogWriter
 from settings import RECOVERY_NOTE, RETRY_FOLDER
 
 LOCK = "ad-streams-retry.lock"

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
-from jobs.importing.headers import Form, find_form
+from jobs.importing.header_row import Form, find_form
 from jobs.importing.letters import Letters
 from jobs.importing.names import identifier
 from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
 from jobs.problems import JobError
-from schemas.csv_rows import BLOCK, CsvRows, too_long
 from schemas.dead_letters import DeadLetter
-from schemas.log_bytes import BROKEN, open_bytes
+from schemas.logs.csv_rows import BLOCK, CsvRows, too_long
+from schemas.logs.log_bytes import BROKEN, open_bytes
 
 _MARK = "\x1f\x1eT"
 """Stands for a tab of a value while lines are split at their tabs."""

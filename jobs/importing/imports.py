@@ -14,7 +14,7 @@ import numpy as np
 from jobs.bars import progress
 from jobs.console import say
 from jobs.importing.delimited import load_delimited
-from jobs.importing.headers import read_names
+from jobs.importing.header_row import read_names
 from jobs.importing.letters import Letters
 from jobs.importing.mapping import Mapped, map_rows, mapped_rows
 from jobs.importing.names import literal
@@ -24,10 +24,10 @@ from jobs.importing.sources import Source, find_sources
 from jobs.importing.structured import load_objects, load_parquet
 from jobs.log_options import print_remarks, print_span
 from jobs.problems import JobError
-from schemas.columns import ColumnBatch, decode_columns
-from schemas.log_writer import LogWriter
-from schemas.spans import Span
-from schemas.times import AS_FOUND, TimeFormat
+from schemas.logs.columns import ColumnBatch, decode_columns
+from schemas.logs.log_writer import LogWriter
+from schemas.logs.spans import Span
+from schemas.logs.times import AS_FOUND, TimeFormat
 
 MEMORY = "1GB"
 """What DuckDB may hold in memory; more goes to temporary files."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.problems import JobError
-from schemas.log_bytes import check_content, open_bytes
-from schemas.log_paths import files_of
+from schemas.logs.log_bytes import check_content, open_bytes
+from schemas.logs.log_paths import files_of
 
 HEAD = 1 << 20
 """Bytes of a text file that are looked at."""

@@ -24,8 +24,8 @@ from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
 from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
-from schemas.json_elements import elements
-from schemas.log_bytes import BROKEN, open_bytes
+from schemas.logs.json_elements import elements
+from schemas.logs.log_bytes import BROKEN, open_bytes
 
 LONGEST = 1 << 21
 """Bytes of the longest object that is a row."""

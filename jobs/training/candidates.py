@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from jobs.training.logs import Log
 from model.durations import parse_duration, write_duration
-from model.features import DecayedCount, Feature
+from model.features.kinds import DecayedCount, Feature
 from schemas.events import MISSING, TYPES
 
 MARKETING = ("IM", "CL", "PS", None)

@@ -12,22 +12,22 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 
 from jobs.bars import progress
 from jobs.console import say
+from jobs.grading.grade_tables import RatioTable, print_grades, print_ratios
+from jobs.grading.measures import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
 from jobs.model_files import read_model
 from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import candidates
-from jobs.training.grading import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
 from jobs.training.report import Reported, write_report
-from jobs.training.rows import FIT, TEST, VALIDATE, Rows, look_back_for
-from jobs.training.tables import RatioTable, print_grades, print_ratios
 from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
-from model.campaigns import unknown_campaigns
+from jobs.training.training_rows import FIT, TEST, VALIDATE, Rows, look_back_for
 from model.durations import write_duration
-from model.features import Feature, Recency
+from model.features.kinds import Feature, Recency
+from model.scoring.known_campaigns import unknown_campaigns
 from schemas.events import TYPES
-from schemas.times import TimeFormat
+from schemas.logs.times import TimeFormat
 
 SEED = Path(__file__).parent.parent.parent / "model" / "seed.json"
 ORIGINAL, CEILING = "original", "gradient boosting"

@@ -16,22 +16,22 @@ from jobs.clusters import cluster_of, open_registry
 from jobs.log_options import print_remarks, print_span
 from jobs.problems import JobError
 from jobs.remarks import TimesOfDay, of_ids
-from model.automated import automated_users
-from model.bucket import DEFAULT_LENGTH
-from model.entries import CONVERSION
-from model.features import Feature
+from model.features.automated import automated_users
+from model.features.kinds import Feature
+from model.features.plan import DEFAULT_LENGTH
 from model.replay import Moments, Replay
-from model.training_record import at_milliseconds
-from schemas.codec import Codec
+from model.scoring.training_record import at_milliseconds
+from model.sequences.entries import CONVERSION
+from schemas.avro.codec import Codec
+from schemas.avro.resolution import Undecodable
 from schemas.events import MISSING, TEXTS, EventBatch
-from schemas.log_sets import LogSet
+from schemas.logs.log_sets import LogSet
+from schemas.logs.spans import Span
+from schemas.logs.times import TimeFormat
 from schemas.messages import MessageBatch
-from schemas.resolution import Undecodable
-from schemas.spans import Span
-from schemas.times import TimeFormat
 from settings import Settings, load_settings
 from topics.headers import KEY_HEADERS, framed
-from topics.reading import read_topic
+from topics.whole_topic import read_topic
 
 TOPICS = "kafka:"
 """Before the names of topics that are read instead of a file, with commas between them."""

@@ -18,12 +18,12 @@ from bokeh.resources import INLINE
 from jinja2 import Template
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from jobs.training.grading import Scored, verdict
-from jobs.training.tables import MEASURES, TOO_FEW, RatioTable
+from jobs.grading.grade_tables import MEASURES, TOO_FEW, RatioTable
+from jobs.grading.measures import Scored, verdict
 from model.durations import to_milliseconds, write_duration
-from model.features import Count, DecayedCount
-from model.propensity import Model
-from model.training_record import Estimate, Grades
+from model.features.kinds import Count, DecayedCount
+from model.scoring.propensity import Model
+from model.scoring.training_record import Estimate, Grades
 
 PAGE = Path(__file__).with_name("report.html")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"

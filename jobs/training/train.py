@@ -11,19 +11,19 @@ import numpy as np
 
 from jobs.bars import progress
 from jobs.console import say
-from jobs.durations import duration
+from jobs.duration_option import duration
+from jobs.grading.grade_tables import print_grades
+from jobs.grading.measures import grade, verdict
 from jobs.outputs import check_output
 from jobs.problems import JobError
 from jobs.training.candidates import SHORTEST_HALF_LIFE
-from jobs.training.grading import grade, verdict
 from jobs.training.logs import Log, read_log
 from jobs.training.report import Reported, write_report
-from jobs.training.rows import TEST, look_back_for
-from jobs.training.tables import print_grades
 from jobs.training.training import Split, score, train
+from jobs.training.training_rows import TEST, look_back_for
 from model.durations import write_duration
-from model.propensity import Model
-from schemas.times import TimeFormat
+from model.scoring.propensity import Model
+from schemas.logs.times import TimeFormat
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3_650)
 """Bounds of horizons; the longest look-back too."""

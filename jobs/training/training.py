@@ -9,16 +9,28 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
+from jobs.grading.measures import Scored, draw_both, grade
 from jobs.problems import JobError
 from jobs.training.candidates import Candidate, candidates, groups_of
 from jobs.training.fitting import Floats, Platt, Weights, fit, log_odds
-from jobs.training.grading import Scored, draw_both, grade
 from jobs.training.logs import Log
-from jobs.training.rows import CALIBRATE, FIT, TEST, VALIDATE, Rows, Span, is_part, label, mixed, parts_of, rows_of
+from jobs.training.training_rows import (
+    CALIBRATE,
+    FIT,
+    TEST,
+    VALIDATE,
+    Rows,
+    Span,
+    is_part,
+    label,
+    mixed,
+    parts_of,
+    rows_of,
+)
 from model.durations import to_milliseconds
-from model.features import Feature
-from model.propensity import Model, Scorer, ShortTerm, Vector
-from model.training_record import Metrics, Part, TrainedOn, from_milliseconds
+from model.features.kinds import Feature
+from model.scoring.propensity import Model, Scorer, ShortTerm, Vector
+from model.scoring.training_record import Metrics, Part, TrainedOn, from_milliseconds
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """C of scikit-learn's logistic regression, strongest regularisation first."""

@@ -1,4 +1,4 @@
-"""Log files as a source, one behind the other: what `schemas.log_files` reads."""
+"""Log files as a source, one behind the other: what `schemas.logs.log_files` reads."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import xxhash
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from model.sealed import sealed
-from schemas.columns import ColumnBatch
-from schemas.log_files import LogFile, LogFileError
-from steps.ending import end, fail, give_up, is_asked
+from schemas.logs.columns import ColumnBatch
+from schemas.logs.log_files import LogFile, LogFileError
+from steps.process.ending import end, fail, give_up, is_asked
 
 log = logging.getLogger("adstreams")
 

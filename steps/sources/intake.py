@@ -17,9 +17,9 @@ from confluent_kafka import KafkaError, KafkaException
 
 from schemas.messages import MessageBatch
 from schemas.validation import LAST_TIME
-from steps.ending import fail
+from steps.process.ending import fail
 from topics.client import TIMEOUT, Kafka, passes
-from topics.fetching import Failure, Fetcher
+from topics.native.fetching import Failure, Fetcher
 
 log = logging.getLogger("adstreams")
 

@@ -13,7 +13,7 @@ from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 from model.sealed import sealed
 from schemas.messages import MessageBatch
 from settings import RESTART
-from steps.ending import ask, fail, is_asked
+from steps.process.ending import ask, fail, is_asked
 from steps.sources.intake import Clock, Intake
 from topics.client import Kafka, Topic, TopicError
 

@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from model.sealed import sealed
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.messages import MessageBatch
 from simulator import World
-from simulator.messages import Place, SimulatedStream
 from simulator.pace import Pace
-from steps.ending import end, is_asked
+from simulator.producers import Place, SimulatedStream
+from steps.process.ending import end, is_asked
 
 BATCH = 10_000
 """Messages of a batch when the rate is not limited."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 
-from schemas.cassandra_rows import Piece
+from stores.cassandra.row_encoding import Piece
 
 MOST_BYTES = 5 * 1024
 MOST_PARTITIONS = 10

@@ -19,7 +19,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import plainly

@@ -11,7 +11,7 @@ from cassandra import AlreadyExists, InvalidRequest, Unauthorized
 from cassandra.cluster import Session
 
 from schemas.grades import COLUMNS, Grade
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.errors import ERRORS, may_heal, plainly, reason

@@ -10,7 +10,19 @@ from dataclasses import astuple
 import numpy as np
 from cassandra.concurrent import execute_concurrent_with_args
 
-from schemas.cassandra_rows import (
+from schemas.dead_letters import DeadLetter
+from schemas.erasures import Erasure
+from schemas.flow_status import FlowStatus
+from schemas.grades import COLUMNS, Grade
+from schemas.scored import Propensity, ScoredRows
+from schemas.stored_models import StoredModel
+from stores.base import StoreError
+from stores.cassandra.address import CassandraAddress
+from stores.cassandra.batches import Packer
+from stores.cassandra.delivery import DEADLINE, Deliveries
+from stores.cassandra.errors import plainly
+from stores.cassandra.protocol import EncodedBatch, encoded, head_of
+from stores.cassandra.row_encoding import (
     BODY_COLUMNS,
     COMPUTED_COLUMNS,
     CREDIT_COLUMNS,
@@ -21,18 +33,6 @@ from schemas.cassandra_rows import (
     Piece,
     encode,
 )
-from schemas.dead_letters import DeadLetter
-from schemas.erasures import Erasure
-from schemas.flow_status import FlowStatus
-from schemas.grades import COLUMNS, Grade
-from schemas.models import StoredModel
-from schemas.scored import Propensity, ScoredRows
-from stores.base import StoreError
-from stores.cassandra.address import CassandraAddress
-from stores.cassandra.batches import Packer
-from stores.cassandra.delivery import DEADLINE, Deliveries
-from stores.cassandra.errors import plainly
-from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY, PROCESS, counting_period, grades_of, models_of, ready_tables, store_id
 

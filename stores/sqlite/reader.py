@@ -13,10 +13,10 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
 from stores.searching import beginnings, begins_so
-from stores.sqlite.file import connect, identity, plainly
+from stores.sqlite.database import connect, identity, plainly
 from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE
 
 _DAY = 86_400_000

@@ -21,10 +21,10 @@ from schemas.erasures import Erasure, hash_of
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
-from schemas.models import StoredModel
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
+from schemas.stored_models import StoredModel
 from stores.base import StoreError
-from stores.sqlite.file import connect, identity, plainly, reach
+from stores.sqlite.database import connect, identity, plainly, reach
 from stores.sqlite.statements import (
     BODY_TEXTS,
     CLEAR_LETTER,

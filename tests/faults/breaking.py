@@ -18,11 +18,11 @@ from bytewax.recovery import RecoveryConfig, init_db_dir
 from bytewax.testing import cluster_main
 
 from dataflow import build_flow
-from model.propensity import Model
-from schemas.codec import Codec
+from model.scoring.propensity import Model
+from schemas.avro.codec import Codec
 from schemas.events import Origin
 from schemas.messages import MessageBatch
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from settings import Settings
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any
 from uuid import UUID
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
 from schemas.events import Event
 from tests.schemas.oracle import Shelf, assert_as_judged, message_of, registered_message_of
 

@@ -20,11 +20,11 @@ def main() -> None:
 
         # Compiled code reads a record's fields as attributes; of plain arrays only these have them.
         schemas.events.ROW = np.dtype((np.record, schemas.events.ROW))
-        import schemas.codec
+        import schemas.avro.codec
         import schemas.validation
         from tests.faults.fuzz_decoder import check, decoder
 
-    schemas.codec.fill_hashes = lambda rows, data: None  # slow in plain Python, and no outcome depends on them
+    schemas.avro.codec.fill_hashes = lambda rows, data: None  # slow in plain Python, and no outcome depends on them
     is_utf8 = schemas.validation.is_utf8  # of bytes, not of an array: only numbers of Python guide the fuzzer
     schemas.validation.is_utf8 = lambda data, start, stop: is_utf8(data[start:stop].tobytes(), 0, stop - start)
     codec, pipe = decoder(), int(sys.argv[1])

@@ -22,10 +22,10 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from schemas.codec import Codec, codec, load_schema
+from schemas.avro.codec import Codec, codec, load_schema
 from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES, Event, Origin
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
 from tests.faults.conftest import LONG, SEED, Amount

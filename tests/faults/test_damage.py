@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from settings import SettingsError
-from steps.snapshots import check_snapshots
+from steps.process.snapshots import check_snapshots
 from tests.faults.conftest import Amount
 from tests.faults.loads import check, drain, sending
 from tests.flow.running import make_recovery, processes, query, run_flow, table, wait_for

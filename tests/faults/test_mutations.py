@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
 from tests.faults.conftest import Amount

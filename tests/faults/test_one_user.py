@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import TYPES, Event, Origin
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment

@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import TopicPartition
 
 from topics.client import Kafka, TopicError
-from topics.librdkafka import PRODUCER, lib, new_client
+from topics.native.librdkafka import PRODUCER, lib, new_client
 from topics.publisher import BatchPublisher
 
 PRODUCE = 0

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.messages import MessageBatch
-from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
 from settings import load_settings
 from stores.base import Conversion, Latest, Reader, day_of
@@ -25,8 +25,8 @@ from stores.choosing import reader_of
 from tests.flow.running import ROOT
 from tests.flow.streaming import Stream
 from tests.reference import Credit, event_key, final_credits, final_rows, is_held_out, load
-from topics.dead_letters import read_dead_letters
-from topics.reading import read_topic
+from topics.letter_topic import read_dead_letters
+from topics.whole_topic import read_topic
 
 MODEL = ROOT / "model" / "decay.json"
 ACTIONS = load(ROOT / "model" / "actions.json")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from confluent_kafka import KafkaException, TopicPartition
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import Event
 from tests.flow.running import PATIENCE
 from topics.client import Kafka, Topic, TopicError

@@ -11,7 +11,7 @@ import pytest
 from bytewax.testing import TestingSource, run_main
 
 from dataflow import build_flow
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.erasures import Erasure
 from schemas.events import Event
 from schemas.messages import MessageBatch
@@ -26,7 +26,7 @@ from tests.jobs.running import complaint, jobs
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 from topics.publisher import Publisher
-from topics.reading import read_topic
+from topics.whole_topic import read_topic
 
 TIME = 1_500_000_000_000
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
-from schemas.propensity_codec import PropensityCodec
+from schemas.avro.propensity_codec import PropensityCodec
 from tests.flow.running import (
     PATIENCE,
     count,
@@ -24,8 +24,8 @@ from tests.services.certificates import KEYSTORE_PASSWORD, Authority
 from tests.services.kafka import Kafka
 from tests.services.ports import free_port
 from tests.services.registry import Registry
-from topics.reading import read_topic
 from topics.registry import Registry as Lookup
+from topics.whole_topic import read_topic
 
 PLAIN = "org.apache.kafka.common.security.plain.PlainLoginModule required user_ann='secret';"
 

@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from schemas import csv_rows
-from schemas.columns import decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
-from schemas.log_files import LogFile, LogFileError
-from schemas.time_texts import DateOrder
-from schemas.times import TimeFormat, TimeUnit
+from schemas.logs import csv_rows
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.time_texts import DateOrder
+from schemas.logs.times import TimeFormat, TimeUnit
 
 TIME = 1_500_000_000_000
 HEADER = "event_id,user_id,timestamp,type,quantity,revenue\n"

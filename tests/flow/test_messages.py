@@ -9,7 +9,7 @@ import pytest
 from bytewax.testing import TestingSource, run_main
 
 from dataflow import build_flow
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.messages import MessageBatch

@@ -13,9 +13,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from model.training_record import from_milliseconds
+from model.scoring.training_record import from_milliseconds
 from schemas.events import Event
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.sqlite.writer import SqliteWriter
 from tests import reference
 from tests.flow.exactness import MODEL, check_store, check_topics, truth_of

@@ -14,7 +14,7 @@ from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.schema_registry import Schema, SchemaReference, SchemaRegistryClient
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import Event
 from tests.flow.running import PATIENCE, count, make_recovery, query, run_flow, running_flow, wait_for
 from tests.flow.streaming import Stream

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from jobs.run import prepare_recovery
-from stores.sqlite.file import connect
+from stores.sqlite.database import connect
 from tests.flow.running import make_recovery, run_flow, running_flow, wait_for
 
 

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 from model.bucket import Bucket
-from model.propensity import Model
-from schemas.codec import codec
+from model.scoring.propensity import Model
+from schemas.avro.codec import codec
 from schemas.events import Event, EventBatch
 from schemas.messages import MessageBatch
 from settings import load_settings
-from steps.models import KnownModels
+from steps.known_models import KnownModels
 from steps.progress import count_sequenced
-from steps.sequences import sequencer
+from steps.sequencing import sequencer
 from stores.choosing import reader_of
 from tests.flow.running import ROOT, run_flow
 from tests.services.cassandra import Cassandra

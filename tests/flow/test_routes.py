@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from schemas.codec import codec
-from schemas.columns import decode_columns
+from schemas.avro.codec import codec
 from schemas.events import Event, EventBatch
-from schemas.log_files import LogFile
-from schemas.log_writer import LogWriter
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile
+from schemas.logs.log_writer import LogWriter
 from schemas.messages import MessageBatch
 from simulator import World
-from simulator.messages import SimulatedStream
+from simulator.producers import SimulatedStream
 
 HOSTILE = "<b onclick='x'>\"q\",\n\r\n\x00 \U0001f600 é"
 EVENTS = [

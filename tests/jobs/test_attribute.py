@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.simulate import simulate
-from model.training_record import from_milliseconds
+from model.scoring.training_record import from_milliseconds
 from schemas.credits import RULES
-from schemas.parquet_log import ROWS
+from schemas.logs.parquet_log import ROWS
 from settings import Settings
 from tests.flow.running import ROOT, query, run_flow
 from tests.jobs.running import complaint, jobs

@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from model.attribution import LOOK_BACK, Attribution
+from model.attribution.rules import LOOK_BACK, Attribution
 from model.bucket import Bucket
 from model.durations import to_milliseconds
-from model.features import DecayedCount, Feature
-from model.models import Models
-from model.propensity import Model
+from model.features.kinds import DecayedCount, Feature
 from model.replay import Replay
+from model.scoring.propensity import Model
+from model.timeline import Models
 from schemas.credits import BASELINE, RULES
 from schemas.events import CAMPAIGN, TYPES, USER_ID
 from tests.flow.running import ROOT

@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.events import Event
 from stores.sqlite.writer import SqliteWriter

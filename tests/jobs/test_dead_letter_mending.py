@@ -16,11 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.dead_letters.mending import Mended, Mender
-from schemas.codec import Codec
-from schemas.columns import decode_columns
+from schemas.avro.codec import Codec
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
-from schemas.log_files import LogFile
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile
 from tests.schemas.oracle import events
 
 TIME = 1_500_000_000_000

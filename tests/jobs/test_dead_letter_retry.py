@@ -15,10 +15,10 @@ import pytest
 from jobs.dead_letters.keeping import TableKeeper
 from jobs.dead_letters.mending import Mender
 from jobs.dead_letters.through_flow import LOCK, through_flow
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
-from schemas.log_writer import LogWriter
+from schemas.logs.log_writer import LogWriter
 from settings import load_settings
 from stores.base import Writer
 from stores.sqlite.writer import SqliteWriter

@@ -13,7 +13,7 @@ import pytest
 from jobs.dead_letters.keeping import keeper_of
 from jobs.dead_letters.mending import Mender
 from jobs.dead_letters.through_topics import through_topics
-from schemas.codec import Codec, codec, load_schema
+from schemas.avro.codec import Codec, codec, load_schema
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from settings import load_settings
@@ -27,10 +27,10 @@ from tests.jobs.running import complaint, jobs
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
 from tests.services.registry import Registry as RegistryServer
-from topics.dead_letters import letter_headers, letter_key, read_dead_letters
+from topics.letter_topic import letter_headers, letter_key, read_dead_letters
 from topics.publisher import Publisher
-from topics.reading import Read, read_topic
 from topics.registry import Registry
+from topics.whole_topic import Read, read_topic
 
 NOW = time.time_ns() // 1_000_000
 HOUR = 3_600_000

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from jobs.training.grading import bin_of_hours, entropy, names_of_hours
+from jobs.grading.measures import bin_of_hours, entropy, names_of_hours
 from jobs.training.logs import Log
-from jobs.training.rows import DAY, Rows, Span, rows_of
 from jobs.training.training import score
-from model.propensity import Model
+from jobs.training.training_rows import DAY, Rows, Span, rows_of
+from model.scoring.propensity import Model
 from tests.flow.running import ROOT
 from tests.jobs.worlds import START, world_log
 

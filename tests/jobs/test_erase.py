@@ -13,11 +13,11 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from schemas.codec import codec
-from schemas.columns import ColumnBatch, decode_columns
+from schemas.avro.codec import codec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of, letters_of
 from schemas.events import Event
+from schemas.logs.columns import ColumnBatch, decode_columns
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.stores.rows import event, scored

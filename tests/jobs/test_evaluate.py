@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import log_loss, roc_auc_score
 
+from jobs.grading.grade_tables import interval
+from jobs.grading.measures import Scored, bin_of_hours, draw_again, draw_both, grade, names_of_hours, ratios, verdict
 from jobs.training.evaluate import boosted
-from jobs.training.grading import Scored, bin_of_hours, draw_again, draw_both, grade, names_of_hours, ratios, verdict
 from jobs.training.logs import read_log
-from jobs.training.rows import TEST, look_back_for
-from jobs.training.tables import interval
 from jobs.training.training import Split, score
-from model.propensity import Model
-from schemas.log_writer import LogWriter
+from jobs.training.training_rows import TEST, look_back_for
+from model.scoring.propensity import Model
+from schemas.logs.log_writer import LogWriter
 from tests.flow.running import ROOT
 from tests.jobs.running import complaint, jobs
 from tests.jobs.worlds import batches_of

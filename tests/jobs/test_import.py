@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.log_files import LogFile
+from schemas.logs.log_files import LogFile
 from tests.flow.running import data_file, query, run_flow
 from tests.jobs.running import jobs
 

@@ -11,7 +11,7 @@ import pytest
 
 from jobs.importing.imports import import_log
 from jobs.problems import JobError
-from schemas.log_bytes import LogFileError
+from schemas.logs.log_bytes import LogFileError
 from tests.jobs.running import jobs
 
 SQL = "SELECT who AS user_id, moment AS timestamp, kind AS type FROM log"

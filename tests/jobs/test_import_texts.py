@@ -14,9 +14,9 @@ import pytest
 
 from jobs.importing.imports import import_log
 from jobs.problems import JobError
-from schemas.columns import ColumnsError
-from schemas.time_texts import DateOrder
-from schemas.times import TimeFormat, TimeUnit
+from schemas.logs.columns import ColumnsError
+from schemas.logs.time_texts import DateOrder
+from schemas.logs.times import TimeFormat, TimeUnit
 
 MAPPED = "SELECT who AS user_id, moment AS timestamp, kind AS type, campaign, value AS revenue FROM log"
 AT = "2024-05-01 08:00:00"

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from jobs.live.grader import remarks
-from jobs.live.passes import grade_store
-from model.attribution import LOOK_BACK
+from jobs.grading.grader import remarks
+from jobs.grading.passes import grade_store
+from model.attribution.rules import LOOK_BACK
 from stores.sqlite.reader import SqliteReader
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
 from tests.jobs.running import complaint, jobs

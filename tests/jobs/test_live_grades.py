@@ -11,19 +11,19 @@ from random import Random
 import numpy as np
 import pytest
 
-from jobs.live.passes import Plan, grade_store
-from jobs.live.stored import Stored, sample
-from jobs.training.grading import Scored, grade
+from jobs.grading.measures import Scored, grade
+from jobs.grading.passes import Plan, grade_store
+from jobs.grading.stored import Stored, sample
 from jobs.training.logs import read_log
-from jobs.training.rows import TEST, Rows, draw, label
 from jobs.training.training import Split, score
+from jobs.training.training_rows import TEST, Rows, draw, label
 from model.durations import to_milliseconds
-from model.propensity import Model
+from model.scoring.propensity import Model
 from schemas.erasures import Erasure
 from schemas.events import TYPES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
-from schemas.log_writer import LogWriter
-from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.logs.log_writer import LogWriter
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import ROOT, run_flow

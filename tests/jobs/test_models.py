@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from jobs.__main__ import app
-from model.training_record import from_milliseconds
+from model.scoring.training_record import from_milliseconds
 from schemas.flow_status import FlowStatus
-from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.jobs.running import complaint

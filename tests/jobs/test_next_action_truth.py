@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.actions import Actions
-from model.advice import Advisor
-from model.features import Feature
-from model.propensity import Model, Scorer
+from model.actions.catalogue import Actions
+from model.actions.next_best import Advisor
+from model.features.kinds import Feature
+from model.scoring.propensity import Model, Scorer
 from simulator import World
 from tests.flow.running import ROOT
 from tests.jobs.worlds import DAY, START, world_log

@@ -14,8 +14,8 @@ from sklearn.metrics import roc_auc_score
 
 from jobs.remarks import TimesOfDay
 from jobs.training.logs import log_of
-from jobs.training.rows import draw, label
-from model.features import Count
+from jobs.training.training_rows import draw, label
+from model.features.kinds import Count
 from schemas.credits import RULES
 from schemas.events import TYPES, Event
 from tests.flow.running import query, run_flow

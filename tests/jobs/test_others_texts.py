@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from jobs.__main__ import app
 from schemas.dead_letters import DeadLetter
-from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from schemas.valid_json import valid_json
 from schemas.visible import visible
 from settings import VisibleFormatter

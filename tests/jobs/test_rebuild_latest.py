@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 
 from jobs.problems import JobError
 from jobs.rebuild_latest import _check_filling
-from model.actions import Actions
-from model.propensity import Model
-from schemas.codec import load_schema
+from model.actions.catalogue import Actions
+from model.scoring.propensity import Model
+from schemas.avro.codec import load_schema
+from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.events import TYPES, Event
-from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.writer import CassandraWriter

@@ -11,7 +11,7 @@ from collections import Counter
 
 import pytest
 
-from schemas.codec import Codec, codec, load_schema
+from schemas.avro.codec import Codec, codec, load_schema
 from schemas.messages import MessageBatch
 from tests.flow.running import PATIENCE, ROOT, environment, wait_for
 from tests.jobs.running import complaint, jobs
@@ -19,8 +19,8 @@ from tests.services.kafka import Kafka as Server
 from tests.services.ports import free_port
 from tests.services.registry import Registry as RegistryServer
 from topics.client import Kafka
-from topics.reading import Read, read_topic
 from topics.registry import Registry
+from topics.whole_topic import Read, read_topic
 
 COUNTS = re.compile(r"(\S+): ([\d,]+) sent = ([\d,]+) events \+ ([\d,]+) repeats \+ ([\d,]+) broken")
 

@@ -15,10 +15,10 @@ from jobs.problems import JobError
 from jobs.training import training
 from jobs.training.candidates import MARKETING
 from jobs.training.logs import read_log
-from jobs.training.rows import TEST, look_back_for
 from jobs.training.training import Split, choose, score
-from model.propensity import Model, Scorer
-from schemas.log_writer import LogWriter
+from jobs.training.training_rows import TEST, look_back_for
+from model.scoring.propensity import Model, Scorer
+from schemas.logs.log_writer import LogWriter
 from settings import Settings
 from tests.jobs.running import complaint, jobs
 from tests.jobs.worlds import batches_of

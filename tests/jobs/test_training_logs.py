@@ -12,9 +12,9 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from jobs.training.logs import Log, log_of, read_log
-from model.features import Count
-from schemas.codec import codec
-from schemas.log_writer import LogWriter
+from model.features.kinds import Count
+from schemas.avro.codec import codec
+from schemas.logs.log_writer import LogWriter
 from tests.jobs.running import complaint, jobs
 from tests.model.driving import DAY, HOUR, TIME, batch_of, event
 from tests.services.kafka import Kafka as Server

@@ -11,7 +11,8 @@ from xxhash import xxh3_64_intdigest
 
 from jobs.problems import JobError
 from jobs.training.logs import log_of
-from jobs.training.rows import (
+from jobs.training.training import Split
+from jobs.training.training_rows import (
     CALIBRATE,
     DAY,
     FIT,
@@ -25,7 +26,6 @@ from jobs.training.rows import (
     parts_of,
     rows_of,
 )
-from jobs.training.training import Split
 from tests.jobs.worlds import START, world_log
 from tests.model.driving import HOUR, TIME, batch_of, event
 

@@ -12,7 +12,7 @@ from jobs.training.logs import Log, log_of
 from model.replay import Moments
 from schemas.events import EventBatch, fill_hashes
 from simulator import IM, History, Oracle, Population, Simulator, World
-from simulator.messages import Spelling, events_of
+from simulator.producers import Spelling, events_of
 
 START = 1_497_484_800_000
 DAY = 86_400_000

@@ -9,13 +9,13 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from model.actions import Actions
-from model.attribution import Attribution
+from model.actions.catalogue import Actions
+from model.attribution.rules import Attribution
 from model.bucket import Bucket, Update
-from model.models import Models
-from model.propensity import Model
-from model.sequences import DISPUTED, TOO_LATE
-from schemas.codec import Codec
+from model.scoring.propensity import Model
+from model.sequences.merging import DISPUTED, TOO_LATE
+from model.timeline import Models
+from schemas.avro.codec import Codec
 from schemas.events import TYPES, Event, EventBatch
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, ScoredRows

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from model.actions import Actions, ActionsFileError, is_held_out
-from model.advice import NextAction
-from model.curve import Sequence
+from model.actions.catalogue import Actions, ActionsFileError, is_held_out
+from model.actions.next_best import NextAction
+from model.features.curve import Sequence
 from tests import reference
 from tests.model.worlds import FOLDER, MODELS
 

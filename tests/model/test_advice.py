@@ -8,11 +8,11 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from model.actions import Actions
-from model.advice import NextAction
+from model.actions.catalogue import Actions
+from model.actions.next_best import NextAction
 from model.bucket import Bucket
-from model.models import Models
-from model.propensity import Model
+from model.scoring.propensity import Model
+from model.timeline import Models
 from schemas.advice import NO_ACTION
 from tests import reference
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event

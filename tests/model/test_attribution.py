@@ -12,11 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from model.attribution import Attribution
+from model.attribution.rules import Attribution
 from model.bucket import Bucket
-from model.curve import Curve, Sequence
-from model.models import Models
-from model.propensity import Model
+from model.features.curve import Curve, Sequence
+from model.scoring.propensity import Model
+from model.timeline import Models
 from schemas.credits import BASELINE, RULES
 from schemas.events import TYPES, USER_ID, Event
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event

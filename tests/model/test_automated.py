@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.training.logs import log_of
-from jobs.training.rows import draw
-from model.actions import Actions
-from model.automated import automated_users
+from jobs.training.training_rows import draw
+from model.actions.catalogue import Actions
 from model.bucket import Bucket
-from model.models import Models
+from model.features.automated import automated_users
+from model.timeline import Models
 from schemas.advice import NO_ACTION
 from tests.model.driving import DAY, HOUR, TIME, batch_of, event
 from tests.model.worlds import MODELS

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bucket import Bucket
-from model.sequences import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
+from model.sequences.merging import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
 from schemas.events import TYPES
 from tests.model.driving import HOUR, Run, Table, assert_reference, batch_of, chunks, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, cuts, events, lengths, names, within

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bucket import SNAPSHOT_VERSION, Bucket, SnapshotError
-from model.plan import FeaturePlan
-from model.propensity import Model
-from model.sequences import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
+from model.features.plan import FeaturePlan
+from model.scoring.propensity import Model
+from model.sequences.merging import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
 from schemas.events import TYPES
 from tests.model.driving import DAY, HOUR, Run, Table, assert_reference, batch_of, chunks, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, NAMES, names

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.curve import Curve, Sequence
+from model.features.curve import Curve, Sequence
 from schemas.events import TYPES
 from tests.model.driving import DAY, HOUR, TIME, Run, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, NAMES, TIMES, events, lengths, names, within

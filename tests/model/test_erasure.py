@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bucket import Bucket
-from model.plan import FeaturePlan
+from model.features.plan import FeaturePlan
 from schemas.erasures import Erasure, until_after
 from schemas.events import Event
 from tests.model.driving import HOUR, TIME, batch_of, chunks, event

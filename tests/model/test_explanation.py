@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.integrate import quad
 
-from model.curve import Curve, Sequence
-from model.explanation import Explainer
-from model.propensity import Model
+from model.attribution.explanation import Explainer
+from model.features.curve import Curve, Sequence
+from model.scoring.propensity import Model
 from schemas.events import TYPES, Event
 from tests.model.driving import DAY, HOUR, TIME, event
 from tests.model.worlds import MODELS, TIMES, events

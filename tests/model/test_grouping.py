@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.sequences import group_rows
+from model.sequences.merging import group_rows
 from schemas.events import ROW
 
 

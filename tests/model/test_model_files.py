@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.plan import FeaturePlan
-from model.propensity import Model, ModelFileError, Scorer
+from model.features.plan import FeaturePlan
+from model.scoring.propensity import Model, ModelFileError, Scorer
 from tests.model.worlds import FOLDER, MODELS, RICH
 
 COUNT = {"aggregation": "count", "type": "IM", "look_back": "30d", "weight": 0.1}
@@ -180,7 +180,11 @@ def test_a_score_does_not_depend_on_the_rows_beside_it():
 def test_the_default_model_is_a_trained_one():
     """With vectors for intervals and for attribution, better than the base rate, and no marketing weight below 0."""
     model = Model.from_json((FOLDER / "default.json").read_bytes())
-    assert (model.id, model.horizon, model.attribution.horizon) == ("default", timedelta(days=7), timedelta(days=1))
+    assert (model.id, model.horizon, model.attribution.horizon) == (
+        "default",
+        timedelta(days=7),
+        timedelta(days=1),
+    )
     assert len(model.bootstrap) == 20
     assert min(model.metrics.at_events.information.low, model.metrics.at_clock_times.information.low) > 0
     assert min(feature.weight for feature in model.features if feature.type != "CN") >= 0

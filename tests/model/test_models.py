@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.bucket import Bucket
-from model.models import Models
-from model.propensity import Scorer
+from model.scoring.propensity import Scorer
+from model.timeline import Models
 from tests.model.driving import DAY, HOUR, TIME, Run, batch_of, chunks
 from tests.model.worlds import MODELS, NAMES, TIMES, cuts, events, later, lengths, within
 

@@ -8,14 +8,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from xxhash import xxh3_64_intdigest
 
-from model.curve import Curve, Sequence
-from model.entries import REFUND
-from model.propensity import Model
+from model.features.curve import Curve, Sequence
 from model.replay import Replay
-from schemas.codec import codec
+from model.scoring.propensity import Model
+from model.sequences.entries import REFUND
+from schemas.avro.codec import codec
 from schemas.events import TYPES
 from simulator import World
-from simulator.messages import SimulatedStream
+from simulator.producers import SimulatedStream
 from tests.model.driving import DAY, HOUR, TIME, Run, batch_of, chunks, event
 from tests.model.worlds import MODELS, RICH, cuts, events, within
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from model.bucket import Bucket, Snapshot
-from model.entries import ENTRY
-from model.plan import FeaturePlan
+from model.features.plan import FeaturePlan
 from model.sealed import DamagedError, Sealed
+from model.sequences.entries import ENTRY
 from tests.model.driving import batch_of, event
 from tests.model.worlds import MODELS
 

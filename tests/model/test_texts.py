@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from model.texts import Texts, intern_text, is_greater_text
+from model.sequences.texts import Texts, intern_text, is_greater_text
 
 HASHES = [lambda text: 0, lambda text: len(text), lambda text: xxh3(text) & 0xF, lambda text: 2**64 - 1]
 texts = st.lists(st.one_of(st.text("ab\0é😀", max_size=4), st.text(max_size=6)), max_size=60)
@@ -78,6 +78,6 @@ def test_memory_of_a_table_is_in_proportion_to_its_texts():
 def test_more_text_than_a_number_can_point_into_is_refused_also_where_there_is_room(monkeypatch):
     table, _ = interned(Texts.empty(), ["one"])
     assert table.with_room(1, 20) is table
-    monkeypatch.setattr("model.texts._MOST_BYTES", 22)
+    monkeypatch.setattr("model.sequences.texts._MOST_BYTES", 22)
     with pytest.raises(OverflowError, match="ADSTREAMS_BUCKETS"):
         table.with_room(1, 20)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from model.propensity import Model
-from model.training_record import at_milliseconds
+from model.scoring.propensity import Model
+from model.scoring.training_record import at_milliseconds
 from schemas.events import TYPES, Event
 from tests.model.driving import DAY, HOUR, event
 from tests.reference import load

@@ -19,12 +19,12 @@ import pytest
 from fastavro.schema import fingerprint, to_parsing_canonical_form
 from hypothesis import strategies as st
 
-from schemas import codec as codec_module
-from schemas.codec import Codec, Decoded, load_schema
+from schemas.avro import codec as codec_module
+from schemas.avro.codec import Codec, Decoded, load_schema
+from schemas.avro.framing import NoSchemaError, SchemaLookup
 from schemas.dead_letters import REASONS
 from schemas.events import TEXTS, TYPES, Event
 from schemas.messages import MessageBatch
-from schemas.writers import NoSchemaError, SchemaLookup
 
 Schema = dict[str, Any]
 TIME = 1_500_000_000_000

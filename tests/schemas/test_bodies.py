@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from schemas.columns import TextColumn, pack
 from schemas.events import fill_hashes
+from schemas.logs.columns import TextColumn, pack
 
 
 def body(quantity: int = 0, revenue: float = 0.0, **texts: str) -> int:

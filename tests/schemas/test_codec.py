@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
+from schemas.avro.resolution import Undecodable
 from schemas.dead_letters import REASONS
 from schemas.events import TEXTS, TYPES, Event, EventBatch
 from schemas.messages import MessageBatch
-from schemas.resolution import Undecodable
 from tests.schemas.oracle import (
     TIME,
     assert_as_judged,

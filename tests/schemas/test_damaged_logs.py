@@ -13,10 +13,10 @@ import pyarrow as pa
 import pytest
 
 from jobs.importing.imports import import_log
-from schemas.columns import decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
-from schemas.log_files import LogFile, LogFileError
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile, LogFileError
 
 T = 1_714_550_400_000
 SQL = "SELECT event_id, user_id, timestamp, type FROM log"

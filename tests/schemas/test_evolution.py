@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
+from schemas.avro.framing import fingerprint
 from schemas.events import TEXTS
-from schemas.writers import fingerprint
 from tests.schemas.oracle import (
     TIME,
     assert_as_judged,

@@ -21,11 +21,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import codec, load_schema
-from schemas.columns import decode_columns
+from schemas.avro.codec import codec, load_schema
 from schemas.events import TEXTS, TYPES, Event, EventBatch
-from schemas.log_files import LogFile
-from schemas.log_writer import LogWriter
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile
+from schemas.logs.log_writer import LogWriter
 from schemas.messages import MessageBatch
 
 ZONES = ("UTC", "America/New_York", "Asia/Kolkata")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import VERSIONS, Codec, load_schema
+from schemas.avro.codec import VERSIONS, Codec, load_schema
+from schemas.avro.resolution import Undecodable
 from schemas.events import Event
 from schemas.messages import MessageBatch
-from schemas.resolution import Undecodable
 from tests.schemas.oracle import (
     TIME,
     Shelf,

@@ -16,12 +16,12 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from schemas.columns import decode_columns
 from schemas.dead_letters import DeadLetter
 from schemas.events import Event
-from schemas.log_files import LogFile, LogFileError
-from schemas.log_writer import LogWriter
-from schemas.times import TimeFormat, TimeUnit
+from schemas.logs.columns import decode_columns
+from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_writer import LogWriter
+from schemas.logs.times import TimeFormat, TimeUnit
 
 T = 1_714_550_400_000
 HEADER = "event_id,user_id,timestamp,type,campaign,revenue\n"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.log_bytes import LogFileError
-from schemas.log_paths import log_paths
+from schemas.logs.log_bytes import LogFileError
+from schemas.logs.log_paths import log_paths
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
+from schemas.avro.references import definitions, self_contained
 from schemas.messages import MessageBatch
-from schemas.references import definitions, self_contained
 from tests.schemas.oracle import Shelf, assert_as_judged
 
 TIME = 1_720_000_000_000
@@ -59,7 +59,7 @@ def decoded(writer: dict[str, Any], *rows: dict[str, Any], unit: str = "auto") -
 
 def plain(monkeypatch: pytest.MonkeyPatch, writer: dict[str, Any], *rows: dict[str, Any]) -> Any:
     """The same without the compiled program."""
-    monkeypatch.setattr("schemas.codec.compile_program", lambda resolution: None)
+    monkeypatch.setattr("schemas.avro.codec.compile_program", lambda resolution: None)
     return decoded(writer, *rows)
 
 

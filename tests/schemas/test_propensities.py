@@ -10,12 +10,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.advice import ADVICE, NO_ACTION, Advice
-from schemas.codec import FOLDER, codec, load_schema
+from schemas.avro.codec import FOLDER, codec, load_schema
+from schemas.avro.propensity_codec import VERSIONS, PropensityCodec
+from schemas.avro.resolution import Undecodable
 from schemas.dead_letters import REASONS
 from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
-from schemas.propensity_codec import VERSIONS, PropensityCodec
-from schemas.resolution import Undecodable
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, Propensity, ScoredRows
 from tests.schemas.oracle import TIME, Shelf, damaged, events, field, header_of, message_of, registered_message_of
 

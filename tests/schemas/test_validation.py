@@ -9,10 +9,10 @@ import xxhash
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
+from schemas.compiled.hashing import xxh3
 from schemas.dead_letters import REASONS
 from schemas.events import Event
-from schemas.hashing import xxh3
 from schemas.messages import MessageBatch
 from schemas.validation import FIRST_TIME, LAST_TIME, LONGEST_ID, VERDICTS, is_utf8
 from tests.schemas.oracle import TIME, events

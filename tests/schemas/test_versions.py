@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from schemas.codec import VERSIONS, Codec, codec, load_schema
+from schemas.avro.codec import VERSIONS, Codec, codec, load_schema
+from schemas.avro.framing import fingerprint
 from schemas.events import MISSING
 from schemas.messages import MessageBatch
-from schemas.writers import fingerprint
 from tests.schemas.oracle import assert_as_judged, damaged, events, header_of, message_of
 
 SCHEMAS = tuple(load_schema(name) for name in VERSIONS)
@@ -89,6 +89,6 @@ def test_events_are_written_with_the_current_version():
 
 def test_all_the_events_schemas_in_the_folder_are_versions():
     assert Codec(VERSIONS).encode_one
-    from schemas.codec import FOLDER
+    from schemas.avro.codec import FOLDER
 
     assert {path.stem for path in FOLDER.glob("event*.avsc")} == set(VERSIONS)

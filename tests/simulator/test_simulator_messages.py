@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import TYPES, Event
 from simulator import World
-from simulator.messages import SimulatedStream
+from simulator.producers import SimulatedStream
 
 START = 1_497_484_800_000
 TOTAL = 6_000

@@ -7,12 +7,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from schemas.codec import Codec, codec
+from schemas.avro.codec import Codec, codec
 from schemas.events import USER_ID, Event
 from schemas.messages import MessageBatch
 from simulator import World
-from simulator.messages import SimulatedStream
 from simulator.mishaps import DELAY_MS, Kind, Mishaps, Mixer, draw
+from simulator.producers import SimulatedStream
 
 START = 1_497_484_800_000
 TOTAL = 6_000

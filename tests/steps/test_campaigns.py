@@ -4,10 +4,10 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.codec import Codec
+from schemas.avro.codec import Codec
 from schemas.messages import MessageBatch
-from steps.campaigns import ENOUGH, CampaignWatch
-from steps.models import KnownModels
+from steps.campaign_watch import ENOUGH, CampaignWatch
+from steps.known_models import KnownModels
 from tests.model.driving import event
 from tests.model.worlds import MODELS
 from tests.viz.streams import ROOT, load

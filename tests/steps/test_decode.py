@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import Event, Origin
 from schemas.messages import MessageBatch
 from steps import decode

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
 
-from schemas.codec import codec
+from schemas.avro.codec import codec
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from steps.sources import intake

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from model.actions import Actions
+from model.actions.catalogue import Actions
 from model.bucket import Bucket
 from schemas.advice import NO_ACTION
-from schemas.models import FROM_THE_BEGINNING, StoredModel
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from settings import SettingsError
-from steps.models import KnownModels, models_at_start
-from steps.sequences import sequencer
+from steps.known_models import KnownModels, models_at_start
+from steps.sequencing import sequencer
 from steps.write import SharedWriter
 from stores.sqlite.writer import SqliteWriter
 from tests.model.driving import HOUR, TIME, batch_of, event
@@ -63,7 +63,7 @@ def test_all_that_comes_too_late_is_undone(tmp_path, monkeypatch):
         writer.add_model(model)
     known = KnownModels(MODELS["seed"], [FIRST])
     known.until(TIME + 3 * HOUR)
-    monkeypatch.setattr("steps.models.fail", told.append)
+    monkeypatch.setattr("steps.known_models.fail", told.append)
     known.follow(SharedWriter(lambda: writer))
     assert writer.models() == [FIRST]
     (line,) = told

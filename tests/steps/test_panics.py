@@ -13,7 +13,7 @@ PROGRAM = """
 import os, sys, time
 from pathlib import Path
 from settings import start_logging
-from steps import ending
+from steps.process import ending
 ending.watch_saving(Path("recovery"))
 start_logging()
 ending.prepare()

@@ -10,7 +10,7 @@ import pytest
 
 from schemas.dead_letters import DeadLetter
 from settings import Settings, SettingsError, Source
-from steps.provenance import check_provenance, note_provenance, provenance_of
+from steps.process.store_provenance import check_provenance, note_provenance, provenance_of
 from stores.sqlite.writer import SqliteWriter
 from topics.client import Topic
 

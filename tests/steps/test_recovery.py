@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 from settings import RECOVERY_NOTE, Settings, SettingsError
-from steps.recovery import PAGE_BYTES, check_recovery, widen_pages
+from steps.process.recovery import PAGE_BYTES, check_recovery, widen_pages
 from tests.faults.privileges import unprivileged
 from tests.flow.running import ROOT, environment, make_recovery, run_flow
 from topics.client import Topic
@@ -56,7 +56,7 @@ GROWN = """
 import sys
 from pathlib import Path
 from settings import RECOVERY_NOTE, Settings, SettingsError
-from steps.recovery import check_recovery
+from steps.process.recovery import check_recovery
 from topics.client import Topic
 try:
     check_recovery(Path(sys.argv[1]), Settings(), "store", {"events": Topic("events", "id", 5)})

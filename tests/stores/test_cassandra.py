@@ -16,7 +16,6 @@ from cassandra import OperationTimedOut
 from cassandra.cluster import ResultSet
 
 from schemas.advice import Advice
-from schemas.cassandra_rows import BODY_COLUMNS, KEY
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.scored import Propensity
@@ -24,6 +23,7 @@ from stores.base import StoreError, Summary
 from stores.cassandra import reader, scans, session, tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
+from stores.cassandra.row_encoding import BODY_COLUMNS, KEY
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY
 from stores.cassandra.writer import CassandraWriter

@@ -3,7 +3,7 @@
 import random
 from contextlib import closing
 
-from jobs.live.passes import grade_store
+from jobs.grading.passes import grade_store
 from schemas.grades import ALL
 from stores.sqlite.reader import SqliteReader
 from tests.jobs.test_live_grades import MODEL_OF_A_DAY, H, Kept, at, plan

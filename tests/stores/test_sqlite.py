@@ -10,7 +10,7 @@ import pytest
 
 from schemas.dead_letters import DeadLetter
 from stores.base import StoreError
-from stores.sqlite.file import connect
+from stores.sqlite.database import connect
 from stores.sqlite.reader import _SUMS, SqliteReader
 from stores.sqlite.statements import ERASED
 from stores.sqlite.writer import SqliteWriter

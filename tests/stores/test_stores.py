@@ -16,8 +16,8 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import TYPES
 from schemas.flow_status import ENDED, FlowStatus
 from schemas.grades import Grade
-from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import Propensity
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from stores.base import Score, Summary
 from tests.model.driving import Run, Table, chunks
 from tests.model.worlds import MODELS, cuts, events, within

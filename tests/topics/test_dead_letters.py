@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from schemas.dead_letters import REASONS, DeadLetter
 from tests.services.kafka import Kafka as Server
 from topics.client import Kafka
-from topics.dead_letters import Rejection, letter_headers, letter_key, read_dead_letters, rejection
+from topics.letter_topic import Rejection, letter_headers, letter_key, read_dead_letters, rejection
 from topics.publisher import Publisher
 
 TIME = 1_600_000_000_000

@@ -13,7 +13,7 @@ from tests.services.ports import free_port
 from topics import client
 from topics.client import Kafka, TopicError
 from topics.publisher import Publisher
-from topics.reading import MESSAGES, Read, read_topic
+from topics.whole_topic import MESSAGES, Read, read_topic
 
 
 @pytest.fixture

@@ -10,13 +10,13 @@ from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas.codec import VERSIONS, Codec, load_schema
+from schemas.avro.codec import VERSIONS, Codec, load_schema
+from schemas.avro.framing import NoSchemaError
+from schemas.avro.propensity_codec import PropensityCodec
+from schemas.errors import RegistryError
 from schemas.events import Event
 from schemas.messages import MessageBatch
-from schemas.propensity_codec import PropensityCodec
 from schemas.scored import Propensity
-from schemas.writers import NoSchemaError
-from topics.problems import RegistryError
 from topics.registry import Registry
 
 NEW, OLD = (load_schema(name) for name in VERSIONS)

@@ -12,13 +12,13 @@ from confluent_kafka.schema_registry import SchemaRegistryClient, header_schema_
 from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
-from schemas.codec import Codec, load_schema
+from schemas.avro.codec import Codec, load_schema
+from schemas.avro.framing import NoSchemaError
+from schemas.errors import RegistryError
 from schemas.events import Event
 from schemas.messages import MessageBatch
-from schemas.writers import NoSchemaError
 from tests.topics.small_registry import HOW_NOT, SmallRegistry
 from topics.headers import KEY_HEADERS, framed
-from topics.problems import RegistryError
 from topics.registry import ATTEMPT, FORGET, HOLD, PATIENCE, PROBE, Registry
 
 SCHEMA = load_schema("event")

@@ -9,8 +9,8 @@ from stores.sqlite.reader import SqliteReader
 from tests.viz.browsing import FLAGS, chromium
 from tests.viz.streams import DECAY, Stream, load
 from viz.feed import Feed
-from viz.reading import Desk
 from viz.shared import Shared
+from viz.store_reading import Desk
 from viz.trace import Tracer
 
 

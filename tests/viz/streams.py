@@ -5,18 +5,19 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from model.attribution import Attribution
-from model.bucket import DEFAULT_LENGTH, Bucket
-from model.models import Models, read_models
-from model.propensity import Model
-from schemas.codec import Codec
+from model.attribution.rules import Attribution
+from model.bucket import Bucket
+from model.features.plan import DEFAULT_LENGTH
+from model.scoring.propensity import Model
+from model.timeline import Models, read_models
+from schemas.avro.codec import Codec
 from schemas.events import Event, EventBatch
 from schemas.flow_status import ENDED, FlowStatus
 from schemas.messages import MessageBatch
-from schemas.models import FROM_THE_BEGINNING, StoredModel
 from schemas.scored import ScoredRows
+from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from simulator import World
-from simulator.messages import SimulatedStream
+from simulator.producers import SimulatedStream
 from stores.sqlite.writer import SqliteWriter
 
 ROOT = Path(__file__).parent.parent.parent

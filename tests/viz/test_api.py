@@ -11,7 +11,7 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
-from model.actions import Actions
+from model.actions.catalogue import Actions
 from schemas.events import Event
 from schemas.grades import Grade
 from stores.base import Reader, StoreError
@@ -20,8 +20,8 @@ from stores.sqlite.writer import SqliteWriter
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, START, Stream, journey, load
 from viz.api import ROUTES
 from viz.feed import Feed
-from viz.reading import Desk
 from viz.shared import Shared
+from viz.store_reading import Desk
 from viz.trace import Tracer
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from viz.clock import FARTHEST, MEMORY, StreamClock
+from viz.stream_clock import FARTHEST, MEMORY, StreamClock
 
 
 class Wall:

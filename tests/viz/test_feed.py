@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from schemas.events import Event
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import Latest, Reader, StoreError
 from stores.sqlite.reader import SqliteReader
 from tests.viz.browsing import wait_for

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.actions import Actions, is_held_out
-from model.advice import Option
-from model.propensity import Model
+from model.actions.catalogue import Actions, is_held_out
+from model.actions.next_best import Option
+from model.scoring.propensity import Model
 from schemas.credits import RULES
 from schemas.events import Event
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
@@ -28,8 +28,8 @@ from viz.feed import Feed
 from viz.graded import graded
 from viz.next_move import next_move
 from viz.page import Page
-from viz.reading import Desk
 from viz.shared import Shared
+from viz.store_reading import Desk
 from viz.trace import Trace, Tracer
 from viz.why import CHOICES, why
 from viz.words import adding_up, percent

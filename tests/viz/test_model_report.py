@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 from playwright.sync_api import Browser, expect
 
-from jobs.training.grading import Scored, grade, ratios
+from jobs.grading.grade_tables import RatioTable
+from jobs.grading.measures import Scored, grade, ratios
 from jobs.training.report import Reported, write_report
-from jobs.training.tables import RatioTable
 from tests.viz.browsing import visiting
 from tests.viz.streams import DECAY, HOSTILE, load
 

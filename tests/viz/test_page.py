@@ -11,8 +11,8 @@ from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
 from viz.chart import WINDOWS, window_start
 from viz.page import MOST, Page
-from viz.reading import Desk
 from viz.shared import Shared
+from viz.store_reading import Desk
 from viz.trace import Trace
 
 

@@ -17,10 +17,10 @@ from tornado.web import Application
 from stores.base import CreditSum, Reader, StoreError
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import START, Stream, journey
-from viz import reading
+from viz import store_reading as reading
 from viz.api import ROUTES
-from viz.reading import BusyError, Desk
 from viz.shared import Shared
+from viz.store_reading import BusyError, Desk
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT count(*) FROM n"
 

@@ -4,14 +4,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from model.attribution import LOOK_BACK, Attribution
+from model.attribution.explanation import Explainer
+from model.attribution.rules import LOOK_BACK, Attribution
 from model.bucket import Bucket
-from model.curve import Curve
-from model.explanation import Explainer
-from model.models import Models
+from model.features.curve import Curve
+from model.timeline import Models
 from schemas.credits import BASELINE
 from schemas.events import TYPES, Event
-from schemas.models import StoredModel
+from schemas.stored_models import StoredModel
 from stores.base import Point
 from stores.sqlite.reader import SqliteReader
 from tests.model.driving import batch_of

@@ -1,0 +1,1 @@
+"""Actions: what marketing can do next, and what each would add to a propensity."""

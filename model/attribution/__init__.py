@@ -1,0 +1,1 @@
+"""Attribution: which events raised a propensity, and which touches earn a conversion."""

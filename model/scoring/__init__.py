@@ -1,0 +1,1 @@
+"""Scoring: the logistic regression, its training record, and whether it can be believed."""

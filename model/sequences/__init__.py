@@ -1,0 +1,1 @@
+"""Sequences: each user's events in order, packed, in any order of arrival."""

@@ -1,0 +1,111 @@
+"""An event in a user's sequence, and the order in which sequences are kept.
+
+A sequence holds one entry per distinct (identity, body). Of several bodies of one identity the greatest by
+(type, refund or not, campaign, body) is live; the others are ghosts: they have no effect but for the version of later
+rows, and let a repeat be told from a conflict.
+
+Two kinds of conversion are events of the sequence that no feature counts: a refund, whose revenue is below 0, and an
+item, one more conversion of the order that the one before it belongs to (`model.sequences.orders`).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from schemas.compiled.compiling import compiled, inlined
+from schemas.events import TYPES
+
+ENTRY = np.dtype([("timestamp", np.int64), ("key", np.int64), ("tag", np.uint32), ("body", np.uint32)], align=True)
+"""24 bytes an event: time (ms), event key, tag (ghost, type, refund, item, campaign: 1, 2, 1, 1, 27 bits), body."""
+
+GHOST = np.uint32(1 << 31)
+_TYPE_SHIFT = np.uint32(29)
+REFUND = np.uint32(1 << 28)
+ITEM = np.uint32(1 << 27)
+_CAMPAIGN = np.uint32((1 << 27) - 1)
+OWN = np.uint32(~(GHOST | ITEM))
+"""The bits of a tag that do not depend on other entries."""
+CONVERSION = TYPES.index("CN")
+
+
+@inlined
+def is_refund(type_, revenue):
+    """Whether an event takes revenue back."""
+    return type_ == CONVERSION and revenue < 0.0
+
+
+@inlined
+def make_tag(type_, campaign, refund):
+    """The tag of a live entry."""
+    return (np.uint32(type_) << _TYPE_SHIFT) | (REFUND if refund else np.uint32(0)) | np.uint32(campaign)
+
+
+@inlined
+def is_ghost(tag):
+    """Whether the entry lost against another body of its identity."""
+    return tag & GHOST != 0
+
+
+@inlined
+def is_silent(tag):
+    """Whether no feature counts the entry: a refund, or one more item of an order."""
+    return tag & (REFUND | ITEM) != 0
+
+
+@inlined
+def is_counted(tag):
+    """Whether features count the entry: it is neither a ghost nor silent."""
+    return tag & (GHOST | REFUND | ITEM) == 0
+
+
+@inlined
+def type_of(tag):
+    """The event's type, an index into `TYPES`."""
+    return np.int64((tag >> _TYPE_SHIFT) & np.uint32(3))
+
+
+@inlined
+def is_sale(tag):
+    """Whether the entry is live, a conversion and no refund: an order's first, or one more item of it."""
+    return tag & (GHOST | REFUND) == 0 and type_of(tag) == CONVERSION
+
+
+@inlined
+def campaign_of(tag):
+    """The bucket's number of the event's campaign."""
+    return np.int64(tag & _CAMPAIGN)
+
+
+@compiled
+def first_not_before(entries, low, high, timestamp, type_, key):
+    """The first place in `entries[low:high]` that is not before (timestamp, type, key)."""
+    while low < high:
+        middle = (low + high) >> 1
+        entry = entries[middle]
+        before = entry.timestamp < timestamp
+        if entry.timestamp == timestamp:
+            held = type_of(entry.tag)
+            before = held < type_ or (held == type_ and entry.key < key)
+        if before:
+            low = middle + 1
+        else:
+            high = middle
+    return low
+
+
+@compiled
+def pack_tags(types, campaigns, refunds):
+    """The tags (n) of live entries of types (n), campaigns' numbers (n) and whether they are refunds (n)."""
+    tags = np.empty(len(types), np.uint32)
+    for at in range(len(types)):
+        tags[at] = make_tag(types[at], campaigns[at], refunds[at])
+    return tags
+
+
+@compiled
+def unpack_tags(tags):
+    """The types (n) and the campaigns' numbers (n) of tags (n)."""
+    types, campaigns = np.empty(len(tags), np.int64), np.empty(len(tags), np.int64)
+    for at in range(len(tags)):
+        types[at], campaigns[at] = type_of(tags[at]), campaign_of(tags[at])
+    return types, campaigns

@@ -1,0 +1,1 @@
+"""Avro: messages of topics into columns of events, and scores into messages."""

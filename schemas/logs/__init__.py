@@ -1,0 +1,1 @@
+"""Logs: files of events, whatever their format, into columns of events."""

@@ -1,0 +1,1 @@
+"""librdkafka called directly: messages in and out in columns, without an object for each."""
