@@ -98,10 +98,11 @@ def build_flow(
     """The whole flow, from a source of raw batches to a store, and to topics where they are given.
 
     A `controlled` flow ends in all its processes when one of them is asked to; its source tells
-    `steps.process.ending` when it is over. Any other one ends with its source. With `open_reader` the flow follows the store's tables of erasures and
-    models, and deletes dead letters too; what is `known` of erasures at the start keeps erased events out from the
-    first one on, and rows are scored by `model`, or by what follows it among the `stored` ones. A model that `grades`
-    speak against recommends nothing. The follower also reports this process by its `heartbeat`.
+    `steps.process.ending` when it is over. Any other one ends with its source. With `open_reader` the flow follows the
+    store's tables of erasures and models, and deletes dead letters too; what is `known` of erasures at the start keeps
+    erased events out from the first one on, and rows are scored by `model`, or by what follows it among the `stored`
+    ones. A model that `grades` speak against recommends nothing. The follower also reports this process by its
+    `heartbeat`.
     """
     writer = SharedWriter(open_writer)
     look_back, most = to_milliseconds(settings.look_back), settings.daily_limit

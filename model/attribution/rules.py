@@ -3,13 +3,14 @@
 A touch is an impression, a click or a paid search at most `look_back` before the conversion, among the newest L events
 of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just before the
 conversion (`model.attribution.aumann_shapley`), for a short horizon where the model has a vector for one; what is left,
-v(0) / v(N), is the baseline's. v(0) is what the model says of the same user without touches: a prediction, and no experiment. The other
-rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days before, and 40%
-to the first, 40% to the last and the rest to those between; where there is no touch all is the baseline's.
+v(0) / v(N), is the baseline's. v(0) is what the model predicts for the same user without touches; it is no experiment.
+The other rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days
+before, and 40% to the first, 40% to the last and the rest to those between; where there is no touch all is the
+baseline's.
 
-Conversions of one order are one, the first (`model.sequences.orders`): what comes later of it, and the refund
-that takes it back, have its touches, as far as they are among the newest L events before the item or the refund. A refund takes back from
-the user's newest order up to its instant.
+Conversions of one order are one, the first (`model.sequences.orders`): what comes later of it, and the refund that
+takes it back, have its touches, as far as they are among the newest L events before the item or the refund. A refund
+takes back from the user's newest order up to its instant.
 """
 
 from __future__ import annotations
