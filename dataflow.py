@@ -23,11 +23,11 @@ from model.scoring.propensity import Model
 from schemas.avro.codec import Codec, codec, load_schema
 from schemas.avro.propensity_codec import PropensityCodec
 from schemas.erasures import Erasure
-from schemas.errors import RegistryError
+from schemas.errors import LogFileError, ServiceError, SettingsError
 from schemas.grades import Grade
-from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_files import LogFile
 from schemas.stored_models import StoredModel
-from settings import Settings, SettingsError, Source, load_settings, start_logging, stop
+from settings import Settings, Source, load_settings, start_logging, stop
 from steps.buckets import bucket_splitter
 from steps.campaign_watch import ENOUGH, CampaignWatch
 from steps.decode import decoder
@@ -59,9 +59,9 @@ from steps.sources.file import FileSource
 from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
 from steps.write import SharedWriter, letter_writer, row_writer
-from stores.base import Reader, StoreError, Writer
+from stores.base import Reader, Writer
 from stores.choosing import reader_of, writer_of
-from topics.client import Kafka, Topic, TopicError
+from topics.client import Kafka, Topic
 from topics.publisher import BatchPublisher, Publisher
 from topics.registry_settings import registry_of
 
@@ -260,7 +260,7 @@ def flow_of_environment() -> Dataflow:
         heartbeat = Heartbeat(number, max(len(addresses), 1), settings.source is Source.KAFKA)
         heartbeat.begin(writer, open_writer)
         writer.close()
-    except (SettingsError, StoreError, TopicError, RegistryError) as error:
+    except (SettingsError, ServiceError) as error:
         stop(error)
     ending.prepare()
     watch_start(number, addresses, settings.peer_timeout)

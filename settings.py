@@ -18,11 +18,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from model.actions.catalogue import Actions, ActionsFileError
+from model.actions.catalogue import Actions
 from model.durations import Duration
 from model.scoring.belief import Policy
-from model.scoring.propensity import Model, ModelFileError
-from schemas.logs.log_bytes import LogFileError
+from model.scoring.propensity import Model
+from schemas.errors import ActionsFileError, LogFileError, ModelFileError, SettingsError
 from schemas.logs.log_paths import log_paths
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeFormat, TimeUnit
@@ -53,10 +53,6 @@ RECOVERY_NOTE = "ad-streams.json"
 
 RETRY_FOLDER = "ad-streams-retry-"
 """How the name of a folder begins whose log holds mended dead letters: it is read once, and gone then."""
-
-
-class SettingsError(ValueError):
-    """A setting that is wrong; the message is one line that names it."""
 
 
 class Source(StrEnum):

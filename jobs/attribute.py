@@ -21,7 +21,7 @@ from jobs.log_options import print_remarks, print_span
 from jobs.model_files import NO_MODELS, models_of
 from jobs.outputs import check_output
 from jobs.paths import PATHS, register_paths
-from jobs.problems import JobError, require_store
+from jobs.problems import require_store
 from jobs.remarks import TimesOfDay, of_ids
 from model.attribution.rules import Attribution
 from model.bucket import Bucket, Snapshot, Update
@@ -35,6 +35,7 @@ from model.sequences.merging import DISPUTED, TOO_LATE
 from model.sequences.texts import texts_of
 from model.timeline import Models
 from schemas.credits import BASELINE, PARTS, RULES
+from schemas.errors import JobError
 from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
 from schemas.grades import Grade
 from schemas.logs.log_sets import LogSet

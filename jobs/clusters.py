@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from schemas.avro.codec import Codec, load_schema
-from settings import Settings, SettingsError
+from schemas.errors import SettingsError
+from settings import Settings
 from topics.client import Kafka
 from topics.registry_settings import registry_of
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from jobs.problems import JobError
 from model.durations import parse_duration, write_duration
+from schemas.errors import JobError
 
 
 def duration(option: str, text: str, least: timedelta, most: timedelta | None = None) -> timedelta:

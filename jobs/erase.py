@@ -11,9 +11,10 @@ from difflib import get_close_matches
 from jobs.clusters import cluster_of, open_registry
 from jobs.console import say
 from jobs.dead_letters.keeping import keeper_of
-from jobs.problems import JobError, require_store
+from jobs.problems import require_store
 from schemas.avro.codec import Codec
 from schemas.erasures import Erasure, letters_of, until_after
+from schemas.errors import JobError
 from schemas.validation import LONGEST_ID
 from settings import Settings, Source
 from stores.choosing import reader_of, writer_of

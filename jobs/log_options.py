@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.console import say, warn
-from jobs.problems import JobError
+from schemas.errors import JobError
 from schemas.logs.spans import Span
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeFormat, TimeUnit

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from jobs.problems import JobError
-from model.scoring.propensity import Model, ModelFileError
+from model.scoring.propensity import Model
 from model.timeline import Models
+from schemas.errors import JobError, ModelFileError, StoreError
 from schemas.stored_models import StoredModel
-from stores.base import StoreError
 
 NO_MODELS = "the store has no models yet: a flow notes that of ADSTREAMS_MODEL when it first starts"
 

@@ -14,10 +14,11 @@ from rich.table import Table
 
 from jobs.console import say, seen, show
 from jobs.model_files import NO_MODELS, read_model
-from jobs.problems import JobError, plainly, require_store
+from jobs.problems import plainly, require_store
 from model.durations import to_milliseconds, write_duration
 from model.scoring.training_record import at_milliseconds, from_milliseconds
 from model.timeline import MOST, read_models
+from schemas.errors import JobError
 from schemas.flow_status import RUNNING, members_of, problem_of
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from schemas.validation import LAST_TIME

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from jobs.problems import JobError
+from schemas.errors import JobError
 
 
 def check_output(option: str, path: Path, endings: tuple[str, ...]) -> None:

@@ -5,17 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from model.scoring.propensity import ModelFileError
-from schemas.errors import RegistryError
-from schemas.logs.columns import ColumnsError
-from schemas.logs.log_files import LogFileError
-from settings import Settings, SettingsError, Store, stop
-from stores.base import StoreError
-from topics.client import TopicError
-
-
-class JobError(Exception):
-    """A command cannot do its work; the message is one line."""
+from schemas.errors import (
+    AdStreamsError,
+    JobError,
+)
+from settings import Settings, Store, stop
 
 
 def require_store(settings: Settings) -> None:
@@ -28,15 +22,12 @@ def require_store(settings: Settings) -> None:
         raise JobError(f"ADSTREAMS_SQLITE_PATH: {settings.sqlite_path}: no such file")
 
 
-_EXPECTED = (JobError, LogFileError, ColumnsError, ModelFileError, SettingsError, StoreError, TopicError, RegistryError)
-
-
 @contextlib.contextmanager
 def plainly(interrupted: str = "nothing was written") -> Iterator[None]:
     """Say an expected error on one line, without a traceback; `interrupted` is what Ctrl-C leaves behind."""
     try:
         yield
-    except _EXPECTED as error:
+    except AdStreamsError as error:
         stop(error)
     except PermissionError as error:
         stop(f"{error.filename}: {error.strerror}")

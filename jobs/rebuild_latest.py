@@ -10,10 +10,10 @@ from itertools import chain
 from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
 from jobs.console import say
-from jobs.problems import JobError
 from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import hash_of
+from schemas.errors import JobError
 from schemas.messages import MessageBatch
 from schemas.provenance import KAFKA, Provenance
 from schemas.scored import Propensity

@@ -12,8 +12,8 @@ import urllib.request
 from pathlib import Path
 from types import FrameType
 
-from jobs.problems import JobError
 from jobs.programs import Program
+from schemas.errors import JobError
 from settings import RESTART, load_settings
 
 DRAIN_TIME = 30

@@ -9,9 +9,10 @@ from typing import Annotated
 import typer
 
 from jobs.clusters import cluster_of, encoders, open_registry
-from jobs.problems import JobError, plainly
+from jobs.problems import plainly
 from jobs.simulate import simulate
 from jobs.simulate_topics import Plan, Target, simulate_topics
+from schemas.errors import JobError
 from settings import load_settings
 from simulator.mishaps import Mishaps
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from jobs.bars import progress
 from jobs.console import say
-from jobs.problems import JobError
 from jobs.signals import asked_to_end
 from schemas.avro.codec import Codec
+from schemas.errors import JobError
 from schemas.events import EventBatch
 from simulator import World
 from simulator.mishaps import Kind, Mishaps, Mixed, Mixer

@@ -33,6 +33,7 @@ from model.sequences.texts import Texts, intern_name
 from schemas.compiled.compiling import compiled
 from schemas.credits import CREDIT, NO_CREDITS, Credits
 from schemas.erasures import Erasure, until_after
+from schemas.errors import SnapshotError
 from schemas.events import EventBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME
 
@@ -40,10 +41,6 @@ SNAPSHOT_VERSION = 3
 RAISED = 1 << 20
 """What is added to the versions of a user who was erased before: rows that a lost epoch had computed with what is
 erased by now are older than those that are computed without it."""
-
-
-class SnapshotError(ValueError):
-    """A snapshot of another version, or made with another sequence length."""
 
 
 @dataclass(frozen=True, slots=True)

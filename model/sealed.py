@@ -9,11 +9,9 @@ from typing import Any, TypeVar, cast
 
 import xxhash
 
+from schemas.errors import DamagedError
+
 State = TypeVar("State")
-
-
-class DamagedError(ValueError):
-    """A state that is not what was kept."""
 
 
 @dataclass(frozen=True, slots=True)

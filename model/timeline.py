@@ -13,9 +13,10 @@ from model.actions.catalogue import Actions
 from model.actions.next_best import Advisor, hold_out
 from model.features.kinds import Feature
 from model.features.plan import FeaturePlan
-from model.scoring.propensity import Model, ModelFileError, Scorer
+from model.scoring.propensity import Model, Scorer
 from model.scoring.training_record import at_milliseconds
 from schemas.advice import ADVICE, NO_ACTION, Advice
+from schemas.errors import ModelFileError
 from schemas.events import EventBatch
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 

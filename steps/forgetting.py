@@ -25,12 +25,13 @@ from model.sealed import sealed
 from schemas.avro.codec import Codec, Decoded
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of, letters_of, owners_of
+from schemas.errors import StoreError
 from steps.buckets import bucket_of
 from steps.process import ending
 from steps.publish import SharedPublisher
 from steps.sequencing import Sequenced
 from steps.write import SharedWriter, plainly
-from stores.base import Reader, StoreError
+from stores.base import Reader
 from topics.letter_topic import letter_key
 from topics.publisher import Publisher
 

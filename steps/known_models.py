@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from model.actions.catalogue import Actions
 from model.attribution.rules import LOOK_BACK, Attribution
 from model.scoring.belief import Policy, believe
-from model.scoring.propensity import Model, ModelFileError
+from model.scoring.propensity import Model
 from model.scoring.training_record import from_milliseconds
 from model.timeline import Models, read_models
+from schemas.errors import ModelFileError, SettingsError
 from schemas.grades import Grade
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
-from settings import SettingsError
 from steps.process.ending import fail
 from steps.write import SharedWriter
 from stores.base import Writer

@@ -17,10 +17,10 @@ import numpy as np
 
 from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
+from schemas.errors import TopicError
 from schemas.scored import ScoredRows
 from steps.process.ending import fail
 from steps.write import WriteLogic
-from topics.client import TopicError
 from topics.letter_topic import letter_headers, letter_key, letter_value
 from topics.native.sending import Joined
 from topics.publisher import BatchPublisher, Publisher

@@ -20,12 +20,13 @@ from bytewax.operators import StatefulBatchLogic
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.errors import StoreError
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.scored import ScoredRows
 from schemas.stored_models import StoredModel
 from steps.process.ending import fail
-from stores.base import StoreError, Writer
+from stores.base import Writer
 
 
 class SharedWriter:

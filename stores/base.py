@@ -15,10 +15,6 @@ from schemas.scored import Propensity, ScoredRows
 from schemas.stored_models import StoredModel
 
 
-class StoreError(Exception):
-    """The store cannot be used; the message says which and why, on one line."""
-
-
 @dataclass(frozen=True, slots=True)
 class Point:
     """One event of a user's curve, and the propensity right after it. `event_time` is in ms since 1970."""

@@ -10,9 +10,10 @@ import pytest
 from pydantic import ValidationError
 
 from model.scoring.propensity import Model
+from schemas.errors import SettingsError
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeUnit
-from settings import Consistency, Settings, SettingsError, Source, Store, load_settings, setting_names, stop
+from settings import Consistency, Settings, Source, Store, load_settings, setting_names, stop
 
 ROOT = Path(__file__).parent.parent
 

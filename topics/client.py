@@ -14,6 +14,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from confluent_kafka.admin import AdminClient, ConfigResource  # type: ignore[attr-defined]
 from confluent_kafka.cimpl import NewTopic
 
+from schemas.errors import TopicError
 from topics.native.fetching import Fetcher
 from topics.native.sending import Sender
 
@@ -35,10 +36,6 @@ QUIET = 60.0
 """Seconds before the same complaint is logged again."""
 
 log = logging.getLogger("adstreams.kafka")
-
-
-class TopicError(Exception):
-    """Kafka, or a topic of it, cannot be used; the message says which and why, on one line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,8 @@ from functools import partial
 
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
-from topics.client import Kafka, TopicError
+from schemas.errors import TopicError
+from topics.client import Kafka
 from topics.native.sending import Joined, Sender
 
 MOST_WAITING = 100_000

@@ -15,9 +15,8 @@ from uuid import UUID
 from cachetools import TTLCache
 from confluent_kafka.schema_registry import Schema
 
-from schemas.avro.framing import NoSchemaError
 from schemas.avro.references import definitions, self_contained
-from schemas.errors import RegistryError
+from schemas.errors import NoSchemaError, RegistryError
 from topics.registry_client import SETTING, RefusedError, SilentError, addresses, by_guid, client, once
 
 PATIENCE = 30.0

@@ -13,7 +13,7 @@ from uuid import UUID
 from confluent_kafka.schema_registry import Schema, SchemaRegistryClient
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 
-from schemas.errors import RegistryError
+from schemas.errors import RegistryError, ServiceError
 
 SETTING = "ADSTREAMS_SCHEMA_REGISTRY_URL"
 _PASSING = (408, 425, 429)
@@ -21,11 +21,11 @@ _PASSING = (408, 425, 429)
 _Answer = TypeVar("_Answer")
 
 
-class SilentError(Exception):
+class SilentError(ServiceError):
     """No answer of a registry; the message says what came instead."""
 
 
-class RefusedError(Exception):
+class RefusedError(ServiceError):
     """A definite answer, but not what was asked for."""
 
     def __init__(self, status: int, said: str) -> None:

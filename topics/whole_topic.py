@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, TopicPartition
 
-from topics.client import SILENT, TIMEOUT, Kafka, TopicError, passes
+from schemas.errors import TopicError
+from topics.client import SILENT, TIMEOUT, Kafka, passes
 
 MESSAGES = 10_000
 """Messages of a list at the most."""

@@ -9,8 +9,8 @@ import panel as pn
 from tornado.websocket import WebSocketClosedError
 
 from model.durations import to_milliseconds
-from settings import SettingsError, Source, load_settings, stop
-from stores.base import StoreError
+from schemas.errors import SettingsError, StoreError
+from settings import Source, load_settings, stop
 from stores.choosing import reader_of
 from viz.feed import Feed
 from viz.store_reading import Desk

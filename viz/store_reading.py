@@ -8,6 +8,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from schemas.errors import AdStreamsError
 from stores.base import Reader
 
 Answer = TypeVar("Answer")
@@ -18,7 +19,7 @@ WAITING = 64
 """Questions that wait for their turn; more are refused."""
 
 
-class BusyError(Exception):
+class BusyError(AdStreamsError):
     """So many questions wait already that another one is not taken."""
 
 

@@ -9,8 +9,9 @@ import typer
 
 from jobs.dead_letters.retry import retry
 from jobs.dead_letters.show import list_letters, show_letter
-from jobs.problems import JobError, plainly
+from jobs.problems import plainly
 from schemas.dead_letters import REASONS
+from schemas.errors import JobError
 from settings import load_settings
 
 app = typer.Typer(

@@ -7,8 +7,9 @@ from contextlib import closing, contextmanager
 from typing import Protocol
 
 from jobs.clusters import cluster_of
-from jobs.problems import JobError, require_store
+from jobs.problems import require_store
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from settings import Settings, Source
 from stores.base import Reader, Writer
 from stores.choosing import reader_of, writer_of

@@ -13,9 +13,9 @@ from jobs.dead_letters.mending import FATES, Mended, Mender
 from jobs.dead_letters.through_flow import is_leftover, through_flow
 from jobs.dead_letters.through_log import through_log, way_of
 from jobs.dead_letters.through_topics import through_topics
-from jobs.problems import JobError
 from schemas.avro.codec import Codec
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from settings import Settings
 
 

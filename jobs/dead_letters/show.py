@@ -12,10 +12,10 @@ from rich.table import Table
 from jobs.clusters import open_registry
 from jobs.console import output, say, seen
 from jobs.dead_letters.keeping import keeper_of, parse_place, place_of
-from jobs.problems import JobError
 from schemas.avro.codec import Codec
 from schemas.dead_letters import REASONS, DeadLetter
 from schemas.erasures import row_of
+from schemas.errors import JobError
 from settings import Settings
 
 

@@ -22,9 +22,9 @@ from rich.console import Console
 
 from jobs.dead_letters.keeping import ALL, TableKeeper
 from jobs.dead_letters.mending import Mended
-from jobs.problems import JobError
 from jobs.run import flow_command
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from schemas.logs.log_writer import LogWriter
 from settings import RECOVERY_NOTE, RETRY_FOLDER
 

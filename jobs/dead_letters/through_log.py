@@ -14,8 +14,8 @@ from pathlib import Path
 from jobs.dead_letters.keeping import TableKeeper
 from jobs.dead_letters.mending import Mended
 from jobs.dead_letters.through_flow import run_over
-from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from schemas.flow_status import ENDED, members_of
 from schemas.provenance import FILE, Provenance, named, state_of
 from settings import RECOVERY_NOTE, Settings, Source, Store

@@ -17,13 +17,13 @@ from rich.table import Table
 from jobs.console import say, show
 from jobs.grading.grade_tables import interval
 from jobs.grading.passes import Pass, Plan, grade_store
-from jobs.problems import JobError, require_store
+from jobs.problems import require_store
 from model.attribution.rules import LOOK_BACK
 from model.durations import to_milliseconds, write_duration
 from model.scoring.training_record import Estimate, from_milliseconds
+from schemas.errors import JobError, StoreError
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
 from settings import Settings
-from stores.base import StoreError
 from stores.choosing import reader_of, writer_of
 
 REST = 10.0

@@ -19,8 +19,8 @@ from jobs.importing.letters import Letters
 from jobs.importing.names import identifier
 from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
-from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from schemas.logs.csv_rows import BLOCK, CsvRows, too_long
 from schemas.logs.log_bytes import BROKEN, open_bytes
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.importing.sources import Source
-from jobs.problems import JobError
+from schemas.errors import JobError
 from schemas.logs.csv_rows import has_quotes
 
 DELIMITERS = ("\t", ",", ";", "|")

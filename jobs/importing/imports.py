@@ -23,7 +23,7 @@ from jobs.importing.records import is_flat, load_records
 from jobs.importing.sources import Source, find_sources
 from jobs.importing.structured import load_objects, load_parquet
 from jobs.log_options import print_remarks, print_span
-from jobs.problems import JobError
+from schemas.errors import JobError
 from schemas.logs.columns import ColumnBatch, decode_columns
 from schemas.logs.log_writer import LogWriter
 from schemas.logs.spans import Span

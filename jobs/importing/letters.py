@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import IO
 
 from jobs.console import say
-from jobs.problems import JobError
 from schemas.dead_letters import REASONS, DeadLetter
+from schemas.errors import JobError
 from schemas.valid_json import valid_json
 
 

@@ -11,10 +11,10 @@ import pyarrow as pa
 
 from jobs.importing.names import identifier
 from jobs.importing.streams import run_on
-from jobs.problems import JobError
-from schemas.logs.column_names import OPTIONAL, REQUIRED, ColumnsError, match_columns, nearest
+from schemas.errors import ColumnsError, JobError, TimesError
+from schemas.logs.column_names import OPTIONAL, REQUIRED, match_columns, nearest
 from schemas.logs.time_finding import find_time_format
-from schemas.logs.times import TimeFormat, TimesError, to_milliseconds
+from schemas.logs.times import TimeFormat, to_milliseconds
 
 ROWS = 50_000
 """Rows that are held at a time."""

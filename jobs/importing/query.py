@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from jobs.importing.names import identifier, literal
-from jobs.problems import JobError
+from schemas.errors import JobError
 
 _QUERY_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
 _ORDERED = {"COMPARE_LESSTHAN", "COMPARE_GREATERTHAN", "COMPARE_LESSTHANOREQUALTO", "COMPARE_GREATERTHANOREQUALTO"}

@@ -12,10 +12,9 @@ import pyarrow as pa
 from jobs.importing.letters import Letters
 from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
-from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.errors import ColumnsError, JobError
 from schemas.logs.avro_log import AvroLog
-from schemas.logs.column_names import ColumnsError
 
 
 def is_flat(sources: list[Source]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.problems import JobError
+from schemas.errors import JobError
 from schemas.logs.log_bytes import check_content, open_bytes
 from schemas.logs.log_paths import files_of
 

@@ -22,8 +22,8 @@ from jobs.importing.letters import Letters
 from jobs.importing.names import literal
 from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
-from jobs.problems import JobError
 from schemas.dead_letters import DeadLetter
+from schemas.errors import JobError
 from schemas.logs.json_elements import elements
 from schemas.logs.log_bytes import BROKEN, open_bytes
 

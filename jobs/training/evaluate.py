@@ -16,7 +16,6 @@ from jobs.grading.grade_tables import RatioTable, print_grades, print_ratios
 from jobs.grading.measures import Scored, bin_of_hours, grade, names_of_hours, ratios, verdict
 from jobs.model_files import read_model
 from jobs.outputs import check_output
-from jobs.problems import JobError
 from jobs.training.candidates import candidates
 from jobs.training.logs import read_log
 from jobs.training.report import Reported, write_report
@@ -26,6 +25,7 @@ from jobs.training.training_rows import FIT, TEST, VALIDATE, Rows, look_back_for
 from model.durations import write_duration
 from model.features.kinds import Feature, Recency
 from model.scoring.known_campaigns import unknown_campaigns
+from schemas.errors import JobError
 from schemas.events import TYPES
 from schemas.logs.times import TimeFormat
 

@@ -14,7 +14,6 @@ from xxhash import xxh3_64_intdigest
 from jobs.bars import progress
 from jobs.clusters import cluster_of, open_registry
 from jobs.log_options import print_remarks, print_span
-from jobs.problems import JobError
 from jobs.remarks import TimesOfDay, of_ids
 from model.features.automated import automated_users
 from model.features.kinds import Feature
@@ -23,7 +22,7 @@ from model.replay import Moments, Replay
 from model.scoring.training_record import at_milliseconds
 from model.sequences.entries import CONVERSION
 from schemas.avro.codec import Codec
-from schemas.avro.resolution import Undecodable
+from schemas.errors import JobError, Undecodable
 from schemas.events import MISSING, TEXTS, EventBatch
 from schemas.logs.log_sets import LogSet
 from schemas.logs.spans import Span

@@ -15,7 +15,6 @@ from jobs.duration_option import duration
 from jobs.grading.grade_tables import print_grades
 from jobs.grading.measures import grade, verdict
 from jobs.outputs import check_output
-from jobs.problems import JobError
 from jobs.training.candidates import SHORTEST_HALF_LIFE
 from jobs.training.logs import Log, read_log
 from jobs.training.report import Reported, write_report
@@ -23,6 +22,7 @@ from jobs.training.training import Split, score, train
 from jobs.training.training_rows import TEST, look_back_for
 from model.durations import write_duration
 from model.scoring.propensity import Model
+from schemas.errors import JobError
 from schemas.logs.times import TimeFormat
 
 SHORTEST, LONGEST = timedelta(minutes=1), timedelta(days=3_650)

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from jobs.grading.measures import Scored, draw_both, grade
-from jobs.problems import JobError
 from jobs.training.candidates import Candidate, candidates, groups_of
 from jobs.training.fitting import Floats, Platt, Weights, fit, log_odds
 from jobs.training.logs import Log
@@ -31,6 +30,7 @@ from model.durations import to_milliseconds
 from model.features.kinds import Feature
 from model.scoring.propensity import Model, Scorer, ShortTerm, Vector
 from model.scoring.training_record import Metrics, Part, TrainedOn, from_milliseconds
+from schemas.errors import JobError
 
 STRENGTHS = (0.01, 0.1, 1.0, 10.0, 100.0)
 """C of scikit-learn's logistic regression, strongest regularisation first."""

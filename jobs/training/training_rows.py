@@ -8,10 +8,10 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from jobs.problems import JobError
 from jobs.training.logs import Log
 from model.durations import to_milliseconds, write_duration
 from model.replay import Moments
+from schemas.errors import JobError
 
 HOUR, DAY = 3_600_000, 86_400_000
 FIT, VALIDATE, CALIBRATE, TEST, NONE = range(5)

@@ -12,7 +12,7 @@ import xxhash
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from model.features.kinds import Feature
-from schemas.errors import first_problem
+from schemas.errors import ActionsFileError, first_problem
 
 HOLD_OUT, HOLD_OUT_SEED = 10, 20_170_615
 """One user of so many is held out: whose id's XXH3-64 with this seed is divisible by it."""
@@ -20,10 +20,6 @@ HOLD_OUT, HOLD_OUT_SEED = 10, 20_170_615
 
 MOST_MONEY = 1e12
 """The greatest cost of an action, and the greatest value of a conversion."""
-
-
-class ActionsFileError(ValueError):
-    """A file of actions that is none; the message names the field."""
 
 
 class _Action(BaseModel):

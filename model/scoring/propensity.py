@@ -13,14 +13,10 @@ from model.durations import Duration
 from model.features.kinds import Feature, Weight
 from model.scoring.training_record import Metrics, TrainedOn
 from schemas.compiled.compiling import compiled
-from schemas.errors import first_problem
+from schemas.errors import ModelFileError, first_problem
 
 Horizon = Annotated[Duration, Field(ge=timedelta(minutes=1))]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class ModelFileError(ValueError):
-    """A model file that is not a model; the message names the field."""
 
 
 class Vector(BaseModel):

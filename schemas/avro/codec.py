@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 from schemas.avro.framing import SchemaLookup, Writers, header_of
 from schemas.avro.keys import Keys
 from schemas.avro.program import Program, compile_program, read_rows, write_rows
-from schemas.avro.resolution import Undecodable
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.errors import Undecodable
 from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
 from schemas.time_units import AUTO, UNITS

@@ -22,9 +22,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro.foreign import APICURIO, unframed
-from schemas.avro.resolution import Resolution, Undecodable, resolve
+from schemas.avro.resolution import Resolution, resolve
 from schemas.avro.untrusted import check_schema
 from schemas.compiled.compiling import compiled
+from schemas.errors import NoSchemaError, Undecodable
 from schemas.time_units import AUTO
 
 MAGIC, CONFLUENT, CONFLUENT_GUID = b"\xc3\x01", b"\0", b"\1"
@@ -33,10 +34,6 @@ HEADER, SHORT_HEADER, GUID_HEADER = len(MAGIC) + 8, len(CONFLUENT) + 4, len(CONF
 UNFRAMED, UNKNOWN, NEW = -1, -2, -3
 """In the place of a writer: no header; a fingerprint of no known schema; an id or GUID that has no writer."""
 _LONGEST_DETAIL = 300
-
-
-class NoSchemaError(LookupError):
-    """A schema that cannot be had; the message is the reason, without the id."""
 
 
 class SchemaLookup(Protocol):

@@ -21,15 +21,15 @@ from schemas.avro.framing import (
     HEADER,
     MAGIC,
     SHORT_HEADER,
-    NoSchemaError,
     SchemaLookup,
     header_of,
     id_of,
     no_schema,
     one_line,
 )
-from schemas.avro.resolution import Resolution, Undecodable, resolve, shown
+from schemas.avro.resolution import Resolution, resolve, shown
 from schemas.avro.untrusted import check_schema
+from schemas.errors import NoSchemaError, Undecodable
 from schemas.validation import LONGEST_ID
 
 _NAME = "user_id"

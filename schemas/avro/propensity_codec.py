@@ -13,9 +13,9 @@ from schemas.advice import NO_ACTION
 from schemas.avro.codec import load_schema
 from schemas.avro.framing import SchemaLookup, Writers, header_of
 from schemas.avro.program import put_text, put_varint
-from schemas.avro.resolution import Undecodable
 from schemas.compiled.compiling import compiled
 from schemas.dead_letters import DeadLetter
+from schemas.errors import Undecodable
 from schemas.events import EVENT_ID, USER_ID, put_bytes
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows

@@ -21,6 +21,7 @@ from typing import Any
 import fastavro
 
 from schemas.avro.references import definitions, self_contained
+from schemas.errors import Undecodable
 from schemas.time_units import AUTO, LOGICAL, NO_TIME, to_millis
 
 _FOREIGN = {"date", "time-millis", "time-micros", "duration", *LOGICAL}
@@ -32,14 +33,6 @@ _LIMITS = {"int": 1 << 31, "long": 1 << 63}
 _LONGEST_VALUE = 100
 _to_millis: Any = getattr(to_millis, "py_func", to_millis)
 """As plain Python, whose numbers have no limits."""
-
-
-class Undecodable(ValueError):
-    """A message that cannot be read; `reason` is one of `schemas.dead_letters.REASONS`."""
-
-    def __init__(self, reason: str, detail: str) -> None:
-        super().__init__(f"{reason}: {detail}")
-        self.reason, self.detail = reason, detail
 
 
 class Reading(Enum):

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.dead_letters import DeadLetter
-from schemas.logs.column_names import ColumnsError
-from schemas.logs.log_bytes import LogFileError, Rows
+from schemas.errors import ColumnsError, LogFileError
+from schemas.logs.log_bytes import Rows
 
 ROWS = 50_000
 _TIMES = {

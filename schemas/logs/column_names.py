@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from schemas.avro.codec import load_schema
+from schemas.errors import ColumnsError
 from schemas.events import TEXTS
 
 REQUIRED = ("event_id", "user_id", "timestamp", "type")
@@ -17,10 +18,6 @@ _LISTED, _SHOWN = 6, 40
 
 KNOWN = frozenset({*REQUIRED, *OPTIONAL, *_ALIASES})
 """Names of the event's columns, in small letters, former ones too."""
-
-
-class ColumnsError(ValueError):
-    """Columns that no row can be read from; the message names the column."""
 
 
 def match_columns(names: Sequence[str], needed: Sequence[str] = REQUIRED) -> dict[str, str]:

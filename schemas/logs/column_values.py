@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from schemas.errors import ColumnsError
 from schemas.events import TYPES
-from schemas.logs.column_names import ColumnsError
 from schemas.logs.times import is_text
 
 Problems = dict[int, tuple[str, str]]

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from schemas.avro.codec import Decoded, settle
 from schemas.dead_letters import DeadLetter
+from schemas.errors import ColumnsError, TimesError
 from schemas.events import MISSING, ROW, TEXTS, EventBatch, Origin
-from schemas.logs.column_names import OPTIONAL, REQUIRED, ColumnsError, check_columns, match_columns
+from schemas.logs.column_names import OPTIONAL, REQUIRED, check_columns, match_columns
 from schemas.logs.column_values import Problems, kinds_of, numbers_from, plain, readable, reject, text_of, value_of
-from schemas.logs.times import TimeFormat, TimesError, TimeUnit, to_milliseconds
+from schemas.logs.times import TimeFormat, TimeUnit, to_milliseconds
 from schemas.valid_json import valid_json
 
 __all__ = [

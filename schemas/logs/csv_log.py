@@ -13,11 +13,12 @@ import pyarrow as pa
 import pyarrow.csv
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import ColumnsError, LogFileError
 from schemas.events import TYPES
 from schemas.logs import csv_rows
-from schemas.logs.column_names import ColumnsError, match_columns
+from schemas.logs.column_names import match_columns
 from schemas.logs.csv_rows import CsvRows, has_quotes, too_long
-from schemas.logs.log_bytes import LogFileError, Rows, open_bytes
+from schemas.logs.log_bytes import Rows, open_bytes
 
 DELIMITERS = (",", ";", "\t", "|")
 _DATA = re.compile(r"[-+]?\d{2,}(\.\d*)?|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}([T ].*)?|" + "|".join(TYPES))

@@ -12,9 +12,10 @@ import numpy as np
 import pyarrow as pa
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import LogFileError
 from schemas.logs.column_names import KNOWN, OPTIONAL, REQUIRED
 from schemas.logs.json_elements import MOST, elements
-from schemas.logs.log_bytes import BROKEN, LogFileError, Rows, open_bytes
+from schemas.logs.log_bytes import BROKEN, Rows, open_bytes
 from schemas.valid_json import valid_json
 
 ROWS = 20_000

@@ -12,6 +12,7 @@ from typing import IO, Any, NamedTuple
 import pyarrow as pa
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import LogFileError
 
 READ = (".csv", ".jsonl", ".ndjson", ".json", ".parquet", ".avro")
 """Endings of logs that can be read; those of text may have one of `COMPRESSED` behind it."""
@@ -36,10 +37,6 @@ _NAMES = {".json": "JSON", ".parquet": "Parquet", ".avro": "an Avro container"}
 
 IN_MS = {b"ad-streams:unit": b"ms"}
 """What a Parquet file written here says of its column of times, whatever options and settings say of others' files."""
-
-
-class LogFileError(Exception):
-    """A file that cannot be read or written; the message is one line that names it."""
 
 
 class Rows(NamedTuple):

@@ -11,18 +11,19 @@ from typing import Protocol
 import numpy as np
 import pyarrow as pa
 
+from schemas.errors import ColumnsError, LogFileError, TimesError
 from schemas.events import TEXTS
 from schemas.logs.avro_log import AvroLog
-from schemas.logs.column_names import ColumnsError, match_columns, nearest
+from schemas.logs.column_names import match_columns, nearest
 from schemas.logs.column_values import plain, text_of
 from schemas.logs.columns import OPTIONAL, REQUIRED, ColumnBatch, decode_columns
 from schemas.logs.csv_log import CsvLog
 from schemas.logs.json_log import JsonLog
-from schemas.logs.log_bytes import BROKEN, LogFileError, Rows, check_content, log_kind
+from schemas.logs.log_bytes import BROKEN, Rows, check_content, log_kind
 from schemas.logs.parquet_log import ParquetLog
 from schemas.logs.time_finding import find_time_format
 from schemas.logs.time_texts import DateOrder
-from schemas.logs.times import AS_FOUND, TimeFormat, TimesError, TimeUnit, is_told_by_type
+from schemas.logs.times import AS_FOUND, TimeFormat, TimeUnit, is_told_by_type
 
 __all__ = ["LogFile", "LogFileError", "log_kind"]
 

@@ -6,7 +6,8 @@ import glob
 from collections.abc import Iterable
 from pathlib import Path
 
-from schemas.logs.log_bytes import LogFileError, log_kind
+from schemas.errors import LogFileError
+from schemas.logs.log_bytes import log_kind
 
 
 def log_paths(names: Iterable[str | Path]) -> list[Path]:

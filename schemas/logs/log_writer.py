@@ -15,8 +15,9 @@ import pyarrow.parquet
 
 from schemas.avro.codec import load_schema
 from schemas.compiled.compiling import compiled
+from schemas.errors import LogFileError
 from schemas.events import TEXTS, TYPES, EventBatch
-from schemas.logs.log_bytes import IN_MS, WRITTEN, LogFileError, log_kind
+from schemas.logs.log_bytes import IN_MS, WRITTEN, log_kind
 
 
 @compiled

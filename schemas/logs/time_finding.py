@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 
+from schemas.errors import AmbiguousTimes, TimesError
 from schemas.logs.time_texts import DateOrder, Fields, Whole, fields_of, is_clock
 from schemas.logs.times import (
     AS_FOUND,
@@ -18,9 +19,7 @@ from schemas.logs.times import (
     NUMBER,
     UNITS,
     WHOLE,
-    AmbiguousTimes,
     TimeFormat,
-    TimesError,
     TimeUnit,
     dates_of,
     is_likely,

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from schemas.errors import TimesError
 from schemas.logs.time_texts import DateOrder, Mask, Whole, days_of, fields_of, in_zone, milliseconds_of
 
 Floats = NDArray[np.float64]
@@ -36,14 +37,6 @@ FAR = np.int64(1 << 62)
 """What a time is that no 64 bits hold in ms: out of every range."""
 WHOLE = r"^\s*[-+]?(?:[0-9]{1,18}|[0-8][0-9]{18})\s*$"
 NUMBER = r"^\s*[-+]?[0-9]{1,19}(?:\.[0-9]*)?(?:[eE][-+]?[0-9]{1,2})?\s*$"
-
-
-class TimesError(ValueError):
-    """A column that times cannot be read from; the message is one line, without the column's name."""
-
-
-class AmbiguousTimes(TimesError):
-    """Times that can be read in several ways; the message names the option that decides."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,9 +12,10 @@ from contextlib import closing
 from dataclasses import replace
 
 from schemas.avro.codec import Decoded
+from schemas.errors import StoreError
 from schemas.flow_status import ENDED, STOPPED, FlowStatus
 from steps.process import ending
-from stores.base import StoreError, Writer
+from stores.base import Writer
 
 
 def _now() -> int:

@@ -21,8 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from model.bucket import SNAPSHOT_VERSION
+from schemas.errors import SettingsError
 from schemas.provenance import state_of
-from settings import RECOVERY_NOTE, Settings, SettingsError, Source, Store
+from settings import RECOVERY_NOTE, Settings, Source, Store
 from topics.client import Topic
 
 log = logging.getLogger("adstreams")

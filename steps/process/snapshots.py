@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model.sealed import demand_sound, unseal
-from settings import SettingsError
+from schemas.errors import SettingsError
 
 _STATES = """
     SELECT step_id, state_key, ser_change

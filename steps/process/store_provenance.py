@@ -14,9 +14,10 @@ from pathlib import Path
 
 import xxhash
 
+from schemas.errors import SettingsError, StoreError
 from schemas.provenance import FILE, KAFKA, SIMULATOR, Input, Provenance, named
-from settings import RETRY_FOLDER, Settings, SettingsError, Source, Store
-from stores.base import NotedWriter, StoreError
+from settings import RETRY_FOLDER, Settings, Source, Store
+from stores.base import NotedWriter
 from topics.client import Topic
 
 log = logging.getLogger("adstreams")

@@ -11,8 +11,9 @@ import xxhash
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from model.sealed import sealed
+from schemas.errors import LogFileError
 from schemas.logs.columns import ColumnBatch
-from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_files import LogFile
 from steps.process.ending import end, fail, give_up, is_asked
 
 log = logging.getLogger("adstreams")

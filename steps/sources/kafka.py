@@ -11,11 +11,12 @@ from datetime import UTC, datetime, timedelta
 from bytewax.inputs import FixedPartitionedSource, StatefulSourcePartition
 
 from model.sealed import sealed
+from schemas.errors import TopicError
 from schemas.messages import MessageBatch
 from settings import RESTART
 from steps.process.ending import ask, fail, is_asked
 from steps.sources.intake import Clock, Intake
-from topics.client import Kafka, Topic, TopicError
+from topics.client import Kafka, Topic
 
 log = logging.getLogger("adstreams")
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from stores.base import StoreError
-from stores.cassandra.errors import may_heal, reason
+from schemas.errors import StoreError
+from stores.cassandra.driver_errors import may_heal, reason
 from stores.cassandra.protocol import EncodedBatch
 from stores.cassandra.session import SharedSession
 

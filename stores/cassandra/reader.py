@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
+from schemas.errors import StoreError
 from schemas.events import TYPES
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary, day_of
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary, day_of
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.errors import plainly
+from stores.cassandra.driver_errors import plainly
 from stores.cassandra.session import SharedSession, open_session
 from stores.cassandra.tables import PROCESS, grades_of, models_of, ready_tables
 from stores.cassandra.writer import BLOCK

@@ -17,9 +17,9 @@ from cassandra.connection import ConnectionShutdown
 from cassandra.policies import ConstantReconnectionPolicy, DCAwareRoundRobinPolicy, TokenAwarePolicy
 from cassandra.query import PreparedStatement, tuple_factory
 
-from stores.base import StoreError
+from schemas.errors import StoreError
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.errors import ERRORS, plainly
+from stores.cassandra.driver_errors import ERRORS, plainly
 from stores.cassandra.protocol import Handler
 from stores.cassandra.scans import Scan, View
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from cassandra import AlreadyExists, InvalidRequest, Unauthorized
 from cassandra.cluster import Session
 
+from schemas.errors import StoreError
 from schemas.grades import COLUMNS, Grade
 from schemas.stored_models import StoredModel
-from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.errors import ERRORS, may_heal, plainly, reason
+from stores.cassandra.driver_errors import ERRORS, may_heal, plainly, reason
 from stores.cassandra.session import SharedSession
 
 SCHEMA = Path(__file__).parent.parent.parent / "schemas" / "cassandra.cql"

@@ -12,15 +12,15 @@ from cassandra.concurrent import execute_concurrent_with_args
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.errors import StoreError
 from schemas.flow_status import FlowStatus
 from schemas.grades import COLUMNS, Grade
 from schemas.scored import Propensity, ScoredRows
 from schemas.stored_models import StoredModel
-from stores.base import StoreError
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.batches import Packer
 from stores.cassandra.delivery import DEADLINE, Deliveries
-from stores.cassandra.errors import plainly
+from stores.cassandra.driver_errors import plainly
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.row_encoding import (
     BODY_COLUMNS,

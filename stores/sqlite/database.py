@@ -8,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from stores.base import StoreError
+from schemas.errors import StoreError
 
 SCHEMA = Path(__file__).parents[2] / "schemas" / "sqlite.sql"
 VERSION = 4

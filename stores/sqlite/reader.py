@@ -10,11 +10,12 @@ from typing import Any
 
 from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
+from schemas.errors import StoreError
 from schemas.events import TYPES
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, StoreError, Summary
+from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary
 from stores.searching import beginnings, begins_so
 from stores.sqlite.database import connect, identity, plainly
 from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE

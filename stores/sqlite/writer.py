@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
+from schemas.errors import StoreError
 from schemas.events import TEXTS, TYPES, EventBatch
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 from schemas.stored_models import StoredModel
-from stores.base import StoreError
 from stores.sqlite.database import connect, identity, plainly, reach
 from stores.sqlite.statements import (
     BODY_TEXTS,

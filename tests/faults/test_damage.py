@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from settings import SettingsError
+from schemas.errors import SettingsError
 from steps.process.snapshots import check_snapshots
 from tests.faults.conftest import Amount
 from tests.faults.loads import check, drain, sending

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from confluent_kafka import TopicPartition
 
-from topics.client import Kafka, TopicError
+from schemas.errors import TopicError
+from topics.client import Kafka
 from topics.native.librdkafka import PRODUCER, lib, new_client
 from topics.publisher import BatchPublisher
 

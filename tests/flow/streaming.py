@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from confluent_kafka import KafkaException, TopicPartition
 
 from schemas.avro.codec import codec
+from schemas.errors import TopicError
 from schemas.events import Event
 from tests.flow.running import PATIENCE
-from topics.client import Kafka, Topic, TopicError
+from topics.client import Kafka, Topic
 from topics.publisher import Publisher
 
 

@@ -15,10 +15,11 @@ import pyarrow.parquet
 import pytest
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import LogFileError
 from schemas.events import Event
 from schemas.logs import csv_rows
 from schemas.logs.columns import decode_columns
-from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_files import LogFile
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeFormat, TimeUnit
 

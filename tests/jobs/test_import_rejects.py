@@ -10,8 +10,7 @@ import pyarrow.parquet
 import pytest
 
 from jobs.importing.imports import import_log
-from jobs.problems import JobError
-from schemas.logs.log_bytes import LogFileError
+from schemas.errors import JobError, LogFileError
 from tests.jobs.running import jobs
 
 SQL = "SELECT who AS user_id, moment AS timestamp, kind AS type FROM log"

@@ -13,8 +13,7 @@ import pyarrow.parquet
 import pytest
 
 from jobs.importing.imports import import_log
-from jobs.problems import JobError
-from schemas.logs.columns import ColumnsError
+from schemas.errors import ColumnsError, JobError
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeFormat, TimeUnit
 

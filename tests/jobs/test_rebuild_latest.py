@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from jobs.problems import JobError
 from jobs.rebuild_latest import _check_filling
 from model.actions.catalogue import Actions
 from model.scoring.propensity import Model
@@ -21,6 +20,7 @@ from schemas.avro.codec import load_schema
 from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.errors import JobError
 from schemas.events import TYPES, Event
 from schemas.scored import Propensity
 from stores.cassandra.address import CassandraAddress

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from jobs.problems import JobError
 from jobs.training import training
 from jobs.training.candidates import MARKETING
 from jobs.training.logs import read_log
 from jobs.training.training import Split, choose, score
 from jobs.training.training_rows import TEST, look_back_for
 from model.scoring.propensity import Model, Scorer
+from schemas.errors import JobError
 from schemas.logs.log_writer import LogWriter
 from settings import Settings
 from tests.jobs.running import complaint, jobs

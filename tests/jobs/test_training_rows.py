@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from xxhash import xxh3_64_intdigest
 
-from jobs.problems import JobError
 from jobs.training.logs import log_of
 from jobs.training.training import Split
 from jobs.training.training_rows import (
@@ -26,6 +25,7 @@ from jobs.training.training_rows import (
     parts_of,
     rows_of,
 )
+from schemas.errors import JobError
 from tests.jobs.worlds import START, world_log
 from tests.model.driving import HOUR, TIME, batch_of, event
 

@@ -5,9 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from model.actions.catalogue import Actions, ActionsFileError, is_held_out
+from model.actions.catalogue import Actions, is_held_out
 from model.actions.next_best import NextAction
 from model.features.curve import Sequence
+from schemas.errors import ActionsFileError
 from tests import reference
 from tests.model.worlds import FOLDER, MODELS
 

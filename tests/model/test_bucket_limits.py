@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.bucket import SNAPSHOT_VERSION, Bucket, SnapshotError
+from model.bucket import SNAPSHOT_VERSION, Bucket
 from model.features.plan import FeaturePlan
 from model.scoring.propensity import Model
 from model.sequences.merging import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
+from schemas.errors import SnapshotError
 from schemas.events import TYPES
 from tests.model.driving import DAY, HOUR, Run, Table, assert_reference, batch_of, chunks, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, NAMES, names

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.features.plan import FeaturePlan
-from model.scoring.propensity import Model, ModelFileError, Scorer
+from model.scoring.propensity import Model, Scorer
+from schemas.errors import ModelFileError
 from tests.model.worlds import FOLDER, MODELS, RICH
 
 COUNT = {"aggregation": "count", "type": "IM", "look_back": "30d", "weight": 0.1}

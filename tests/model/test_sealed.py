@@ -10,8 +10,9 @@ import pytest
 
 from model.bucket import Bucket, Snapshot
 from model.features.plan import FeaturePlan
-from model.sealed import DamagedError, Sealed
+from model.sealed import Sealed
 from model.sequences.entries import ENTRY
+from schemas.errors import DamagedError
 from tests.model.driving import batch_of, event
 from tests.model.worlds import MODELS
 

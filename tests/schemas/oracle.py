@@ -21,8 +21,9 @@ from hypothesis import strategies as st
 
 from schemas.avro import codec as codec_module
 from schemas.avro.codec import Codec, Decoded, load_schema
-from schemas.avro.framing import NoSchemaError, SchemaLookup
+from schemas.avro.framing import SchemaLookup
 from schemas.dead_letters import REASONS
+from schemas.errors import NoSchemaError
 from schemas.events import TEXTS, TYPES, Event
 from schemas.messages import MessageBatch
 

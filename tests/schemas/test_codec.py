@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.avro.codec import Codec, load_schema
-from schemas.avro.resolution import Undecodable
 from schemas.dead_letters import REASONS
+from schemas.errors import Undecodable
 from schemas.events import TEXTS, TYPES, Event, EventBatch
 from schemas.messages import MessageBatch
 from tests.schemas.oracle import (

@@ -14,9 +14,10 @@ import pytest
 
 from jobs.importing.imports import import_log
 from schemas.dead_letters import DeadLetter
+from schemas.errors import LogFileError
 from schemas.events import Event
 from schemas.logs.columns import decode_columns
-from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_files import LogFile
 
 T = 1_714_550_400_000
 SQL = "SELECT event_id, user_id, timestamp, type FROM log"

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from schemas.avro.codec import VERSIONS, Codec, load_schema
-from schemas.avro.resolution import Undecodable
+from schemas.errors import Undecodable
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from tests.schemas.oracle import (

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from schemas.avro.keys import Keys
-from schemas.avro.resolution import Undecodable
+from schemas.errors import Undecodable
 from tests.schemas.oracle import Shelf, header_of
 from tests.schemas.test_others_producers import A_UUID, GUID, UUID_TEXT, bare
 

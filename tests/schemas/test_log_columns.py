@@ -17,9 +17,10 @@ import pyarrow.parquet
 import pytest
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import LogFileError
 from schemas.events import Event
 from schemas.logs.columns import decode_columns
-from schemas.logs.log_files import LogFile, LogFileError
+from schemas.logs.log_files import LogFile
 from schemas.logs.log_writer import LogWriter
 from schemas.logs.times import TimeFormat, TimeUnit
 

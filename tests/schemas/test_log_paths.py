@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.logs.log_bytes import LogFileError
+from schemas.errors import LogFileError
 from schemas.logs.log_paths import log_paths
 
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from schemas.advice import ADVICE, NO_ACTION, Advice
 from schemas.avro.codec import FOLDER, codec, load_schema
 from schemas.avro.propensity_codec import VERSIONS, PropensityCodec
-from schemas.avro.resolution import Undecodable
 from schemas.dead_letters import REASONS
+from schemas.errors import Undecodable
 from schemas.events import TYPES, Event
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, Propensity, ScoredRows

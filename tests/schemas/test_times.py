@@ -13,9 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from schemas.errors import AmbiguousTimes, TimesError
 from schemas.logs.time_finding import find_time_format
 from schemas.logs.time_texts import DateOrder
-from schemas.logs.times import AS_FOUND, AmbiguousTimes, TimeFormat, TimesError, TimeUnit, to_milliseconds
+from schemas.logs.times import AS_FOUND, TimeFormat, TimeUnit, to_milliseconds
 
 MAY = 1_714_550_400_000
 """2024-05-01 08:00 UTC in ms."""

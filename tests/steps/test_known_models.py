@@ -7,8 +7,8 @@ import pytest
 from model.actions.catalogue import Actions
 from model.bucket import Bucket
 from schemas.advice import NO_ACTION
+from schemas.errors import SettingsError
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
-from settings import SettingsError
 from steps.known_models import KnownModels, models_at_start
 from steps.sequencing import sequencer
 from steps.write import SharedWriter

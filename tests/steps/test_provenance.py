@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from schemas.dead_letters import DeadLetter
-from settings import Settings, SettingsError, Source
+from schemas.errors import SettingsError
+from settings import Settings, Source
 from steps.process.store_provenance import check_provenance, note_provenance, provenance_of
 from stores.sqlite.writer import SqliteWriter
 from topics.client import Topic

@@ -11,7 +11,8 @@ from contextlib import closing
 
 import pytest
 
-from settings import RECOVERY_NOTE, Settings, SettingsError
+from schemas.errors import SettingsError
+from settings import RECOVERY_NOTE, Settings
 from steps.process.recovery import PAGE_BYTES, check_recovery, widen_pages
 from tests.faults.privileges import unprivileged
 from tests.flow.running import ROOT, environment, make_recovery, run_flow
@@ -55,7 +56,8 @@ def test_a_partition_that_vanished_is_told(tmp_path):
 GROWN = """
 import sys
 from pathlib import Path
-from settings import RECOVERY_NOTE, Settings, SettingsError
+from settings import RECOVERY_NOTE, Settings
+from schemas.errors import SettingsError
 from steps.process.recovery import check_recovery
 from topics.client import Topic
 try:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from cassandra.cluster import NoHostAvailable
 
-from stores.base import Reader, StoreError, Writer
+from schemas.errors import StoreError
+from stores.base import Reader, Writer
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
 from stores.cassandra.session import SharedSession, open_session

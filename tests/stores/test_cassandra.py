@@ -18,8 +18,9 @@ from cassandra.cluster import ResultSet
 from schemas.advice import Advice
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
+from schemas.errors import StoreError
 from schemas.scored import Propensity
-from stores.base import StoreError, Summary
+from stores.base import Summary
 from stores.cassandra import reader, scans, session, tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader

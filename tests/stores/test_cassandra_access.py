@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stores.base import StoreError
+from schemas.errors import StoreError
 from stores.cassandra import tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader

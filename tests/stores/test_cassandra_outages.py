@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from stores.base import StoreError
+from schemas.errors import StoreError
 from stores.cassandra import delivery
 from stores.cassandra.writer import CassandraWriter
 from tests.stores.conftest import one_line

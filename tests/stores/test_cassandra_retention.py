@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from schemas.dead_letters import DeadLetter
+from schemas.errors import StoreError
 from schemas.scored import Propensity
-from stores.base import StoreError
 from stores.cassandra import tables
 from stores.cassandra.tables import DAY
 from tests.model.driving import Run

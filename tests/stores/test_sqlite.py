@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from schemas.dead_letters import DeadLetter
-from stores.base import StoreError
+from schemas.errors import StoreError
 from stores.sqlite.database import connect
 from stores.sqlite.reader import _SUMS, SqliteReader
 from stores.sqlite.statements import ERASED

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 from confluent_kafka import Producer, TopicPartition
 
+from schemas.errors import TopicError
 from tests.services.kafka import Kafka as Server
 from tests.services.ports import free_port
 from topics import client
-from topics.client import Kafka, TopicError
+from topics.client import Kafka
 from topics.publisher import Publisher
 from topics.whole_topic import MESSAGES, Read, read_topic
 

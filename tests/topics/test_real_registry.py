@@ -11,9 +11,8 @@ from confluent_kafka.schema_registry.avro import AvroDeserializer, AvroSerialize
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.avro.codec import VERSIONS, Codec, load_schema
-from schemas.avro.framing import NoSchemaError
 from schemas.avro.propensity_codec import PropensityCodec
-from schemas.errors import RegistryError
+from schemas.errors import NoSchemaError, RegistryError
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.scored import Propensity

@@ -13,8 +13,7 @@ from confluent_kafka.schema_registry.avro import AvroSerializer
 from confluent_kafka.serialization import MessageField, SerializationContext
 
 from schemas.avro.codec import Codec, load_schema
-from schemas.avro.framing import NoSchemaError
-from schemas.errors import RegistryError
+from schemas.errors import NoSchemaError, RegistryError
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from tests.topics.small_registry import HOW_NOT, SmallRegistry

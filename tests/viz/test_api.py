@@ -12,9 +12,10 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from model.actions.catalogue import Actions
+from schemas.errors import StoreError
 from schemas.events import Event
 from schemas.grades import Grade
-from stores.base import Reader, StoreError
+from stores.base import Reader
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, START, Stream, journey, load

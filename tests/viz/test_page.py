@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from bokeh.events import Tap
 
+from schemas.errors import StoreError
 from schemas.events import TYPES, Event
-from stores.base import Reader, StoreError
+from stores.base import Reader
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey
 from viz.chart import WINDOWS, window_start

@@ -14,7 +14,8 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
-from stores.base import CreditSum, Reader, StoreError
+from schemas.errors import StoreError
+from stores.base import CreditSum, Reader
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import START, Stream, journey
 from viz import store_reading as reading

@@ -22,7 +22,7 @@ from cassandra.cluster import NoHostAvailable
 from cassandra.connection import ConnectionException
 from cassandra.protocol import ErrorMessage, OverloadedErrorMessage, ServerError, SyntaxException
 
-from stores.base import StoreError
+from schemas.errors import StoreError
 from stores.cassandra.address import CassandraAddress
 
 ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage)
