@@ -21,10 +21,12 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
 from benchmarks.run_flow import NoStore, new_recovery, warm_up
-from dataflow import build_flow, source_of, topics_of
+from dataflow import build_flow
 from schemas.avro.codec import Codec
 from schemas.scored import ScoredRows
 from settings import Settings, Source
+from startup import source_of, topics_of
+from steps.flow_parts import parts_of
 from steps.process import ending
 from stores.base import Writer
 from stores.cassandra.address import CassandraAddress
@@ -85,7 +87,7 @@ def take_in(
     read = kafka.require(settings.kafka_topics)
     topics = topics_of(settings, kafka, None, read[topic].partitions) if publishing else None
     source = source_of(settings, reading, kafka, read)
-    flow = build_flow(source, settings.loaded_model, open_writer, settings, reading, topics)
+    flow = build_flow(source, parts_of(settings.loaded_model, open_writer, settings, reading, topics))
     recovered = None if recovery is None else RecoveryConfig(recovery)
     cluster_main(flow, [], 0, recovery_config=recovered, epoch_interval=EPOCH)
 

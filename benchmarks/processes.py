@@ -22,6 +22,7 @@ from dataflow import build_flow
 from schemas.logs.log_files import LogFile
 from schemas.scored import ScoredRows
 from settings import Settings
+from steps.flow_parts import parts_of
 from steps.sources.file import FileSource
 
 _FILE, _NOTES = "BENCHMARK_FILE", "BENCHMARK_NOTES"
@@ -50,7 +51,8 @@ def flow() -> Dataflow:
     logging.disable(logging.CRITICAL)
     settings = Settings(model=Path("model/decay.json"))
     warm_up()
-    return build_flow(FileSource([LogFile(Path(os.environ[_FILE]))]), settings.loaded_model, Timed, settings)
+    source = FileSource([LogFile(Path(os.environ[_FILE]))])
+    return build_flow(source, parts_of(settings.loaded_model, Timed, settings))
 
 
 def main() -> None:

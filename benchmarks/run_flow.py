@@ -29,6 +29,7 @@ from schemas.logs.log_files import LogFile
 from schemas.scored import Propensity, ScoredRows
 from schemas.stored_models import StoredModel
 from settings import Settings
+from steps.flow_parts import parts_of
 from steps.process.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
@@ -107,7 +108,7 @@ def warm_up(length: int = 1_000) -> None:
 def seconds(path: Path, open_writer: Callable[[], Writer], length: int, epoch: timedelta | None = None) -> float:
     """How long the flow takes over a log, with sequences of so many events."""
     settings = Settings(model=Path("model/decay.json"), sequence_length=length)
-    flow = build_flow(FileSource([LogFile(path)]), settings.loaded_model, open_writer, settings)
+    flow = build_flow(FileSource([LogFile(path)]), parts_of(settings.loaded_model, open_writer, settings))
     with tempfile.TemporaryDirectory() as folder:
         recovery = None if epoch is None else RecoveryConfig(new_recovery(Path(folder) / "recovery"))
         started = time.perf_counter()

@@ -29,6 +29,7 @@ from schemas.avro.codec import codec
 from schemas.messages import MessageBatch, pieces
 from schemas.scored import COMPUTED_AGAIN, ScoredRows
 from settings import Settings
+from steps.flow_parts import parts_of
 
 WARM, CHUNK = 2_000_000, 10_000
 MEASURED = timedelta(seconds=25)
@@ -123,7 +124,7 @@ def main() -> None:
     warm_up()
     settings = Settings(model=Path("model/decay.json"))
     source = Paced(make, rate, meter)
-    flow = build_flow(source, settings.loaded_model, lambda: Noted(meter), settings)
+    flow = build_flow(source, parts_of(settings.loaded_model, lambda: Noted(meter), settings))
     with tempfile.TemporaryDirectory() as folder:
         recovery = RecoveryConfig(new_recovery(Path(folder) / "recovery"))
         cluster_main(flow, [], 0, recovery_config=recovery, epoch_interval=EPOCH)

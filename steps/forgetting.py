@@ -1,33 +1,29 @@
-"""People who asked to be forgotten: the flow learns of them, and forgets.
+"""Erasing users permanently: who was erased, and deleting their dead letters.
 
-A request comes as a message without a value, or is written to the store's table `erasures` by `python -m jobs erase`,
-which every running flow follows. A bucket forgets its user and takes no event from before any more; what it says then
-goes to the store and the topics in the order of the rows.
+A request is a message without a value, or a row that `python -m jobs erase` writes to the store's table `erasures`,
+which every running flow follows (`steps.table_follower`). A bucket drops its user and ignores all earlier events from
+then on; the erasure reaches the store and the topics in the order of the rows.
 """
 
 from __future__ import annotations
 
-import contextlib
 import math
 import threading
 import time
-from collections import defaultdict, deque
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from bytewax.operators import StatefulBatchLogic
 
 from model.sealed import sealed
 from schemas.avro.codec import Codec, Decoded
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of, letters_of, owners_of
-from schemas.errors import StoreError
 from steps.buckets import bucket_of
-from steps.process import ending
 from steps.publish import SharedPublisher
 from steps.sequencing import Sequenced
 from steps.write import SharedWriter, plainly
@@ -35,12 +31,8 @@ from stores.base import Reader
 from topics.letter_topic import letter_key
 from topics.publisher import Publisher
 
-INTERVAL = 2.0
-"""Seconds between two looks at the table."""
 A_WHILE = 10.0
 """Seconds after which every process has heard of an erasure."""
-PAUSE = timedelta(milliseconds=50)
-"""Between two looks at whether this process was asked to end."""
 
 
 class Erasures:
@@ -84,65 +76,6 @@ class Erasures:
     def _covers(self, letter: DeadLetter) -> bool:
         users, event_time = owners_of(letter, self._codec) or (frozenset[str](), None)
         return any(self._until.get(hash_of(user), -1) >= (event_time or 0) for user in users)
-
-
-class ErasureSource(DynamicSource[tuple[str, list[Erasure]]]):
-    """Follows the store's table: every process learns what is in it, and the first worker tells all buckets.
-
-    Args:
-        read: reads the table.
-        erasures: what the process knows.
-        beside: another look at the store, taken as often.
-    """
-
-    def __init__(self, read: Callable[[], list[Erasure]], erasures: Erasures, beside: Callable[[], None]) -> None:
-        self._read, self._erasures, self._beside = read, erasures, beside
-
-    def build(self, step_id: str, worker_index: int, worker_count: int) -> _Following:
-        """The follower of one worker."""
-        return _Following(self._read, self._erasures, self._beside, worker_index == 0)
-
-
-class _Following(StatelessSourcePartition[tuple[str, list[Erasure]]]):
-    def __init__(
-        self, read: Callable[[], list[Erasure]], erasures: Erasures, beside: Callable[[], None], tells: bool
-    ) -> None:
-        self._read, self._erasures, self._beside, self._tells = read, erasures, beside, tells
-        self._told, self._found = dict[int, int](), deque[list[Erasure]]()
-        self._awake: datetime | None = None
-        threading.Thread(target=self._follow, name="erasures", daemon=True).start()
-
-    def _follow(self) -> None:
-        """Look at the table, in a thread: a store that is slow to answer holds nothing up."""
-        pause = threading.Event()
-        while not ending.is_near():
-            began = time.monotonic()
-            with contextlib.suppress(StoreError):  # the writer says what is wrong with the store
-                self._take(self._read())
-                self._beside()
-            pause.wait(max(INTERVAL, 10 * (time.monotonic() - began)))
-
-    def _take(self, found: list[Erasure]) -> None:
-        self._erasures.learn(found)
-        if not self._tells:
-            return
-        new = [each for each in found if each.until > self._told.get(each.user_hash, -1)]
-        self._told |= {each.user_hash: each.until for each in new}
-        if new:
-            self._found.append(new)
-
-    def next_batch(self) -> list[tuple[str, list[Erasure]]]:
-        if ending.is_near():
-            raise StopIteration
-        self._awake = datetime.now(UTC) + PAUSE
-        by_bucket = defaultdict[str, list[Erasure]](list)
-        while self._found:
-            for each in self._found.popleft():
-                by_bucket[str(self._erasures.bucket(each))].append(each)
-        return list(by_bucket.items())
-
-    def next_awake(self) -> datetime | None:
-        return self._awake
 
 
 def keyed_erasures(keyed: tuple[str, Sequenced]) -> list[tuple[str, Erasure]]:

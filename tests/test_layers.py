@@ -23,7 +23,8 @@ MAY_USE = {
     "steps": SHARED,
     "viz": SHARED,
     "jobs": SHARED,
-    "dataflow": SHARED | {"steps"},
+    "startup": SHARED | {"steps"},
+    "dataflow": {"steps", "startup"},
 }
 """For each package or module of the program, what of ours it may import beside itself."""
 BESIDE = {"tests", "benchmarks"}

@@ -24,6 +24,7 @@ from schemas.events import Origin
 from schemas.messages import MessageBatch
 from schemas.stored_models import StoredModel
 from settings import Settings
+from steps.flow_parts import parts_of
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.flow.exactness import counted
@@ -162,7 +163,8 @@ class Flow:
         opened = list[SqliteWriter]()
         open_writer = partial(_Writer, self.store, breakdown, opened)
         source = ListSource(self.partitions, self.batch, breakdown)
-        flow = build_flow(source, self.model, open_writer, self.settings, self.reading, stored=self.stored)
+        parts = parts_of(self.model, open_writer, self.settings, self.reading, models=self.stored)
+        flow = build_flow(source, parts)
         recovery = RecoveryConfig(self.folder / "recovery")
         with _told() as lines:
             try:

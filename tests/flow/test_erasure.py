@@ -16,6 +16,7 @@ from schemas.erasures import Erasure
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from settings import Settings
+from steps.flow_parts import parts_of
 from stores.choosing import reader_of
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
@@ -43,7 +44,7 @@ def messages(first: int, *items: Event | tuple[bytes, int]) -> MessageBatch:
 def run(batches: list[MessageBatch], store: Path, known: tuple[Erasure, ...] = ()) -> None:
     settings = Settings(sqlite_path=store)
     source, model = TestingSource(batches), settings.loaded_model
-    run_main(build_flow(source, model, lambda: SqliteWriter(store), settings, known=known))
+    run_main(build_flow(source, parts_of(model, lambda: SqliteWriter(store), settings, erasures=known)))
 
 
 def event(event_id: str, time: int, user: str = "u", **more: float) -> Event:

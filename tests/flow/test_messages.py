@@ -14,6 +14,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.events import Event
 from schemas.messages import MessageBatch
 from settings import Settings
+from steps.flow_parts import parts_of
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 
@@ -23,8 +24,8 @@ TIME = 1_500_000_000_000
 
 def run(batches: list[MessageBatch], store: Path, length: int = 1_000) -> None:
     settings = Settings(sequence_length=length)
-    flow = build_flow(TestingSource(batches), settings.loaded_model, lambda: SqliteWriter(store), settings)
-    run_main(flow)
+    parts = parts_of(settings.loaded_model, lambda: SqliteWriter(store), settings)
+    run_main(build_flow(TestingSource(batches), parts))
 
 
 def letters_of(store: Path) -> list[DeadLetter]:
