@@ -1,7 +1,12 @@
-"""State that carries a checksum of itself: what was damaged where it was kept is never gone on with."""
+"""State that carries a checksum of itself: what was damaged where it was kept is never gone on with.
+
+Saved states name `unseal` and their classes by module: this module and those of the classes stay where they are, or a
+class that moves is noted in `_MOVED`.
+"""
 
 from __future__ import annotations
 
+import io
 import pickle
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +17,10 @@ import xxhash
 from schemas.errors import DamagedError
 
 State = TypeVar("State")
+
+
+_MOVED = {"simulator.messages": "simulator.producers"}
+"""Modules whose classes are in saved states, by the names that they had when those may have been saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +52,15 @@ def unseal(checksum: bytes, *parts: bytes) -> Any:
         DamagedError: it is not what was kept.
     """
     demand_sound(checksum, *parts)
-    return pickle.loads(parts[0], buffers=parts[1:])
+    return _Unpickler(io.BytesIO(parts[0]), buffers=parts[1:]).load()
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds classes that have moved to another module since a state was saved."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """The class of that name."""
+        return super().find_class(_MOVED.get(module, module), name)
 
 
 def demand_sound(checksum: bytes, *parts: bytes) -> None:
