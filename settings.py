@@ -45,9 +45,9 @@ LONGEST_SEQUENCE = 10_000
 """The most events of a user that may count: a conversion's touches are one value in Cassandra, of at most 3 MB so."""
 
 MISTAKEN = 2
-"""Exit code of what its settings do not allow: another try would say the same."""
+"""Exit code of a start that the settings do not allow: another try would fail alike."""
 RESTART = 75
-"""Exit code with which the dataflow asks to be started again: a topic has more partitions now (EX_TEMPFAIL)."""
+"""Exit code that requests a restart: a topic has more partitions now (EX_TEMPFAIL)."""
 RECOVERY_NOTE = "ad-streams.json"
 """File in a recovery directory with what is fixed for the directory's life."""
 
@@ -151,7 +151,7 @@ class Settings(BaseSettings):
     )
     time_unit: TimeUnit = Field(
         TimeUnit.AUTO,
-        description="What numeric times count since 1970 where nothing says it: `s`, `ms`, `us`, `ns`, or `auto`.",
+        description="Unit of numeric times since 1970 where nothing declares it: `s`, `ms`, `us`, `ns`, or `auto`.",
     )
     date_order: DateOrder = Field(
         DateOrder.AUTO, description="Order of day and month in a log's dates: `dmy`, `mdy`, `ymd`, or `auto`."
@@ -198,14 +198,14 @@ class Settings(BaseSettings):
         None, description="PEM file of the authority behind the servers' certificates."
     )
     cassandra_consistency: Consistency = Field(
-        Consistency.LOCAL_QUORUM, description="Replicas that must have a write, or answer a read."
+        Consistency.LOCAL_QUORUM, description="Replicas that must acknowledge a write, or answer a read."
     )
     retention_days: Annotated[int, Field(ge=0, le=7_300)] = Field(
-        0, description="Days after its event at which a row of Cassandra goes; 0 = kept."
+        0, description="Days after its event at which a row in Cassandra expires; 0 = never."
     )
     model: Path = Field(Path(__file__).parent / "model" / "default.json", description="Model file.")
     challenger_model: Path | None = Field(
-        None, description="Model file that is graded beside the model, and never acts."
+        None, description="Model file that is graded beside the model, and never used for scores or advice."
     )
     actions: Annotated[Path | None, BeforeValidator(lambda value: value or None)] = Field(
         Path(__file__).parent / "model" / "actions.json",
@@ -213,13 +213,13 @@ class Settings(BaseSettings):
     )
     advice: Policy = Field(
         Policy.BELIEVED,
-        description="Whose advice and credit is given: `believed`, that of models that no grade speaks against;"
-        " `graded`, of those that a grade shows to be better than the base rate; `always`.",
+        description="Models that recommend actions and give credit: `believed`, those without a grade against them;"
+        " `graded`, those that a grade shows to be better than the base rate; `always`, all.",
     )
     look_back: Annotated[Duration, Field(ge=LEAST_LOOK_BACK)] = Field(
         "30d",
         validate_default=True,
-        description="How long before a conversion a touch may be that is credited with it.",
+        description="Attribution window: the longest time from a touch to a conversion that it is credited with.",
     )
     buckets: Annotated[int, Field(ge=1, le=4_096)] = Field(
         64, description="Buckets of users; fixed for the life of a recovery directory."
@@ -238,7 +238,7 @@ class Settings(BaseSettings):
     max_skew: Duration = Field(
         "1h",
         validate_default=True,
-        description="How much later than its message an event may claim to have happened.",
+        description="How much later than its message an event's time may be.",
     )
 
     @cached_property
@@ -255,7 +255,7 @@ class Settings(BaseSettings):
 
     @property
     def time_format(self) -> TimeFormat:
-        """How a log's times are written, as far as the settings say."""
+        """How a log writes its times, as far as the settings decide."""
         return TimeFormat(self.time_unit, self.date_order, self.time_zone)
 
     @property
@@ -302,7 +302,7 @@ class Settings(BaseSettings):
 
     @cached_property
     def loaded_actions(self) -> Actions:
-        """The actions of their file. Unless they are asked for, the examples are no actions of any world but theirs.
+        """The actions of their file. Unless they are named, the examples apply to the simulated world alone.
 
         Raises:
             SettingsError: there is no such file, or it holds no actions.
@@ -406,7 +406,7 @@ def _check_services(settings: Settings) -> None:
     outputs = (settings.kafka_propensity_topic, settings.kafka_dead_letter_topic)
     for name, topic in zip(("PROPENSITY", "DEAD_LETTER"), outputs, strict=True):
         if topic in settings.kafka_topics or outputs.count(topic) > 1:
-            raise SettingsError(f"ADSTREAMS_KAFKA_{name}_TOPIC: {topic} has another use already")
+            raise SettingsError(f"ADSTREAMS_KAFKA_{name}_TOPIC: {topic} is already in use as an input or output topic")
     fixed = settings.kafka_config.keys() & _FIXED_KAFKA
     if fixed:
         raise SettingsError(f"ADSTREAMS_KAFKA_CONFIG: {min(fixed)} is set by Ad-Streams itself")
@@ -416,7 +416,7 @@ def _check_services(settings: Settings) -> None:
     if settings.cassandra_tls_ca is not None:
         _require_file("ADSTREAMS_CASSANDRA_TLS_CA", settings.cassandra_tls_ca)
     if settings.retention_days and settings.store is not Store.CASSANDRA:
-        raise SettingsError("ADSTREAMS_RETENTION_DAYS: only the cassandra store lets rows go; set it to 0")
+        raise SettingsError("ADSTREAMS_RETENTION_DAYS: only the cassandra store expires rows; set it to 0")
 
 
 def stop(problem: object) -> NoReturn:

@@ -1,4 +1,4 @@
-"""Whether the models know the campaigns that come: said once, where they know none."""
+"""Warns once where the models know none of the campaigns in the stream."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from schemas.events import TEXTS, TYPES
 from steps.known_models import KnownModels
 
 ENOUGH = 100
-"""Touches with a campaign after which it is told of a stream."""
+"""Touches with a campaign after which a stream is judged."""
 MOST = 10_000
 """Touches of a batch that are looked at."""
 _CAMPAIGN, _CONVERSION = TEXTS.index("campaign"), TYPES.index("CN")
@@ -24,11 +24,11 @@ Item = TypeVar("Item")
 
 
 class CampaignWatch:
-    """Looks at the first touches that come, and warns where the models know none of their campaigns.
+    """Looks at the first touches of a stream, and warns where the models know none of their campaigns.
 
     Args:
         models: the models of the process.
-        enough: touches to look at before it is told; of a file the first batch is enough.
+        enough: touches to look at before the warning; for a file the first batch is enough.
     """
 
     def __init__(self, models: KnownModels, enough: int = ENOUGH) -> None:

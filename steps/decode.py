@@ -8,7 +8,7 @@ from datetime import timedelta
 from schemas.avro.codec import Codec, Decoded
 from schemas.logs.columns import ColumnBatch, decode_columns
 from schemas.messages import MessageBatch
-from steps.time_remarks import TimesTold
+from steps.time_remarks import TimeRemarks
 
 MOST_BYTES, MOST_BATCHES = 32 << 20, 1_000
 """Bytes after which no more is joined, and batches at the most."""
@@ -35,14 +35,14 @@ def decoder(
 
     Messages that came at one time, of several partitions, become one batch: what follows costs by the batch.
     """
-    told = TimesTold()
+    remarks = TimeRemarks()
 
     def decode(batches: list[MessageBatch | ColumnBatch]) -> list[Decoded]:
         messages = [batch for batch in batches if isinstance(batch, MessageBatch)]
         decoded = [decode_columns(batch, max_skew) for batch in batches if isinstance(batch, ColumnBatch)]
         for some in _portions(messages):
             decoded.append(codec.decode(MessageBatch.join(some), max_skew))
-            told.tell(decoded[-1])
+            remarks.remark(decoded[-1])
         return [settle(each) for each in decoded]
 
     return decode

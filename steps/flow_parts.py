@@ -55,8 +55,8 @@ class Parts:
         outlets: publish to topics; None where there are none.
         follower: the source that follows the store's tables; None for a flow that does not.
         erase_letters: deletes the dead letters of erased users; there where `follower` is.
-        controlled: whether the flow ends in all its processes when one of them is asked to; its source tells
-            `steps.process.ending` when it is over. Any other flow ends with its source.
+        controlled: whether the flow ends in all its processes when one of them is to; its source then
+            reports its end to `steps.process.ending`. Any other flow ends with its source.
     """
 
     decode: Callable[[list[Any]], list[Decoded]]

@@ -32,15 +32,15 @@ from topics.letter_topic import letter_key
 from topics.publisher import Publisher
 
 A_WHILE = 10.0
-"""Seconds after which every process has heard of an erasure."""
+"""Seconds after which every process knows of an erasure."""
 
 
 class Erasures:
-    """Who was erased, as far as this process knows.
+    """The erasures that this process knows.
 
     Args:
         buckets: how many buckets there are.
-        known: what the store's table says at the start.
+        known: the rows of the store's table at the start.
         codec: reads dead letters.
     """
 
@@ -95,8 +95,8 @@ class _Due:
 class LetterErasing(StatefulBatchLogic[Erasure, None, list[Erasure]]):
     """Deletes the dead letters of users who were erased: at the end of the epoch, and once more a while later.
 
-    Those that were on their way meanwhile, in processes that had not heard of it, are there by then. The state is what
-    is to be looked for again.
+    Those that were on their way meanwhile, in processes that did not know of it yet, are there by then. The state is
+    what is to be looked for again.
     """
 
     def __init__(

@@ -1,8 +1,8 @@
 """The models that a flow scores by: those of the store's table `models`, which it follows while it runs.
 
 The first of them is the one that ADSTREAMS_MODEL names, noted at a store's first start. A row's model follows from its
-event's time, so that a process may hear of a model at any moment before the first row of it. One that heard too late
-has scored rows as nobody would again: it undoes the change, and ends the flow.
+event's time, so that a process may learn of a model at any moment before the first row of it. A process that
+learns of it too late has scored rows that no replay would score again: it undoes the change, and ends the flow.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def models_at_start(writer: Writer, model: Model, is_first: bool) -> list[Stored
 
     Raises:
         SettingsError: the store's first model is another one.
-        StoreError: the store cannot be asked.
+        StoreError: the store cannot be read.
     """
     found = writer.models()
     if not found and is_first:
@@ -58,7 +58,7 @@ def _check_first(stored: Sequence[StoredModel], model: Model) -> None:
 
 
 def _scoring(model: Model) -> Model:
-    """What of a model rows are scored by: not what its file tells about its training."""
+    """The part of a model that rows are scored by, without its training record."""
     return model.model_copy(update={"valid_from": None, "trained_on": None})
 
 
@@ -116,7 +116,7 @@ class KnownModels:
         return {name: belief.why for name, belief in beliefs.items() if not belief.believed}
 
     def heed(self, grades: Sequence[Grade]) -> None:
-        """Recommend nothing of models that these grades speak against, from now on; say so where that is news.
+        """Withhold the advice of models that these grades speak against, from now on; log what changes.
 
         A row keeps the advice that it was written with: unlike its score, that does not follow from events alone.
         """
@@ -134,7 +134,7 @@ class KnownModels:
         for why in news.values():
             _log.warning("best_action is withheld: %s", why)
         for name in sorted(again):
-            _log.info("best_action is given again by model %s", name)
+            _log.info("model %s recommends actions again", name)
 
     def until(self, time: int) -> tuple[Models, Attribution]:
         """The models, and what credits by them, for rows up to an event time (ms).
@@ -167,10 +167,10 @@ class KnownModels:
         return too_late
 
     def follow(self, writer: SharedWriter) -> None:
-        """Take over what the store's table says; what comes too late is undone there, and ends the flow.
+        """Take over the store's table; a change that is too late is undone there, and ends the flow.
 
         Raises:
-            StoreError: the store cannot be asked.
+            StoreError: the store cannot be read.
         """
         try:
             with self._reading:  # one thread after another: what was read before is not learnt behind what is newer
@@ -184,7 +184,7 @@ class KnownModels:
 
 
 def _undo(writer: SharedWriter, model: StoredModel, was_added: bool) -> str:
-    """Undo a change of the table, and say so."""
+    """Undo a change of the table, and return a line about it."""
     change = writer.remove_model if was_added else writer.add_model
     change(model)
     came, undone = ("came", "removed") if was_added else ("was removed", "put back")

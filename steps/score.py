@@ -7,7 +7,7 @@ from steps.sequencing import Sequenced
 
 
 def score(item: Sequenced) -> ScoredRows:
-    """Score every row of a batch by the model of its time, and say what to do next after it."""
+    """Score every row of a batch by the model of its time, and recommend the next best action after it."""
     update, outcomes, models = item.update, item.update.outcomes, item.models
     scores, which = models.score(update.features, outcomes["timestamp"])
     advice = models.advise(update.features, scores, which, item.events, outcomes["user_row"])

@@ -21,7 +21,7 @@ from steps.write import SharedWriter
 INTERVAL = 2.0
 """Seconds between two looks at the tables."""
 PAUSE = timedelta(milliseconds=50)
-"""Between two looks at whether this process was asked to end."""
+"""Between two checks for a request to end."""
 
 
 class TableFollower(DynamicSource[tuple[str, list[Erasure]]]):

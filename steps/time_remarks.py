@@ -1,4 +1,4 @@
-"""What a person should hear once about the times in a topic's messages."""
+"""One-time log lines about the times in a topic's messages."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from schemas.avro.codec import Decoded
 from schemas.time_units import NAMES
 
 EARLY = 946_684_800_000
-"""2000-01-01 in ms: events of before are most often times of another unit."""
+"""2000-01-01 in ms: earlier times are most often of another unit."""
 
 log = logging.getLogger("adstreams")
 
 
-class TimesTold:
-    """Says of each topic once what its times were taken for, and that they are oddly early."""
+class TimeRemarks:
+    """Logs for each topic once which unit its times were read in, and that they are oddly early."""
 
     def __init__(self) -> None:
         self._units, self._early = set[tuple[str, int]](), set[str]()
 
-    def tell(self, decoded: Decoded) -> None:
+    def remark(self, decoded: Decoded) -> None:
         """Look at a batch of messages."""
         for source, unit in sorted(decoded.units - self._units):
             log.info(
-                "topic %s: times whose schema does not say what they count are taken for %s since 1970, by their size;"
+                "topic %s: times whose schema names no unit are read as %s since 1970, by their size;"
                 " ADSTREAMS_TIME_UNIT decides otherwise",
                 source, NAMES[unit],
             )  # fmt: skip
@@ -40,7 +40,7 @@ class TimesTold:
                     self._early.add(source)
                     first = int(early["timestamp"][early["origin"] == origin].min())
                     log.warning(
-                        "topic %s: events of before 2000 (%s UTC): does the schema say milliseconds where they are"
+                        "topic %s: events before 2000 (%s UTC): does the schema declare milliseconds where they are"
                         " seconds? They count as they are",
                         source, datetime.fromtimestamp(first / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
                     )  # fmt: skip

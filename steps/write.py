@@ -71,26 +71,26 @@ class SharedWriter:
                 writer.flush()
 
     def erasures(self) -> list[Erasure]:
-        """Who was erased, as the store knows it now.
+        """The erasures of the store, as of now.
 
         Raises:
-            StoreError: it cannot be asked.
+            StoreError: it cannot be read.
         """
         return self._at_once().erasures()
 
     def models(self) -> list[StoredModel]:
-        """The models of the store, as it knows them now.
+        """The models of the store, as of now.
 
         Raises:
-            StoreError: it cannot be asked.
+            StoreError: it cannot be read.
         """
         return self._at_once().models()
 
     def grades(self) -> list[Grade]:
-        """The grades of the store, as it knows them now.
+        """The grades of the store, as of now.
 
         Raises:
-            StoreError: it cannot be asked.
+            StoreError: it cannot be read.
         """
         return self._at_once().grades()
 
@@ -154,7 +154,7 @@ class SharedWriter:
 
 @contextlib.contextmanager
 def plainly() -> Iterator[None]:
-    """Let a store's error end the run with the store's own words: a replay writes what this run could not."""
+    """End the run with a store's error: a replay writes what this run could not."""
     try:
         yield
     except StoreError as error:

@@ -153,8 +153,14 @@ def test_a_value_is_told_once(load):
             {"KAFKA_TOPICS": "a,,b"},
             "ADSTREAMS_KAFKA_TOPICS: must be different names with commas between them, got 'a,,b'",
         ),
-        ({"KAFKA_TOPICS": "propensity"}, "ADSTREAMS_KAFKA_PROPENSITY_TOPIC: propensity has another use already"),
-        ({"KAFKA_DEAD_LETTER_TOPIC": "events"}, "ADSTREAMS_KAFKA_DEAD_LETTER_TOPIC: events has another use already"),
+        (
+            {"KAFKA_TOPICS": "propensity"},
+            "ADSTREAMS_KAFKA_PROPENSITY_TOPIC: propensity is already in use as an input or output topic",
+        ),
+        (
+            {"KAFKA_DEAD_LETTER_TOPIC": "events"},
+            "ADSTREAMS_KAFKA_DEAD_LETTER_TOPIC: events is already in use as an input or output topic",
+        ),
         (
             {"KAFKA_CONFIG": '{"enable.auto.commit": true}'},
             "ADSTREAMS_KAFKA_CONFIG: enable.auto.commit is set by Ad-Streams itself",
@@ -166,7 +172,7 @@ def test_a_value_is_told_once(load):
         ({"CASSANDRA_TLS_CA": "/none.pem"}, "ADSTREAMS_CASSANDRA_TLS_CA: /none.pem: no such file"),
         (
             {"RETENTION_DAYS": "9"},
-            "ADSTREAMS_RETENTION_DAYS: only the cassandra store lets rows go; set it to 0",
+            "ADSTREAMS_RETENTION_DAYS: only the cassandra store expires rows; set it to 0",
         ),
     ],
 )

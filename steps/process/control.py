@@ -1,7 +1,7 @@
-"""What one process of a flow tells all others: that the run is to end.
+"""Ends all processes of a flow when one of them is to end.
 
-Sources end on their own once their process was asked to, by a signal or because a source of its own is over. The
-other processes learn it through the stream: every worker has a control source, and what one of them says reaches all.
+Sources end on their own once their process has a request to end: a signal, or a source of its own that is exhausted.
+The other processes get the request through the stream: every worker has a control source, and its items reach all.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from bytewax.inputs import DynamicSource, StatelessSourcePartition
 from steps.process import ending, peers
 
 PAUSE = timedelta(milliseconds=50)
-"""Between two looks at whether this process was asked to end."""
+"""Between two checks for a request to end."""
 
 
 KEYS = [str(number) for number in range(256)]
@@ -22,7 +22,7 @@ KEYS = [str(number) for number in range(256)]
 
 
 class ControlSource(DynamicSource[tuple[str, int]]):
-    """Says under every key, once and then ends, with which exit code the run is to end."""
+    """Emits the exit code of the run once under every key, then ends."""
 
     def build(self, step_id: str, worker_index: int, worker_count: int) -> _Control:
         """The control source of one worker, made once all processes have met."""
@@ -32,16 +32,16 @@ class ControlSource(DynamicSource[tuple[str, int]]):
 
 class _Control(StatelessSourcePartition[tuple[str, int]]):
     def __init__(self) -> None:
-        self._told = False
+        self._sent = False
         self._awake: datetime | None = None
 
     def next_batch(self) -> list[tuple[str, int]]:
-        if self._told:
+        if self._sent:
             raise StopIteration
         if not ending.is_near():
             self._awake = datetime.now(UTC) + PAUSE
             return []
-        self._told, self._awake = True, None
+        self._sent, self._awake = True, None
         return [(key, ending.code()) for key in KEYS]
 
     def next_awake(self) -> datetime | None:

@@ -1,4 +1,4 @@
-"""How a run ends: when it is asked to, it drains and saves; when it fails, its last line is a plain one.
+"""How a run ends: on request it drains and saves; when it fails, its last line says why.
 
 Bytewax has no word for "stop cleanly": sources end on their own here once a signal has come, so that the last epoch
 is written and saved. And `python -m bytewax.run` always exits with 0 when its sources have ended: the exit code of
@@ -26,12 +26,12 @@ _native: list[NativeErrors] = []
 
 
 def is_asked() -> bool:
-    """Whether the run was asked to end."""
+    """Whether the run has been requested to end."""
     return _asked.is_set()
 
 
 def is_near() -> bool:
-    """Whether the run was asked to end, or its source is over."""
+    """Whether the run has been requested to end, or its source is exhausted."""
     return _asked.is_set() or _over.is_set()
 
 
@@ -46,7 +46,7 @@ def end() -> None:
 
 
 def code() -> int:
-    """The exit code that the run was asked to end with, 0 where nobody said another."""
+    """The exit code that the request to end gave, 0 by default."""
     return max((*_codes, 1 if _problems else 0))
 
 
@@ -59,7 +59,7 @@ def ask(code: int = 0) -> None:
 def fail(problem: object) -> NoReturn:
     """End the process at once, with one plain line and exit code 1.
 
-    For what cannot be drained: nothing is saved, the next start goes on from the last epoch. It is as safe as a crash,
+    For what cannot be drained: nothing is saved, the next start resumes from the last epoch. It is as safe as a crash,
     for which recovery is made, and it prints no traceback.
     """
     print(f"ad-streams: {visible(str(problem))}", file=sys.stderr)
@@ -91,10 +91,10 @@ def prepare() -> None:
 def watch_saving(directory: Path) -> None:
     """Let an epoch that cannot be saved end the run as `fail` does; before anything holds `sys.stderr`."""
 
-    def told(why: str) -> None:
-        fail(f"recovery directory {directory}: an epoch could not be saved: {why}; the next start goes on before it")
+    def report(why: str) -> None:
+        fail(f"recovery directory {directory}: an epoch could not be saved: {why}; the next start resumes before it")
 
-    _native.append(NativeErrors(told))
+    _native.append(NativeErrors(report))
 
 
 def _ask(number: int, frame: FrameType | None) -> None:

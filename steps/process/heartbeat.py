@@ -28,7 +28,7 @@ class Heartbeat:
     Args:
         process: the number of this process.
         processes: how many the flow has.
-        is_live: whether events are of now, so that it makes sense to say how far behind they are.
+        is_live: whether events happen now, so that the flow can be behind them.
     """
 
     def __init__(self, process: int = 0, processes: int = 1, is_live: bool = False) -> None:

@@ -23,18 +23,19 @@ class NativeErrors:
     """Standard error as native code sees it. What Python writes goes where it always did, past this.
 
     Args:
-        told: is told, in another thread, why SQLite refused a write that native code did not expect to fail.
+        report: called in another thread with the reason why SQLite refused a write that native code did not expect
+            to fail.
     """
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        self._told, self._own = told, os.dup(2)
+    def __init__(self, report: Callable[[str], None]) -> None:
+        self._report, self._own = report, os.dup(2)
         reading, writing = os.pipe()
         with contextlib.suppress(OSError):  # so much can be written while nobody reads, as in a crash
             fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, 1 << 20)
         os.dup2(writing, 2)
         os.close(writing)
         sys.stderr = os.fdopen(os.dup(self._own), "w", buffering=1, errors="backslashreplace")
-        faulthandler.enable(self._own)  # what it has to tell of a crash must not wait in the pipe
+        faulthandler.enable(self._own)  # its report of a crash must not wait in the pipe
         self._reader = threading.Thread(target=self._read, args=(reading,), name="native errors", daemon=True)
         self._reader.start()
 
@@ -43,7 +44,7 @@ class NativeErrors:
         with os.fdopen(reading, "rb") as lines:
             for line in lines:
                 if held and (refused := _REFUSED.search(line)):
-                    self._told((refused[2] or refused[1]).decode(errors="replace"))
+                    self._report((refused[2] or refused[1]).decode(errors="replace"))
                 self._pass_on(held)
                 held = line if _PANIC.match(line) else b""
                 if not held:

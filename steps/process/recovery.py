@@ -155,7 +155,7 @@ def state_in(directory: Path) -> str | None:
     Raises:
         SettingsError: the directory cannot be read, or its note is damaged.
     """
-    with _told(directory):
+    with _named(directory):
         try:
             return state_of(_read(directory))
         except FileNotFoundError:
@@ -192,7 +192,7 @@ def check_recovery(
             "ADSTREAMS_SIMULATOR_START": str(settings.simulator_start),
         }
     read = {topic.name: {"id": topic.id, "partitions": topic.partitions} for topic in (topics or {}).values()}
-    with _told(directory):
+    with _named(directory):
         held = _noted(directory, fixed | {"topics": read, "id": uuid.uuid4().hex})
     for name, value in fixed.items():
         before = held.get(name, _ONCE.get(name))
@@ -202,13 +202,13 @@ def check_recovery(
     before = held.get("topics", {})
     _check_topics(directory, before, read)
     if before != read:
-        with _told(directory):
+        with _named(directory):
             _draft(directory, held | {"topics": read}).replace(directory / RECOVERY_NOTE)
     return state_of(held)
 
 
 @contextlib.contextmanager
-def _told(directory: Path) -> Iterator[None]:
+def _named(directory: Path) -> Iterator[None]:
     """Tell what cannot be read or written with the directory's name."""
     try:
         yield
@@ -237,7 +237,7 @@ def _check_topics(directory: Path, before: dict[str, Any], now: dict[str, Any]) 
 def _noted(directory: Path, note: dict[str, Any]) -> dict[str, Any]:
     """What was noted first in the directory, which is this note where there is none."""
     if not (directory / RECOVERY_NOTE).exists() and _was_used(directory):
-        raise ValueError(f"{RECOVERY_NOTE} is gone, which says what it was made with; remove it to start anew")
+        raise ValueError(f"{RECOVERY_NOTE} is missing, which records its settings; remove the directory to start anew")
     draft = _draft(directory, note)
     try:
         (directory / RECOVERY_NOTE).hardlink_to(draft)

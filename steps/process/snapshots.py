@@ -1,4 +1,4 @@
-"""What a flow is about to go on from, looked at before it does: nothing of it may be damaged.
+"""Checks the saved state that a flow is about to resume from: nothing of it may be damaged.
 
 Of every key Bytewax loads the newest state from before the epoch at which it resumes. It panics over one that cannot be
 unpickled, and believes one that can although it was damaged.
@@ -32,7 +32,7 @@ def check_snapshots(directory: Path) -> None:
     """Fail where a file of the directory is damaged, or a state in it that a resume would load.
 
     Raises:
-        SettingsError: one is, or files are missing or of different times; the message says which.
+        SettingsError: one is, or files are missing or of different times; the message names it.
     """
     parts, book = sorted(directory.glob("part-*.sqlite3")), _Book()
     for part in parts:
@@ -53,7 +53,7 @@ class _DamageError(Exception):
 
 @contextmanager
 def _opened(part: Path) -> Iterator[sqlite3.Connection]:
-    """A file of a recovery directory; what is wrong with it is told with its name."""
+    """A file of a recovery directory; errors name it."""
     where = f"recovery directory {part.parent}: {part.name}"
     if not os.access(part, os.W_OK):
         raise SettingsError(f"{where}: it cannot be written")
@@ -70,26 +70,26 @@ def _opened(part: Path) -> Iterator[sqlite3.Connection]:
 
 
 def _on_one_line(error: Exception) -> str:
-    """What an error says: SQLite may show in it what is damaged."""
+    """The text of an error, in which SQLite may show damaged bytes."""
     return " ".join(str(error).split())
 
 
 def _check_file(file: sqlite3.Connection) -> None:
-    """Whether the file is whole, and its indexes say what its tables say."""
+    """Whether the file is whole, and its indexes match its tables."""
     ((found,),) = file.execute("PRAGMA integrity_check(1)")
     if found != "ok":
         raise _DamageError(f"damaged: {found}")
 
 
 class _Book:
-    """What all files of a directory together say of how far the flow is."""
+    """How far the flow is, from all files of a directory together."""
 
     def __init__(self) -> None:
         self._parts, self._committed = list[tuple[int, int]](), 0
         self._runs, self._fronts = list[tuple[int, int, int]](), list[tuple[int, int, int]]()
 
     def add(self, file: sqlite3.Connection) -> None:
-        """Take what one file says."""
+        """Add one file."""
         self._parts += file.execute("SELECT part_index, part_count FROM parts")
         self._runs += file.execute("SELECT ex_num, worker_count, resume_epoch FROM exs")
         self._fronts += file.execute("SELECT ex_num, worker_index, worker_frontier FROM fronts")
@@ -109,7 +109,7 @@ class _Book:
         return min(reached.values())
 
     def problem(self, files: int) -> str | None:
-        """Why nothing can go on from so many files, if so."""
+        """Why a flow cannot resume from so many files, if so."""
         counts = {count for _, count in self._parts}
         if sorted(index for index, _ in self._parts) != list(range(files)) or counts != {files}:
             return f"of {max(counts, default=files)} files {files} are there, or one twice"
@@ -119,7 +119,7 @@ class _Book:
 
 
 def _check_state(name: str, kept: bytes) -> None:
-    """Whether a state is what was saved, or says that a step has none."""
+    """Fail unless a state is what was saved, or marks a step without one."""
     try:
         found = not _is_plain(kept) or _Looker(io.BytesIO(kept)).load()
     except Exception:  # a damaged pickle may do anything

@@ -60,12 +60,12 @@ def check_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -
 
     Raises:
         SettingsError: it is another world, or less than what the store was filled from and without its state.
-        StoreError: the store cannot be asked.
+        StoreError: the store cannot be read.
     """
     held = _held(writer, settings)
     if held is None:
         if not writer.is_empty():
-            log.warning("%s does not say what filled it; taken for %s", _place(settings), now)
+            log.warning("%s does not record what filled it; assuming %s", _place(settings), now)
         return
     for name, value in held.world.items():
         if name in now.world and now.world[name] != value:
@@ -85,14 +85,14 @@ def check_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -
             raise SettingsError(_lacking(settings, missing, now))
     remade = [name for name, each in now.inputs.items() if now.source == KAFKA and held.inputs.get(name, each) != each]
     if remade:
-        log.warning("topic %s was made anew since it filled %s: rows of before stay", named(remade), _place(settings))
+        log.warning("topic %s was recreated since it filled %s: earlier rows stay", named(remade), _place(settings))
 
 
 def note_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -> None:
     """Note what fills the store from now on, beside what filled it.
 
     Raises:
-        StoreError: the store cannot be asked, or another flow has begun to fill it.
+        StoreError: the store cannot be read, or another flow has begun to fill it.
     """
     held, before = _held(writer, settings), writer.provenance()
     text = (now if held is None else replace(now, inputs={**held.inputs, **now.inputs})).to_json()
@@ -104,7 +104,7 @@ def note_provenance(writer: NotedWriter, settings: Settings, now: Provenance) ->
 
 
 def _held(writer: NotedWriter, settings: Settings) -> Provenance | None:
-    """What filled the store; None where nobody said, or nothing came of it."""
+    """What filled the store; None where it has no record, or no rows."""
     text = writer.provenance()
     if text is None or writer.is_empty():
         return None
@@ -131,7 +131,7 @@ def _lacking(settings: Settings, missing: list[str], now: Provenance) -> str:
     changed = " as it was" if any(name in now.inputs for name in missing) else ""
     return (
         f"ADSTREAMS_FILE: {what}{changed}, and this run would compute rows without that history; give all files"
-        " (ADSTREAMS_FILE=FOLDER), go on with the recovery directory of the run before (-r DIR), or name another"
+        " (ADSTREAMS_FILE=FOLDER), continue with the recovery directory of the earlier run (-r DIR), or name another"
         f" {_kind(settings)} ({_setting(settings)})"
     )
 

@@ -19,7 +19,7 @@ from steps.process.ending import end, fail, give_up, is_asked
 log = logging.getLogger("adstreams")
 
 HEAD = 1 << 16
-"""Bytes of a file's start that tell it from another of the same name."""
+"""Bytes of a file's start that distinguish it from another of the same name."""
 
 
 class Read(NamedTuple):
@@ -41,7 +41,7 @@ def _digest(path: Path, head: int) -> int:
 
 
 class FileSource(FixedPartitionedSource[ColumnBatch, dict[str, Read]]):
-    """The rows of files, in order; a recovered flow goes on after the last row that it had, and then with new files."""
+    """The rows of files, in order; a recovered flow resumes after the last row that it had, then reads new files."""
 
     def __init__(self, files: Sequence[LogFile]) -> None:
         self._files = files
@@ -60,9 +60,7 @@ class _FilePartition(StatefulSourcePartition[ColumnBatch, dict[str, Read]]):
         self._read = {name: Read(*held) for name, held in read.items()}
         for name, held in self._read.items():
             if not held.is_whole and not Path(name).exists():
-                fail(
-                    f"{name}: was read up to row {held.row:,} and is gone: put it back, or start anew without recovery"
-                )
+                fail(f"{name}: was read up to row {held.row:,} and is missing: restore it, or start without recovery")
         self._batches = self._all(files)
 
     def _all(self, files: Sequence[LogFile]) -> Iterator[tuple[str, Read, ColumnBatch | None]]:
@@ -75,14 +73,14 @@ class _FilePartition(StatefulSourcePartition[ColumnBatch, dict[str, Read]]):
             yield name, held._replace(is_whole=True), None
 
     def _place(self, path: Path) -> tuple[str, Read]:
-        """The name under which a file is kept, and where to go on in it."""
+        """The name under which a file is kept, and the row to resume at."""
         name, size = str(path.absolute()), path.stat().st_size
         before, after = self._read.get(name), 0
         if before is not None and size < before.size:
             fail(f"{path}: is shorter than when it was read: put it back, or start anew without recovery")
         if before is not None and _digest(path, before.head) == before.digest:
             after = before.row
-            log.info("%s: goes on after row %s", path, f"{after:,}")
+            log.info("%s: resuming after row %s", path, f"{after:,}")
         elif before is not None:
             log.warning("%s: another file than before, read from its start", path)
         head = min(HEAD, size)

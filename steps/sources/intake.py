@@ -24,7 +24,7 @@ from topics.native.fetching import Failure, Fetcher
 log = logging.getLogger("adstreams")
 
 BATCH = 65_536
-"""Messages taken from a consumer at a time."""
+"""Messages fetched from a consumer at a time."""
 QUEUE_KBYTES = 32_768
 """Bytes (in units of 1,024) that a consumer fetches ahead, whatever the number of its partitions."""
 AHEAD = {
@@ -48,7 +48,7 @@ LOOKS = 100
 """Looks that this takes at least: a process that stood still has not looked."""
 
 CLOCKED = 16
-"""Messages that are kept with their times: those at a batch's ends are asked for more than once."""
+"""Messages that are kept with their times: those at a batch's ends are needed more than once."""
 
 Clock = Callable[[bytes], int | None]
 """The event time in a message, in ms; None where it has none."""
@@ -61,7 +61,7 @@ class _Partition:
     topic: str
     number: int
     handed: int
-    """The offset to go on from: of the next message that is held, or after all that came."""
+    """The offset to resume from: of the next message that is held, or after all that were read."""
     fetched: int
     """The offset after all that came: after the last message, or the partition's end."""
     held: deque[MessageBatch] = field(default_factory=deque)
@@ -89,7 +89,7 @@ class Intake:
     Args:
         kafka: the cluster.
         clock: finds event times in messages.
-        max_skew: an event that is later than its message by more than this tells no time.
+        max_skew: the time of an event that is later than its message by more than this is ignored.
     """
 
     def __init__(self, kafka: Kafka, clock: Clock, max_skew: timedelta = timedelta(hours=1)) -> None:
@@ -119,7 +119,7 @@ class Intake:
             self._consumers[topic].assign(number, begin)
 
     def _begin(self, topic: str, number: int, offset: int | None) -> int:
-        """The offset to go on from; one that is known from the start, so that a deletion is noticed ever after."""
+        """The offset to resume from; known from the start, so that a later deletion is noticed."""
         where = f"topic {topic}, partition {number}"
         try:
             low, high = self._consumers[topic].edges(number, TIMEOUT)
@@ -128,12 +128,12 @@ class Intake:
         offset = low if offset is None else offset
         if offset < low:
             fail(
-                f"{where}: messages from offset {offset} on, where this run goes on, were deleted"
+                f"{where}: messages from offset {offset} on, where this run resumes, were deleted"
                 f" (the first one now is {low}); keep them longer, or start anew with an empty recovery directory"
             )
         if offset > high:
             fail(
-                f"{where}: it ends at offset {high}, before {offset}, where this run goes on:"
+                f"{where}: it ends at offset {high}, before {offset}, where this run resumes:"
                 " it was made anew or cut; start anew with an empty recovery directory"
             )
         return offset
@@ -151,7 +151,7 @@ class Intake:
             return taken
 
     def handed(self, topic: str, number: int) -> int:
-        """The offset to go on from, before which every message was handed on."""
+        """The offset to resume from, before which every message was handed on."""
         return self._partitions[topic, number].handed
 
     def commit(self, topic: str, number: int, offset: int) -> None:
@@ -241,7 +241,7 @@ class Intake:
         return None if found is not None and 0 <= made < found - self._skew else found
 
     def _steer(self, partition: _Partition) -> None:
-        """Pause a partition of which too much is held, and resume it once that is gone."""
+        """Pause a partition of which too much is held, and resume it once less is."""
         consumer = self._consumers[partition.topic]
         if not partition.paused and partition.held_bytes > HELD_BYTES:
             consumer.pause(partition.number)
@@ -265,12 +265,12 @@ _NEVER = -(2**62)
 _FINAL = {
     KafkaError._AUTO_OFFSET_RESET: "messages that were not read yet were deleted",
     KafkaError.OFFSET_OUT_OF_RANGE: "messages that were not read yet were deleted",
-    KafkaError.UNKNOWN_TOPIC_OR_PART: "it is gone",
-    KafkaError._UNKNOWN_TOPIC: "it is gone",
-    KafkaError._UNKNOWN_PARTITION: "it is gone",
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "it does not exist any more",
+    KafkaError._UNKNOWN_TOPIC: "it does not exist any more",
+    KafkaError._UNKNOWN_PARTITION: "it does not exist any more",
     KafkaError.UNKNOWN_TOPIC_ID: "it was made anew",
     KafkaError.TOPIC_AUTHORIZATION_FAILED: "this user may not read it",
-    KafkaError._FATAL: "the consumer cannot go on",
+    KafkaError._FATAL: "the consumer cannot continue",
 }
 """Errors that no waiting heals, and what they mean."""
 

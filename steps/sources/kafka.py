@@ -88,7 +88,7 @@ def _watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:
         try:
             found = kafka.describe(list(topics))
         except TopicError:
-            continue  # the source says what is wrong with the brokers
+            continue  # the source reports what is wrong with the brokers
         for name, topic in topics.items():
             now = found.get(name)
             if now is None:

@@ -1,4 +1,4 @@
-"""The simulator as a source: the messages of its two producers, at a rate or as fast as they are taken."""
+"""The simulator as a source: the messages of its two producers, at a rate or as fast as the flow reads."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ PAUSE = timedelta(milliseconds=50)
 
 
 class SimulatorSource(FixedPartitionedSource[MessageBatch, Place]):
-    """Simulated events, in the order of event time; a recovered flow goes on with the very next one.
+    """Simulated events, in the order of event time; a recovered flow continues with the very next one.
 
     Args:
         events: how many before a clean end; 0 = endless.
-        rate: events a wall-clock second; 0 = as fast as they are taken.
+        rate: events a wall-clock second; 0 = as fast as the flow reads.
     """
 
     def __init__(self, codec: Codec, users: int, events: int, rate: float, seed: int, start_ms: int) -> None:

@@ -63,7 +63,7 @@ def stops(
     assert program.returncode == 1, errors
     *logged, last = errors.splitlines()
     told = (
-        f"ad-streams: recovery directory {recovery}: an epoch could not be saved: {why}; the next start goes on before"
+        f"ad-streams: recovery directory {recovery}: an epoch could not be saved: {why}; the next start resumes before"
     )
     assert last.startswith(told), errors
     assert all(re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S* ad", line) for line in logged), errors

@@ -34,7 +34,7 @@ def test_a_topic_that_is_made_anew_while_it_is_read(
         _, errors = program.communicate(timeout=PATIENCE)
     last = errors.rstrip().rpartition("\n")[2]
     assert program.returncode == 1, errors
-    of_partition = r"it is gone|it was made anew|messages that were not read yet were deleted"
+    of_partition = r"it does not exist any more|it was made anew|messages that were not read yet were deleted"
     told = rf"ad-streams: topic {topic}(: it was made anew while it was read|, partition \d: ({of_partition}).*)"
     assert re.fullmatch(told, last), errors
     assert "Traceback" not in errors

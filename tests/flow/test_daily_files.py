@@ -64,7 +64,7 @@ def test_a_flow_that_is_resumed_goes_on_with_new_files(folder, tmp_path):
     second = run_flow(recovery=recovery, source="file", file=folder, sqlite_path=store)
     assert second.returncode == 0, second.stderr
     assert rows(store) == EXPECTED
-    assert "day2.csv: goes on after row 3" in second.stderr
+    assert "day2.csv: resuming after row 3" in second.stderr
     (folder / "day2.csv").write_text(HEADER)
     third = run_flow(recovery=recovery, source="file", file=folder, sqlite_path=store)
     assert third.returncode == 1

@@ -116,7 +116,7 @@ def test_an_offset_behind_the_end_is_told(stream: Stream, opened: Callable[..., 
     """Nothing is skipped, and no other topic of the name is read from the middle."""
     stream.send(*[Event(f"e{n}", f"u{n}", TIME, "IM") for n in range(20)])
     (topic, number), end = next(iter(stream.ends().items()))
-    told = f"topic {topic}, partition {number}: it ends at offset {end}, before {end + 1}, where this run goes on"
+    told = f"topic {topic}, partition {number}: it ends at offset {end}, before {end + 1}, where this run resumes"
     with pytest.raises(Ended, match=told):
         opened({(topic, number): end + 1})
 

@@ -46,5 +46,5 @@ def test_a_write_that_sqlite_refused_ends_the_process_in_one_line():
     assert run(f"{written}\ntime.sleep(300)") == (
         1,
         "ad-streams: recovery directory recovery: an epoch could not be saved: database or disk is full;"
-        " the next start goes on before it\n",
+        " the next start resumes before it\n",
     )

@@ -50,11 +50,11 @@ def test_another_topic_is_read_beside_them_and_none_of_them_is_left_out(writer):
     start(writer, A, B, C)
 
 
-def test_a_topic_that_was_made_anew_is_told(writer, caplog):
+def test_a_recreated_topic_is_logged(writer, caplog):
     start(writer, A, B)
     with caplog.at_level(logging.WARNING):
         start(writer, A, Topic("b", "another id", 1))
-    assert "topic b was made anew" in caplog.text
+    assert "topic b was recreated" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.WARNING):
         start(writer, A, Topic("b", "another id", 1))
