@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from simulator.event_columns import CN, DAY_MS, PS, Day, Floats, Ints
+from simulator.event_columns import CN, DAY_MS, NA, PS, Codes, Day, Floats, Ints
 from simulator.fatigue import count_between, look_back_ms
 from simulator.immigrants import Immigrants, search_campaigns
 from simulator.population import Population
-from simulator.purchases import purchases
-from simulator.randomness import Purpose, generator, scatter
+from simulator.randomness import Purpose, generator, pick, scatter
 from simulator.rows import ROW, Rows, bare
 from simulator.world import Branch, World
 
@@ -157,7 +157,7 @@ class Simulator:
         born_today = np.flatnonzero(cause >= self._number)
         cause[born_today] = numbers[cause[born_today] - self._number]
         rng = generator(self._seed, self._block, Purpose.PURCHASES)
-        product, quantity, revenue = purchases(self._world, rng, np.flatnonzero(rows["type"] == CN), count)
+        product, quantity, revenue = _purchases(self._world, rng, np.flatnonzero(rows["type"] == CN), count)
         day = Day(
             number=number,
             timestamp=self._start_ms + rows["time"],
@@ -180,3 +180,22 @@ def _fingerprint(world: World, users: Population) -> int:
     for column in (users.segment, users.activity, users.intent):
         value = zlib.crc32(column.tobytes(), value)
     return value
+
+
+def _purchases(
+    world: World, rng: np.random.Generator, rows: Ints, count: int
+) -> tuple[Codes, NDArray[np.int32], Floats]:
+    """Product, quantity and revenue of `count` events, of which `rows` are conversions.
+
+    The others have product NA, quantity 0 and revenue 0. Revenue is in dollars, to the cent: quantity ·
+    list price · a factor uniform within the world's price spread.
+    """
+    product = np.full(count, NA, dtype=np.int8)
+    quantity = np.zeros(count, dtype=np.int32)
+    revenue = np.zeros(count)
+    uniform = rng.random((3, len(rows)))
+    product[rows] = pick(uniform[0], world.product_shares)
+    quantity[rows] = 1 + pick(uniform[1], world.quantity_shares)
+    factor = 1 + world.price_spread * (2 * uniform[2] - 1)
+    revenue[rows] = np.round(quantity[rows] * np.array(world.product_prices)[product[rows]] * factor, 2)
+    return product, quantity, revenue

@@ -138,3 +138,18 @@ def test_no_module_imports_itself_by_way_of_others():
     }
     known = {name: at_import(path.read_text(), names.keys()) - {name} for name, path in names.items()}
     TopologicalSorter(known).prepare()  # CycleError names the modules
+
+
+def crumbs() -> list[str]:
+    """Modules of under 30 lines that one neighbour alone uses: they belong into it."""
+    paths = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sources()}
+    users = defaultdict(set)
+    for name, path in paths.items():
+        for used in at_import(path.read_text(), paths):
+            users[used].add(name)
+    small = [name for name, path in paths.items() if path.stem != "__init__" and path.read_text().count("\n") < 30]
+    return [name for name in small if [each.rpartition(".")[0] for each in users[name]] == [name.rpartition(".")[0]]]
+
+
+def test_no_small_module_has_only_one_neighbour():
+    assert crumbs() == []
