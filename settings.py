@@ -34,10 +34,18 @@ _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG",
 IN_FILE = "_FILE"
 """Behind a secret's name: the file that holds it."""
 _FIXED_KAFKA = {
-    "bootstrap.servers", "enable.auto.commit", "enable.auto.offset.store", "auto.offset.reset", "enable.idempotence",
-    "isolation.level", "enable.partition.eof",
-    "queue.buffering.max.messages", "queue.buffering.max.kbytes", "delivery.report.only.error", "message.timeout.ms",
-}  # fmt: skip
+    "bootstrap.servers",
+    "enable.auto.commit",
+    "enable.auto.offset.store",
+    "auto.offset.reset",
+    "enable.idempotence",
+    "isolation.level",
+    "enable.partition.eof",
+    "queue.buffering.max.messages",
+    "queue.buffering.max.kbytes",
+    "delivery.report.only.error",
+    "message.timeout.ms",
+}
 """librdkafka settings that the guarantees rest on."""
 LEAST_LOOK_BACK = timedelta(minutes=1)
 LEAST_PEER_TIMEOUT = timedelta(seconds=1)

@@ -28,8 +28,9 @@ class TimeRemarks:
             log.info(
                 "topic %s: times whose schema names no unit are read as %s since 1970, by their size;"
                 " ADSTREAMS_TIME_UNIT decides otherwise",
-                source, NAMES[unit],
-            )  # fmt: skip
+                source,
+                NAMES[unit],
+            )
         self._units |= decoded.units
         rows = decoded.events.rows
         early = rows[rows["timestamp"] < EARLY]
@@ -42,5 +43,6 @@ class TimeRemarks:
                     log.warning(
                         "topic %s: events before 2000 (%s UTC): does the schema declare milliseconds where they are"
                         " seconds? They count as they are",
-                        source, datetime.fromtimestamp(first / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
-                    )  # fmt: skip
+                        source,
+                        datetime.fromtimestamp(first / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S"),
+                    )

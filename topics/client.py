@@ -25,9 +25,11 @@ TIMEOUT = 10.0
 SILENT = {KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE}
 """Errors of a client that finds no broker."""
 _CONSUMER = {
-    "enable.auto.commit": False, "enable.auto.offset.store": False, "auto.offset.reset": "error",
+    "enable.auto.commit": False,
+    "enable.auto.offset.store": False,
+    "auto.offset.reset": "error",
     "isolation.level": "read_committed",
-}  # fmt: skip
+}
 _PRODUCER = {"enable.idempotence": True}
 GROUP = "ad-streams"
 """Consumer group whose offsets are committed, where the settings name no other: for lag tools only."""

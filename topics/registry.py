@@ -192,8 +192,10 @@ class Registry:
         if silence is not None and not self._silent:
             _LOGGER.warning(
                 "schema registry %s does not answer (%s): a message with a new schema id waits up to %g s",
-                self.host, silence, self._patience,
-            )  # fmt: skip
+                self.host,
+                silence,
+                self._patience,
+            )
         elif silence is None and self._silent:
             _LOGGER.warning("schema registry %s answers again", self.host)
             self._hold_until = 0.0

@@ -71,8 +71,10 @@ def client(servers: list[Address], timeout: float) -> SchemaRegistryClient:
         RegistryError: it cannot be made, as where the file of certificates cannot be read.
     """
     config: dict[str, Any] = {
-        "url": ",".join(server.url for server in servers), "timeout": timeout, "max.retries": 0,
-    }  # fmt: skip
+        "url": ",".join(server.url for server in servers),
+        "timeout": timeout,
+        "max.retries": 0,
+    }
     users = [server.user for server in servers if server.user is not None]
     if users:
         config["basic.auth.user.info"] = users[0]

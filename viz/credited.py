@@ -57,7 +57,7 @@ def credited(
         "sums": _sums(sums, not why),
         "caution": f"Credit by the model is withheld. {plainly(why)}" if why else "",
         "title": f"Conversions of all users in the last {CREDITED_DAYS} days",
-    }  # fmt: skip
+    }
 
 
 def _changes(tracer: Tracer, until: int | None) -> list[int]:

@@ -27,7 +27,7 @@ def figures(snapshot: Snapshot, model: Model, now: int | None, rate: float) -> F
             _figure("Dead letters", f"{dead:,}", "Messages that were not valid events", warn=dead > 0),
             _figure("Model", visible(model.id), sentence),
         ],
-    }  # fmt: skip
+    }
 
 
 def _figure(label: str, value: str, hint: str, *, warn: bool = False) -> Facts:
@@ -88,9 +88,13 @@ def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | 
     unknown = "not in the store" if is_asked else "…"
     value = unknown if trace is None else "–" if propensity is None else percent(propensity)
     return {
-        "user": user, "name": visible(user), "colour": look.USER_COLOURS[slot], "value": value, "hint": hint,
+        "user": user,
+        "name": visible(user),
+        "colour": look.USER_COLOURS[slot],
+        "value": value,
+        "hint": hint,
         "known": trace is not None or not is_asked,
-    }  # fmt: skip
+    }
 
 
 def _users_hint(set_apart: int) -> str:

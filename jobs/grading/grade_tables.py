@@ -32,8 +32,16 @@ def interval(estimate: Estimate | None, digits: int = 3) -> str:
 
 
 MEASURES = (
-    "model", "where", "rows", "positive", "AUC", "log loss", "base rate's", "information", "observed/expected",
-)  # fmt: skip
+    "model",
+    "where",
+    "rows",
+    "positive",
+    "AUC",
+    "log loss",
+    "base rate's",
+    "information",
+    "observed/expected",
+)
 """The first columns of grades, wherever they are shown."""
 
 

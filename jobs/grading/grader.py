@@ -98,8 +98,19 @@ def in_words(grades: Sequence[Grade]) -> list[str]:
 
 def tell(found: Pass, plan: Plan) -> None:
     """Print the grades of all days, what they say, and what they leave out."""
-    table = Table("model", "where", "days", "rows", "users", "positive", "AUC", "log loss", "base rate's",
-                  "observed/expected", "Brier")  # fmt: skip
+    table = Table(
+        "model",
+        "where",
+        "days",
+        "rows",
+        "users",
+        "positive",
+        "AUC",
+        "log loss",
+        "base rate's",
+        "observed/expected",
+        "Brier",
+    )
     whole = [each for each in found.grades if each.day == ALL]
     for each in whole:
         days = sum((one.model_id, one.kind) == (each.model_id, each.kind) for one in found.grades) - 1

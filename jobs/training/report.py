@@ -29,8 +29,17 @@ PAGE = Path(__file__).with_name("report.html")
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', 'Noto Sans', sans-serif"
 INK, MUTED, RULE = "#1d2433", "#667085", "#e7eaf0"
 COLOURS = (
-    "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#332288", "#882255", "#999933", "#8a94a8",
-)  # fmt: skip
+    "#0072B2",
+    "#D55E00",
+    "#009E73",
+    "#CC79A7",
+    "#E69F00",
+    "#56B4E9",
+    "#332288",
+    "#882255",
+    "#999933",
+    "#8a94a8",
+)
 """For models, and for the types and campaigns of features: Okabe and Ito's, then some of Tol's."""
 BINS = 10
 POINTS = 400
@@ -79,10 +88,14 @@ def write_report(
     note = "What one more event adds to the log odds goes with the weight; longer time scales remember longer."
     parts.append(_part("Weights by time scale", note, [weights_figure(model) for model in models], figures))
     about = {
-        "facts": facts, "heads": (*MEASURES, "Brier", "verdict"), "texts": (0, 1, len(MEASURES) + 1),
-        "lines": [_line(each, colours[each.name]) for each in reported], "parts": parts, "font": FONT,
+        "facts": facts,
+        "heads": (*MEASURES, "Brier", "verdict"),
+        "texts": (0, 1, len(MEASURES) + 1),
+        "lines": [_line(each, colours[each.name]) for each in reported],
+        "parts": parts,
+        "font": FONT,
         "tables": [_table(each, colours) for each in by_part],
-    }  # fmt: skip
+    }
     page = file_html(figures, INLINE, title, template=Template(PAGE.read_text()), template_variables=about)
     to.write_text(page, encoding="utf-8")
 
@@ -151,9 +164,16 @@ def _figure(text: str, x: str, y: str, height: int = 300, **more: Any) -> figure
     """An empty figure, as all are."""
     title = Title(text=text, text_font=FONT, text_font_size="13px", text_color=INK)
     plot = figure(
-        title=title, x_axis_label=x, y_axis_label=y, height=height, sizing_mode="stretch_width", toolbar_location=None,
-        tools="", outline_line_color=None, **more,
-    )  # fmt: skip
+        title=title,
+        x_axis_label=x,
+        y_axis_label=y,
+        height=height,
+        sizing_mode="stretch_width",
+        toolbar_location=None,
+        tools="",
+        outline_line_color=None,
+        **more,
+    )
     plot.grid.grid_line_color = plot.axis.axis_line_color = plot.axis.major_tick_line_color = RULE
     plot.axis.minor_tick_line_color = None
     plot.axis.axis_label_text_font_style = "normal"

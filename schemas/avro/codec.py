@@ -173,7 +173,7 @@ class Codec:
             chosen = np.flatnonzero(frames.places == place)
             read_rows(
                 raw, starts, bounds, chosen, program.steps, program.symbols, program.template, shift, rows, sure, units
-            )  # fmt: skip
+            )
         problems: dict[int, tuple[str, str]] = {}
         extra = bytearray()
         for message in np.flatnonzero(~sure).tolist():

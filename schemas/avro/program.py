@@ -25,9 +25,17 @@ SKIP = -1
 STRING, VARINT, DOUBLE, ENUM, NULL, FLOAT, BYTE, BLOCK, UNION, REFUSED = range(10)
 """Kinds of steps. The steps of a union's branches follow it."""
 _KINDS = {
-    "string": STRING, "bytes": STRING, "int": VARINT, "long": VARINT, "enum": VARINT, "double": DOUBLE, "float": FLOAT,
-    "boolean": BYTE, "null": NULL, "fixed": BLOCK,
-}  # fmt: skip
+    "string": STRING,
+    "bytes": STRING,
+    "int": VARINT,
+    "long": VARINT,
+    "enum": VARINT,
+    "double": DOUBLE,
+    "float": FLOAT,
+    "boolean": BYTE,
+    "null": NULL,
+    "fixed": BLOCK,
+}
 _TARGETS = {name: place for place, name in enumerate((*TEXTS, "timestamp", "type", "quantity", "revenue"))}
 _LEAST, _GREATEST = -(2**31), 2**31 - 1
 UNDECLARED = 16

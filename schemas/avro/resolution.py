@@ -314,11 +314,12 @@ def _tagged(kind: Any, place: int) -> Any:
         return _base(kind)
     return [
         {
-            "type": "record", "name": f"adstreams_branch.f{place}b{number}",
+            "type": "record",
+            "name": f"adstreams_branch.f{place}b{number}",
             "fields": [{"name": f"b{number}", "type": _base(option)}],
         }
         for number, option in enumerate(kind)
-    ]  # fmt: skip
+    ]
 
 
 def _decoded(name: str, text: bytes) -> str:

@@ -21,9 +21,17 @@ from schemas.logs.times import TimeFormat, TimeUnit, to_milliseconds
 from schemas.valid_json import valid_json
 
 __all__ = [
-    "IN_MS", "OPTIONAL", "REQUIRED", "ColumnBatch", "ColumnsError", "TextColumn", "check_columns", "decode_columns",
-    "match_columns", "pack",
-]  # fmt: skip
+    "IN_MS",
+    "OPTIONAL",
+    "REQUIRED",
+    "ColumnBatch",
+    "ColumnsError",
+    "TextColumn",
+    "check_columns",
+    "decode_columns",
+    "match_columns",
+    "pack",
+]
 
 IN_MS = TimeFormat(TimeUnit.MS, found=True)
 """Times are ms, or texts that say what they are; what looks like seconds is none."""

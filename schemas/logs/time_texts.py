@@ -49,8 +49,20 @@ _FORMS = (
 """Forms of a date by their number; later ones are only tried where the earlier ones do not fit."""
 _CLOCK_ALONE = r"^\s*[Tt]?\d{1,2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?(?: ?[AaPp][Mm])?" + _ZONE + r"\s*$"
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-_FULL = ("january", "february", "march", "april", "may", "june", "july", "august", "september", "october",
-         "november", "december")  # fmt: skip
+_FULL = (
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +139,16 @@ def milliseconds_of(fields: Fields, order: DateOrder, zone: str) -> tuple[Whole,
     match order:
         case DateOrder.DMY:
             year[behind], month[behind], day[behind] = (
-                fields.third[behind], fields.second[behind], fields.first[behind],
-            )  # fmt: skip
+                fields.third[behind],
+                fields.second[behind],
+                fields.first[behind],
+            )
         case DateOrder.MDY:
             year[behind], month[behind], day[behind] = (
-                fields.third[behind], fields.first[behind], fields.second[behind],
-            )  # fmt: skip
+                fields.third[behind],
+                fields.first[behind],
+                fields.second[behind],
+            )
         case DateOrder.YMD:
             good &= ~fields.is_year_last
         case _:

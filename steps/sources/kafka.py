@@ -102,7 +102,10 @@ def _watch(kafka: Kafka, topics: Mapping[str, Topic]) -> None:
             if now.partitions > topic.partitions:
                 log.warning(
                     "topic %s has %d partitions now, not %d: ending with %d to be started again",
-                    name, now.partitions, topic.partitions, RESTART,
-                )  # fmt: skip
+                    name,
+                    now.partitions,
+                    topic.partitions,
+                    RESTART,
+                )
                 ask(RESTART)
                 return
