@@ -158,6 +158,7 @@ def put_bytes(out, at, data, start, stop):
 
 @compiled
 def _needed(rows, order):
+    """Bytes of the payloads of the rows `order` (k), and of their texts that lie outside of them."""
     total = 0
     for row in order:
         record = rows[row]

@@ -61,6 +61,10 @@ def is_utf8(data, start, stop):
 
 @compiled
 def _check(rows, data, latest, verdicts):
+    """Fill `verdicts` (n), numbers into `VERDICTS`, for rows (n) with texts in `data`.
+
+    `latest` (n) is the latest time (ms) that each may have.
+    """
     for row in range(len(rows)):
         record = rows[row]
         for field in range(len(record.start)):

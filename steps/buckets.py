@@ -18,6 +18,7 @@ _UPPER = np.uint64(40)
 
 @compiled
 def _split(rows, buckets, out_rows, edges):
+    """Copy the rows (n) into `out_rows` (n), bucket by bucket; `edges` (buckets + 1) gets where each bucket begins."""
     bucket_of = np.empty(len(rows), np.int64)
     edges[:] = 0
     for row in range(len(rows)):

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from schemas.avro.framing import SchemaLookup, Writers, header_of
 from schemas.avro.keys import Keys
-from schemas.avro.program import Program, compile_program, read_rows, write_rows
+from schemas.avro.program import Code, Data, Program, Results, compile_program, read_rows, write_rows
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.errors import Undecodable
@@ -171,9 +171,8 @@ class Codec:
             raw = np.frombuffer(b"".join(pieces), np.uint8)
         for place, program, shift in programs:
             chosen = np.flatnonzero(frames.places == place)
-            read_rows(
-                raw, starts, bounds, chosen, program.steps, program.symbols, program.template, shift, rows, sure, units
-            )
+            code = Code(program.steps, program.symbols, program.template, shift)
+            read_rows(Data(raw, starts, bounds), chosen, code, Results(rows, sure, units))
         problems: dict[int, tuple[str, str]] = {}
         extra = bytearray()
         for message in np.flatnonzero(~sure).tolist():

@@ -13,7 +13,7 @@ import io
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 from uuid import UUID
 
 import fastavro
@@ -90,9 +90,30 @@ def no_schema(header: bytes, why: str) -> Undecodable:
     return Undecodable("unknown_schema", f"schema id {found}: {why}{'' if found else f'; {APICURIO}'}")
 
 
+class _Known(NamedTuple):
+    """The schemas that headers may name, and their places in `Writers.schemas`.
+
+    Attributes:
+        fingerprints: CRC-64-AVRO (k) uint64 of the first k schemas, in their order.
+        ids, id_places: a registry's ids (m) int64 and their places (m) int64.
+        guids, guid_places: a registry's GUIDs (m, 16) uint8 and their places (m) int64.
+        with_ids: whether headers with ids and GUIDs are read.
+    """
+
+    fingerprints: NDArray[np.uint64]
+    ids: NDArray[np.int64]
+    id_places: NDArray[np.int64]
+    guids: NDArray[np.uint8]
+    guid_places: NDArray[np.int64]
+    with_ids: bool
+
+
 @compiled
-def _read_headers(data, bounds, fingerprints, ids, id_places, guids, guid_places, with_ids, places, headers):
-    """Fill each message's place and header; the fingerprints' places are the first ones."""
+def _read_headers(data, bounds, known, places, headers):
+    """Fill the place of the schema (n), or a negative number, and the size of the header (n) in bytes of each message.
+
+    The messages lie in `data` (uint8) with the edges `bounds` (n + 1).
+    """
     last = 0
     for message in range(len(places)):
         at = bounds[message]
@@ -103,31 +124,31 @@ def _read_headers(data, bounds, fingerprints, ids, id_places, guids, guid_places
             for byte in range(8):
                 print_ |= np.uint64(data[at + 2 + byte]) << np.uint64(8 * byte)
             places[message], headers[message] = UNKNOWN, HEADER
-            for place in range(len(fingerprints)):
-                if fingerprints[place] == print_:
+            for place in range(len(known.fingerprints)):
+                if known.fingerprints[place] == print_:
                     places[message] = place
-        elif with_ids and size >= SHORT_HEADER and data[at] == 0:
+        elif known.with_ids and size >= SHORT_HEADER and data[at] == 0:
             schema_id = np.int64(0)
             for byte in range(1, SHORT_HEADER):
                 schema_id = schema_id << 8 | np.int64(data[at + byte])
             places[message], headers[message] = NEW, SHORT_HEADER
-            if last < len(ids) and ids[last] == schema_id:  # neighbours mostly have one writer
-                places[message] = id_places[last]
+            if last < len(known.ids) and known.ids[last] == schema_id:  # neighbours mostly have one writer
+                places[message] = known.id_places[last]
                 continue
-            for place in range(len(ids)):
-                if ids[place] == schema_id:
-                    places[message], last = id_places[place], place
+            for place in range(len(known.ids)):
+                if known.ids[place] == schema_id:
+                    places[message], last = known.id_places[place], place
                     break
-        elif with_ids and size >= GUID_HEADER and data[at] == 1:
+        elif known.with_ids and size >= GUID_HEADER and data[at] == 1:
             places[message], headers[message] = NEW, GUID_HEADER
-            for place in range(len(guids)):
+            for place in range(len(known.guids)):
                 same = True
                 for byte in range(1, GUID_HEADER):
-                    if guids[place, byte - 1] != data[at + byte]:
+                    if known.guids[place, byte - 1] != data[at + byte]:
                         same = False
                         break
                 if same:
-                    places[message] = guid_places[place]
+                    places[message] = known.guid_places[place]
                     break
 
 
@@ -160,8 +181,8 @@ class Writers:
     def frames(self, data: NDArray[np.uint8], bounds: NDArray[np.int64]) -> Frames:
         """The headers of messages with these edges (n + 1) in `data`; each new id is looked up once."""
         places, headers = np.empty(len(bounds) - 1, np.int64), np.empty(len(bounds) - 1, np.int64)
-        known = self._ids, self._id_places, self._guids, self._guid_places
-        _read_headers(data, bounds, self._fingerprints, *known, self._lookup is not None, places, headers)
+        by_id, with_ids = (self._ids, self._id_places, self._guids, self._guid_places), self._lookup is not None
+        _read_headers(data, bounds, _Known(self._fingerprints, *by_id, with_ids), places, headers)
         found, refused = dict[bytes, int](), dict[bytes, str]()
         for message in np.flatnonzero(places == NEW).tolist():
             header = data[bounds[message] : bounds[message] + headers[message]].tobytes()

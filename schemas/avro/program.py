@@ -8,7 +8,7 @@ whose verdict counts.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,14 +135,56 @@ def _varint(data, at, stop):
     return np.int64(0), np.int64(-1)
 
 
-@compiled
-def read_rows(data, starts, bounds, chosen, steps, symbols, template, shift, rows, sure, units):
-    """Decode the `chosen` messages into `rows`; `sure` says of which the program could be certain.
+class Data(NamedTuple):
+    """Messages (n) to decode.
 
-    `starts` holds the first byte of each datum, `bounds` the edges of each message, and `shift` the place of the
-    program's defaults in `data`. Bytes after a datum are ignored, as fastavro does. `units` gets the unit of each time
-    that was told by its size.
+    Attributes:
+        bytes: of all messages, uint8, and behind them the defaults of programs.
+        starts: the first byte of each datum (n), behind the header.
+        bounds: the edges of the messages (n + 1).
     """
+
+    bytes: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    bounds: NDArray[np.int64]
+
+
+class Code(NamedTuple):
+    """A `Program` as compiled code runs it: its arrays, and the place of its defaults in the data."""
+
+    steps: NDArray[np.int64]
+    symbols: NDArray[np.int64]
+    template: NDArray[np.void]
+    shift: int
+
+
+class Results(NamedTuple):
+    """What decoding fills in for each message (n).
+
+    Attributes:
+        rows: the events, `ROW`.
+        sure: whether the program is certain of its row; fastavro decides about the others.
+        units: the unit of a time that was found by its size (`schemas.time_units`); others stay as they are.
+    """
+
+    rows: NDArray[np.void]
+    sure: NDArray[np.bool_]
+    units: NDArray[np.uint8]
+
+
+@compiled
+def read_rows(messages, chosen, code, results):
+    """Decode the `chosen` (k) of the messages; bytes after a datum are ignored, as in fastavro.
+
+    Args:
+        messages: `Data`.
+        chosen: the numbers of messages that `code` decodes.
+        code: `Code`.
+        results: `Results`, filled in for the chosen messages.
+    """
+    data, starts, bounds = messages
+    steps, symbols, template, shift = code
+    rows, sure, units = results
     number, small = np.empty(1, np.float64), np.empty(1, np.float32)
     number_bytes, small_bytes = number.view(np.uint8), small.view(np.uint8)
     for message in chosen:
@@ -245,7 +287,10 @@ def put_text(out, at, data, start, stop):
 
 @compiled
 def write_rows(rows, data, steps, header, out, bounds):
-    """Encode every row behind `header`, by the program of the event's own schema. `bounds` gets the edges."""
+    """Encode every row (n) behind `header`, by the steps of the event's own schema, into the bytes `out`.
+
+    Texts of rows lie in `data`. `bounds` (n + 1) gets the edges of the messages.
+    """
     number = np.empty(1, np.float64)
     number_bytes = number.view(np.uint8)
     at = 0

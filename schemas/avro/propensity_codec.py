@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import asdict
+from typing import NamedTuple
 
 import fastavro
 import numpy as np
@@ -24,6 +25,23 @@ VERSIONS = ("propensity", "propensity_v1")
 """The versions of the schema by file name, the current one first."""
 _NUMBERS = 3 * 8 + 13 * 10 + 1
 """Bytes of three doubles, 13 varints and a boolean, which are all that a datum has beside its texts."""
+
+
+class _Scored(NamedTuple):
+    """Scored rows (n): outcomes, propensities, models' places and advice, and the events (m) that they are of.
+
+    `rows` (m) are of `schemas.events.ROW`, with texts in `data`; an outcome names its rows by number. `models` and
+    `actions` are the joined bytes of names, and their edges.
+    """
+
+    rows: NDArray[np.void]
+    data: NDArray[np.uint8]
+    outcomes: NDArray[np.void]
+    propensities: NDArray[np.float64]
+    model: NDArray[np.uint8]
+    advice: NDArray[np.void]
+    models: tuple[NDArray[np.uint8], NDArray[np.int64]]
+    actions: tuple[NDArray[np.uint8], NDArray[np.int64]]
 
 
 @compiled
@@ -47,9 +65,13 @@ def _put_double(out, at, number, number_bytes, value):
 
 
 @compiled
-def _write(rows, data, outcomes, propensities, model, ids, advice, actions, header, out, bounds):
-    """Encode each outcome behind `header`, its fields in the order of propensity.avsc; `bounds` gets the edges."""
-    texts, edges = ids
+def _write(scored, header, out, bounds):
+    """Encode each of the `_Scored` behind `header`, its fields in the order of propensity.avsc, into the bytes `out`.
+
+    `bounds` (n + 1) gets the edges of the messages.
+    """
+    rows, data, outcomes, actions = scored.rows, scored.data, scored.outcomes, scored.actions
+    ids, id_edges = scored.models
     number = np.empty(1, np.float64)
     number_bytes = number.view(np.uint8)
     at = 0
@@ -68,11 +90,12 @@ def _write(rows, data, outcomes, propensities, model, ids, advice, actions, head
             at = put_varint(out, at, np.int64(1))
             at = put_text(out, at, data, body.start[EVENT_ID], body.stop[EVENT_ID])
         at = put_varint(out, at, np.int64(outcome.type))
-        at = _put_double(out, at, number, number_bytes, propensities[row])
+        at = _put_double(out, at, number, number_bytes, scored.propensities[row])
         at = put_varint(out, at, outcome.seen)
         at = put_varint(out, at, outcome.version)
-        at = put_text(out, at, texts, edges[model[row]], edges[model[row] + 1])
-        action = advice[row].action
+        model = scored.model[row]
+        at = put_text(out, at, ids, id_edges[model], id_edges[model + 1])
+        action = scored.advice[row].action
         if action == NO_ACTION:
             for _ in range(3):
                 at = put_varint(out, at, np.int64(0))
@@ -80,17 +103,17 @@ def _write(rows, data, outcomes, propensities, model, ids, advice, actions, head
             at = put_varint(out, at, np.int64(1))
             at = put_text(out, at, actions[0], actions[1][action], actions[1][action + 1])
             at = put_varint(out, at, np.int64(1))
-            at = _put_double(out, at, number, number_bytes, advice[row].gain)
+            at = _put_double(out, at, number, number_bytes, scored.advice[row].gain)
             at = put_varint(out, at, np.int64(1))
-            at = _put_double(out, at, number, number_bytes, advice[row].net)
-        out[at] = advice[row].held_out
+            at = _put_double(out, at, number, number_bytes, scored.advice[row].net)
+        out[at] = scored.advice[row].held_out
         at += 1
     bounds[len(outcomes)] = at
 
 
 @compiled
 def _write_keys(rows, data, outcomes, out, bounds):
-    """Write the user id of each outcome; `bounds` gets the edges."""
+    """Write the user id of each outcome (n) into the bytes `out`; `bounds` (n + 1) gets the edges."""
     at = 0
     for row in range(len(outcomes)):
         bounds[row] = at
@@ -116,15 +139,12 @@ class PropensityCodec:
     def encode(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:
         """All rows as messages, in the order of the outcomes: the joined bytes and the messages' edges (n + 1)."""
         events, outcomes = rows.events, rows.outcomes
-        header, ids = np.frombuffer(self._header, np.uint8), rows.model_ids
-        actions = rows.advice.names
-        per_row = len(header) + int(np.diff(ids[1]).max() + np.diff(actions[1]).max(initial=0)) + _NUMBERS
+        header, models, actions = np.frombuffer(self._header, np.uint8), rows.model_ids, rows.advice.names
+        per_row = len(header) + int(np.diff(models[1]).max() + np.diff(actions[1]).max(initial=0)) + _NUMBERS
         out = np.empty(_text_size(events.rows, outcomes, True) + per_row * len(rows), np.uint8)
         bounds = np.empty(len(rows) + 1, np.int64)
-        _write(
-            events.rows, events.data, outcomes, rows.propensities, rows.model, ids, rows.advice.rows, actions, header,
-            out, bounds,
-        )  # fmt: skip
+        columns = events.rows, events.data, outcomes, rows.propensities, rows.model, rows.advice.rows
+        _write(_Scored(*columns, models, actions), header, out, bounds)
         return out[: bounds[-1]].tobytes(), bounds
 
     def keys(self, rows: ScoredRows) -> tuple[bytes, NDArray[np.int64]]:
