@@ -29,7 +29,8 @@ from model.bucket import Bucket
 from model.scoring.propensity import Model
 from model.timeline import Models
 from schemas.avro.codec import Decoded
-from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.event_types import TYPES
+from schemas.events import TEXTS, EventBatch
 from schemas.scored import ScoredRows
 from steps.buckets import bucket_splitter
 from stores.cassandra.address import CassandraAddress

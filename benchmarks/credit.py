@@ -21,9 +21,9 @@ from model.attribution.explanation import Explainer
 from model.attribution.rules import Attribution
 from model.bucket import Bucket
 from model.features.curve import Sequence
-from model.sequences.entries import CONVERSION
 from model.timeline import Models
 from schemas.avro.codec import codec
+from schemas.event_types import RANK
 from schemas.events import EventBatch
 from schemas.messages import MessageBatch, pieces
 from schemas.scored import ScoredRows
@@ -62,7 +62,7 @@ def milliseconds() -> float:
     """Of one user."""
     rng = np.random.default_rng(1)
     times, types = np.sort(rng.integers(0, 30 * 86_400_000, 1_000)), rng.choice(4, 1_000, p=(0.80, 0.12, 0.06, 0.02))
-    types[-1] = CONVERSION
+    types[-1] = RANK["CN"]
     campaigns = tuple(rng.choice(["Loyalty", "Retargeting", "Brand", "Seasonal"], 1_000).tolist())
     explainer, sequence = Explainer(Settings().loaded_model, 1_000), Sequence(times, types, campaigns)
     taken = []

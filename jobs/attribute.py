@@ -30,13 +30,14 @@ from model.features.automated import automated_users
 from model.scoring.belief import believe
 from model.scoring.known_campaigns import unknown_campaigns
 from model.scoring.training_record import from_milliseconds
-from model.sequences.entries import CONVERSION, GHOST, unpack_tags
+from model.sequences.entries import GHOST, unpack_tags
 from model.sequences.merging import DISPUTED, TOO_LATE
 from model.sequences.texts import texts_of
 from model.timeline import Models
 from schemas.credits import BASELINE, PARTS, RULES
 from schemas.errors import JobError
-from schemas.events import EVENT_ID, TYPES, USER_ID, EventBatch
+from schemas.event_types import CONVERSIONS, IS_CONVERSION, IS_TOUCH, TYPES, one_of
+from schemas.events import EVENT_ID, USER_ID, EventBatch
 from schemas.grades import Grade
 from schemas.logs.log_sets import LogSet
 from schemas.logs.times import AS_FOUND, TimeFormat
@@ -107,7 +108,8 @@ def attribute(
     ((count, users),) = tables.sql("SELECT count(*), count(DISTINCT user_id) FROM conversions").fetchall()
     ((value,),) = tables.sql("SELECT coalesce(fsum(revenue), 0) FROM events WHERE part <> 'repeat'").fetchall()
     if not count:
-        raise JobError(f"{' '.join(map(str, logs))}: none of its {events:,} events is a conversion (CN){rejected}")
+        names, code = " ".join(map(str, logs)), one_of(CONVERSIONS)
+        raise JobError(f"{names}: none of its {events:,} events is a conversion ({code}){rejected}")
     say(f"{count:,} conversions of {users:,} users, revenue {value:,.2f}, from {events:,} events{rejected}")
     print_span(files.span)
     remarks = (*_of_orders(tables), *_of_automated(tables, found, settings.daily_limit))
@@ -189,7 +191,7 @@ class _Credits:
         """Those of the touches."""
         types, numbers = unpack_tags(self.sequences.entries["tag"])
         names = texts_of(*self.sequences.campaigns)
-        return {names[number].decode() for number in np.unique(numbers[types != CONVERSION]).tolist()}
+        return {names[number].decode() for number in np.unique(numbers[IS_TOUCH[types]]).tolist()}
 
     def automated(self, most: int) -> list[str]:
         """The users with more than `most` events within 24 hours, of those events that are kept."""
@@ -208,7 +210,7 @@ class _Credits:
         self.retimed += update.retimed
         accepted = (update.fates != TOO_LATE) & (update.fates != DISPUTED)
         self.refused += int((~accepted).sum())
-        came = np.flatnonzero((events.rows["type"] == CONVERSION) & accepted)
+        came = np.flatnonzero(IS_CONVERSION[events.rows["type"]] & accepted)
         if len(came):
             self._conversions.append(
                 pa.table(

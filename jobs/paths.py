@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from model.bucket import Snapshot
-from model.sequences.entries import CONVERSION, GHOST, unpack_tags
+from model.sequences.entries import GHOST, unpack_tags
 from model.sequences.texts import texts_of
-from schemas.events import MISSING, TYPES
+from schemas.event_types import IS_TOUCH, TYPES
+from schemas.events import MISSING
 
 SEPARATOR = " > "
 _UNSAFE = re.compile(r"[%>\x00-\x1f\x7f]|^\s+|\s+$")
@@ -66,7 +67,7 @@ def register_paths(tables: duckdb.DuckDBPyConnection, snapshot: Snapshot, look_b
 def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
     entries, sizes = snapshot.entries, snapshot.sizes["size"]
     types, numbers = unpack_tags(entries["tag"])
-    touches = np.flatnonzero((entries["tag"] & GHOST == 0) & (types != CONVERSION))
+    touches = np.flatnonzero((entries["tag"] & GHOST == 0) & IS_TOUCH[types])
     users = np.repeat(np.arange(len(sizes)), sizes)[touches]
     newest = np.full(len(sizes), np.iinfo(np.int64).min)
     newest[users] = entries["timestamp"][touches]  # of a user's touches, which are in order, the last stays

@@ -14,7 +14,7 @@ from model.emission import derive_all, emit, let_go
 from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
 from model.sealed import Sealed
 from model.sequences.arrays import allocate, grown
-from model.sequences.entries import ENTRY
+from model.sequences.entries import ENTRY, MOST_CAMPAIGNS, knows_types_of
 from model.sequences.erased import Erased
 from model.sequences.merging import (
     CONFLICT,
@@ -155,7 +155,15 @@ class Bucket:
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
         self._campaigns = self._campaigns.with_room(1, len(text))
-        return int(intern_name(self._campaigns, text))
+        number = int(intern_name(self._campaigns, text))
+        self._demand_numbers()
+        return number
+
+    def _demand_numbers(self) -> None:
+        """Stop before an entry's tag has a campaign without a number."""
+        if len(self._campaigns) > MOST_CAMPAIGNS:
+            more = "use more buckets (ADSTREAMS_BUCKETS)"
+            raise OverflowError(f"more than {MOST_CAMPAIGNS:,} campaigns in one bucket: {more}")
 
     def __len__(self) -> int:
         """The number of users."""
@@ -177,6 +185,7 @@ class Bucket:
         self._make_room(rows)
         slots, campaigns = np.empty(len(rows), np.int64), np.empty(len(rows), np.int64)
         intern_rows(rows, data, self._users, self._campaigns, slots, campaigns)
+        self._demand_numbers()
         order, groups = group_rows(rows, slots)
         if len(self._erased.records):
             self._records["raised"][slots[self._erased.has(rows["user_hash"])]] = RAISED
@@ -288,12 +297,17 @@ class Bucket:
         """The bucket of a snapshot, its features rebuilt.
 
         Raises:
-            SnapshotError: the snapshot is of another version or was made with another L.
+            SnapshotError: the snapshot is of another version, was made with another L, or holds a type of event or more
+                campaigns than this program has numbers for.
         """
         if snapshot.version != SNAPSHOT_VERSION:
             raise SnapshotError(f"snapshot version {snapshot.version}, this program reads {SNAPSHOT_VERSION}")
         if snapshot.length != length:
             raise SnapshotError(f"made with a sequence length of {snapshot.length}, not {length}")
+        if not knows_types_of(snapshot.entries["tag"]):
+            raise SnapshotError("holds a type of event that this program does not know")
+        if len(snapshot.campaigns[0]) > MOST_CAMPAIGNS:
+            raise SnapshotError(f"holds more than {MOST_CAMPAIGNS:,} campaigns in one bucket")
         bucket = cls.__new__(cls)
         bucket._length = length
         bucket._users, bucket._campaigns = Texts.of(*snapshot.users), Texts.of(*snapshot.campaigns)

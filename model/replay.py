@@ -14,10 +14,11 @@ from model.bucket import Bucket
 from model.features.curve import walk
 from model.features.kinds import Count, Feature
 from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
-from model.sequences.entries import CONVERSION, ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
+from model.sequences.entries import ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
 from model.sequences.orders import mark_items
 from model.sequences.texts import texts_of
 from schemas.compiled.compiling import compiled
+from schemas.event_types import IS_CONVERSION
 from schemas.events import EventBatch
 
 _NO_END = 1 << 40
@@ -112,7 +113,7 @@ class Replay:
     @property
     def orders(self) -> NDArray[np.int64]:
         """The first conversion of each order: places of events."""
-        return np.flatnonzero((self.types == CONVERSION) & ((self.entries["tag"] & (REFUND | ITEM)) == 0))
+        return np.flatnonzero(IS_CONVERSION[self.types] & ((self.entries["tag"] & (REFUND | ITEM)) == 0))
 
     def right_after(self, events: NDArray[np.int64]) -> Moments:
         """The moments right after events, given by their ascending places (n)."""

@@ -29,7 +29,7 @@ CREDIT = np.dtype(
         ("order_time", np.int64),  # of the order's first conversion, or where there is none the conversion's own
         ("outcome", np.int32),  # the conversion, a row of the outcomes
         ("campaign", np.int32),  # index into the names
-        ("type", np.int8),  # index into TYPES, or BASELINE
+        ("type", np.int8),  # index into `schemas.event_types.TYPES`, or BASELINE
         ("part", np.int8),  # index into PARTS
         *((rule, np.float64) for rule in RULES),  # of one conversion they sum up to 1 each
     ],

@@ -12,9 +12,7 @@ from numpy.typing import NDArray
 
 from schemas.compiled.compiling import compiled, inlined
 from schemas.compiled.hashing import xxh3
-
-TYPES = ("IM", "CL", "PS", "CN")
-"""Event types in the order in which events of one instant count: impression, click, paid search, conversion."""
+from schemas.event_types import TYPES
 
 TEXTS = (
     "event_id",
@@ -49,7 +47,7 @@ ROW = np.dtype(
         ("payload_start", np.int32),  # span of the message as it came; empty for an event from columns
         ("payload_stop", np.int32),
         ("origin", np.uint16),  # index into the batch's origins
-        ("type", np.uint8),  # index into TYPES
+        ("type", np.uint8),  # index into `schemas.event_types.TYPES`
     ],
     align=True,
 )
@@ -58,7 +56,7 @@ ROW = np.dtype(
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One event, for a person: `timestamp` in ms since 1970 (UTC), `type` one of `TYPES`."""
+    """One event, for a person: `timestamp` in ms since 1970 (UTC), `type` one of `schemas.event_types.TYPES`."""
 
     event_id: str
     user_id: str

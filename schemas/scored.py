@@ -72,7 +72,7 @@ class ScoredRows:
 class Propensity:
     """One row, for a person, in the fields of `schemas/propensity.avsc`.
 
-    `timestamp` is the event's time in ms since 1970 (UTC), `type` one of `schemas.events.TYPES`; `event_id` is None
+    `timestamp` is the event's time in ms since 1970 (UTC), `type` a code of `schemas.event_types`; `event_id` is None
     where the row was computed again for an event that came earlier. `best_action`, its `gain` and its `net` are None
     where nothing is worth doing; nothing may be tried where the user is in the `hold_out`.
     """

@@ -80,7 +80,7 @@ CREATE TABLE IF NOT EXISTS touch_credit (
   place      INTEGER NOT NULL, -- 0 is the oldest touch
   touch_time INTEGER NOT NULL, -- 0 for the baseline
   touch_key  INTEGER NOT NULL,
-  type       TEXT    NOT NULL, -- IM, CL or PS; empty for the baseline
+  type       TEXT    NOT NULL, -- of the touch; empty for the baseline
   campaign   TEXT    NOT NULL,
   credit     REAL    NOT NULL, -- by the model
   last       REAL    NOT NULL,

@@ -1,7 +1,7 @@
 """A made-up world of users, touchpoints and conversions in which the true propensity is known.
 
 `Simulator` yields the events, `Oracle` the truth about them. The package reads and writes nothing and
-imports nothing else of the project.
+of the project it knows `schemas` alone.
 """
 
 from simulator.event_columns import CL, CN, EVENT_TYPES, IM, NA, PS, Day

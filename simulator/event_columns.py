@@ -7,8 +7,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
-EVENT_TYPES = ("IM", "CL", "PS", "CN")
-IM, CL, PS, CN = range(4)
+from schemas.event_types import BY_NUMBER
+
+EVENT_TYPES = tuple(each.code for each in BY_NUMBER)
+"""The codes of the types by number: here a type is its number, which saved states may hold."""
+IM, CL, PS, CN = (EVENT_TYPES.index(code) for code in ("IM", "CL", "PS", "CN"))
+FURTHER = tuple(number for number in range(len(EVENT_TYPES)) if number not in (IM, CL, PS, CN))
+"""The types that the world has no rules for: their events happen, and have no effect (`simulator.immigrants`)."""
 NA = -1
 DAY_MS = 86_400_000
 
@@ -38,8 +43,8 @@ class Day:
     number: Ints  # unique, stable ordinal of the event in its run
     timestamp: Ints  # ms since 1970
     user: Ints  # position in the Population
-    type: Kinds  # IM, CL, PS or CN
-    campaign: Codes  # IM, CL: the impression's; PS: brand or generic; CN: NA
+    type: Kinds  # IM, CL, PS, CN or one of FURTHER
+    campaign: Codes  # IM, CL: the impression's; PS: brand or generic; CN: NA; FURTHER: one of the campaigns
     publisher: Codes  # IM, CL: the impression's; else NA (creative and placement alike)
     creative: Codes
     placement: Codes

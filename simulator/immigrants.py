@@ -1,14 +1,17 @@
-"""The events that no event caused: impressions, organic searches, baseline conversions."""
+"""The events that no event caused: impressions, organic searches, baseline conversions, and those of further types."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from simulator.event_columns import CN, DAY_MS, IM, NA, PS, Ints
+from simulator.event_columns import CN, DAY_MS, FURTHER, IM, NA, PS, Ints
 from simulator.population import Population
-from simulator.randomness import Purpose, generator, pick, scatter
+from simulator.randomness import Purpose, further_generator, generator, pick, scatter
 from simulator.rows import ROW, Rows, bare
 from simulator.world import World
+
+FURTHER_RATE = 0.2
+"""Events a day of each type that the world has no rules for, of each user alike: they tell nothing of the user."""
 
 
 class Immigrants:
@@ -50,6 +53,18 @@ class Immigrants:
         rows["time"] = block * DAY_MS + rng.integers(DAY_MS, size=len(rows))
         rows["type"] = np.repeat((PS, CN), (len(searching), len(buying)))
         rows["campaign"][: len(searching)] = search_campaigns(self._world, rng, len(searching))
+        return rows
+
+    def further(self, block: int) -> Rows:
+        """The day's events of the types that the world has no rules for: `FURTHER_RATE` a day for each user."""
+        days = [self._further(block, kind) for kind in FURTHER]
+        return np.concatenate([np.zeros(0, ROW), *days])
+
+    def _further(self, block: int, kind: int) -> Rows:
+        rng = further_generator(self._seed, block, kind)
+        rows = bare(rng.integers(len(self._rates), size=rng.poisson(FURTHER_RATE * len(self._rates))))
+        rows["time"] = block * DAY_MS + rng.integers(DAY_MS, size=len(rows))
+        rows["type"], rows["campaign"] = kind, pick(rng.random(len(rows)), self._world.campaign_shares)
         return rows
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from simulator.event_columns import CN, DAY_MS, NA, PS, Codes, Day, Floats, Ints
+from simulator.event_columns import CN, DAY_MS, EVENT_TYPES, FURTHER, NA, PS, Codes, Day, Floats, Ints
 from simulator.fatigue import count_between, look_back_ms
 from simulator.immigrants import Immigrants, search_campaigns
 from simulator.population import Population
@@ -81,7 +81,8 @@ class Simulator:
         impressions = self._immigrants.impressions(self._block)
         due = self._pending["time"] < (self._block + 1) * DAY_MS
         touches = self._immigrants.touches(impressions, self._block)
-        generation = np.concatenate((touches, self._immigrants.organic(self._block), self._pending[due]))
+        organic, further = self._immigrants.organic(self._block), self._immigrants.further(self._block)
+        generation = np.concatenate((touches, organic, self._pending[due], further))
         rows, pending = self._descend(generation, impressions)
         day, numbers = self._number_rows(rows)
         born_today = pending["cause"] >= self._number
@@ -176,7 +177,8 @@ class Simulator:
 
 
 def _fingerprint(world: World, users: Population) -> int:
-    value = zlib.crc32(repr(world).encode())
+    further = "".join(EVENT_TYPES[number] for number in FURTHER)
+    value = zlib.crc32((repr(world) + further).encode())
     for column in (users.segment, users.activity, users.intent):
         value = zlib.crc32(column.tobytes(), value)
     return value

@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.avro.codec import Codec
+from schemas.event_types import INDEXES, IS_CONVERSION
 from schemas.events import MISSING, EventBatch, Origin
 from schemas.logs.columns import TextColumn, pack
 from schemas.messages import MessageBatch
-from simulator.event_columns import CN, Day
+from simulator.event_columns import Day
 from simulator.population import Population
 from simulator.process import Simulator, State
 from simulator.world import World
@@ -75,7 +76,7 @@ class SimulatedStream:
         day = self._day[self._row : self._row + most]
         self._row += len(day)
         batch = events_of(day, self._spelling)
-        converted = day.type == CN
+        converted = IS_CONVERSION[batch.rows["type"]]
         marketing, conversions = (
             EventBatch((Origin(stream, 0),), batch.rows[chosen], batch.data)
             for stream, chosen in zip(STREAMS, (~converted, converted), strict=True)
@@ -120,7 +121,7 @@ def events_of(day: Day, spelling: Spelling) -> EventBatch:
     numbers: dict[str, NDArray[Any]] = {
         "offset": day.number,
         "timestamp": day.timestamp,
-        "type": day.type,
+        "type": INDEXES[day.type],
         "quantity": day.quantity,
         "revenue": day.revenue,
     }

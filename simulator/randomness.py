@@ -37,6 +37,16 @@ def generator(seed: int, block: int, purpose: Purpose) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(key=key))
 
 
+def further_generator(seed: int, block: int, number: int) -> np.random.Generator:
+    """The generator of one block for the events of one further type: it is far from all others of the seed.
+
+    >>> further_generator(7, 3, 4).random() != further_generator(7, 3, 5).random()
+    True
+    """
+    key = np.array([seed, block * len(Purpose) + Purpose.ORGANIC], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key).jumped(number + 1))
+
+
 def scatter(rng: np.random.Generator, means: Floats) -> Ints:
     """Positions of `means`, each repeated a Poisson(means[i]) number of times, in no particular order.
 

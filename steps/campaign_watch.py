@@ -10,14 +10,15 @@ import numpy as np
 
 from model.scoring.known_campaigns import campaigns_of, unknown_campaigns
 from schemas.avro.codec import Decoded
-from schemas.events import TEXTS, TYPES
+from schemas.event_types import IS_TOUCH
+from schemas.events import TEXTS
 from steps.known_models import KnownModels
 
 ENOUGH = 100
 """Touches with a campaign after which a stream is judged."""
 MOST = 10_000
 """Touches of a batch that are looked at."""
-_CAMPAIGN, _CONVERSION = TEXTS.index("campaign"), TYPES.index("CN")
+_CAMPAIGN = TEXTS.index("campaign")
 _log = logging.getLogger("adstreams")
 
 Item = TypeVar("Item")
@@ -46,7 +47,7 @@ class CampaignWatch:
 
     def _look(self, decoded: Decoded) -> None:
         events = decoded.events
-        touches = np.flatnonzero(events.rows["type"] != _CONVERSION)[:MOST]
+        touches = np.flatnonzero(IS_TOUCH[events.rows["type"]])[:MOST]
         if not len(touches):
             return
         self._seen.update(events.texts(_CAMPAIGN, touches))

@@ -80,7 +80,7 @@ class Score(NamedTuple):
 class Share(NamedTuple):
     """What a touch has of a conversion, by each of `schemas.credits.RULES`; the last of a conversion is the baseline's.
 
-    `touch_time` is in ms since 1970, `type` one of IM, CL and PS. The baseline's type and campaign are empty, its time
+    `touch_time` is in ms since 1970, `type` the code of a touch. The baseline's type and campaign are empty, its time
     and key 0.
     """
 

@@ -15,7 +15,8 @@ from bokeh.events import MouseEnter, MouseLeave, RangesUpdate, Tap
 from bokeh.models import ColumnDataSource, DatetimeTicker, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 
-from schemas.events import MISSING, TYPES
+from schemas.event_types import RANK
+from schemas.events import MISSING
 from stores.base import Point
 from viz import look
 from viz.drawing import add_changes, add_cursor, add_curves, add_ends, add_events, add_moment, add_now, empty_figure
@@ -331,7 +332,7 @@ def _marker(user_id: str, point: Point, change: float, more: Sequence[str]) -> d
         "shape": mark.shape,
         "size": mark.size,
         "colour": mark.colour,
-        "rank": TYPES.index(point.event_type),
+        "rank": RANK[point.event_type],
         "user": visible(user_id),
         "type": TYPE_NAMES[point.event_type],
         "kind": point.event_type,

@@ -8,6 +8,7 @@ from typing import Any
 from model.scoring.belief import Belief
 from model.scoring.propensity import Model
 from schemas.credits import RULES
+from schemas.event_types import TYPE_OF
 from stores.base import CreditSum
 from viz import look
 from viz.feed import CREDITED_DAYS, DAY
@@ -84,7 +85,7 @@ def _why_none(shown: Sequence[Trace], is_chosen: bool) -> str:
     """Why there is no conversion to tell about."""
     if not shown:
         return NOT_STORED if is_chosen else NOBODY
-    if any(point.event_type == "CN" for trace in shown for point in trace.points):
+    if any(TYPE_OF[point.event_type].is_conversion for trace in shown for point in trace.points):
         return "Too many of the events before these users' conversions are no longer stored to tell."
     if any(trace.sequence.before for trace in shown):
         return "No conversion is among the newest events of the users shown."

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import chain
 from typing import Any
 
 from model.scoring.belief import Belief
 from model.scoring.known_campaigns import unknown_campaigns
+from schemas.event_types import TYPE_OF
 from viz import look
 from viz.credited import basis, credited
 from viz.doors import too_long
@@ -106,7 +108,8 @@ class Insights:
             told = credited(traces, slots, self._tracer, snapshot.credited, self._doubted, now)
             self.credited.put(**told, basis=basis(model))
         seen = {each.campaign for each in snapshot.credited if each.type}
-        seen |= {point.campaign for each in traces.values() for point in each.points if point.event_type != "CN"}
+        points = chain.from_iterable(each.points for each in traces.values())
+        seen |= {point.campaign for point in points if TYPE_OF[point.event_type].is_touch}
         caution = visible(unknown_campaigns(model, seen))
         self.graded.put(**graded(model, snapshot.grades, snapshot.oldest), caution=caution[:1].upper() + caution[1:])
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import cycle
+
+from schemas.event_types import TYPES
 
 USER_COLOURS = ("#332288", "#882255", "#117733", "#4477AA", "#AA4499", "#7A7420")
 """One for each user who can be shown at once."""
@@ -21,9 +25,29 @@ class Mark:
     size: int
 
 
-MARKS = {
+_CHOSEN = {
     "IM": Mark("circle", "#56B4E9", 6),
     "CL": Mark("triangle", "#E69F00", 11),
     "PS": Mark("diamond", "#009E73", 13),
     "CN": Mark("star", "#D55E00", 17),
 }
+_OTHERS = (
+    Mark("square", "#CC79A7", 11),
+    Mark("hex", "#0072B2", 11),
+    Mark("inverted_triangle", "#B8860B", 11),
+    Mark("plus", "#55607a", 13),
+)
+"""Of types for which no mark was chosen, by turns."""
+
+
+def marks(codes: Sequence[str]) -> dict[str, Mark]:
+    """A mark for each type, chosen or not.
+
+    >>> marks(["CL", "EM"])["EM"]
+    Mark(shape='square', colour='#CC79A7', size=11)
+    """
+    others = cycle(_OTHERS)
+    return {code: _CHOSEN.get(code) or next(others) for code in codes}
+
+
+MARKS = marks(TYPES)

@@ -8,6 +8,7 @@ from typing import Any
 
 import panel as pn
 
+from schemas.event_types import TYPES
 from schemas.validation import LONGEST_ID
 from stores.base import Reader
 from viz import look
@@ -111,7 +112,7 @@ class Page(pn.viewable.Viewer):
                 case "pause", bool():
                     self.paused = value
                     self._draw()
-                case "toggle", "IM" | "CL" | "PS" | "CN":
+                case "toggle", str() if value in TYPES:
                     self._hidden ^= {value}
                     self._draw()
                 case "key", str():

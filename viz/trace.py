@@ -19,7 +19,7 @@ from model.features.curve import Curve, Sequence
 from model.features.kinds import Count
 from model.scoring.propensity import Model
 from model.timeline import Models
-from schemas.events import TYPES
+from schemas.event_types import RANK, TYPE_OF
 from schemas.stored_models import StoredModel
 from stores.base import Point
 
@@ -54,7 +54,7 @@ class Trace:
         exact = min(length - 1, len(points)) if before else 0
         sequence = Sequence(
             np.array([point.event_time for point in points], np.int64),
-            np.array([TYPES.index(point.event_type) for point in points], np.int64),
+            np.array([RANK[point.event_type] for point in points], np.int64),
             tuple(point.campaign for point in points),
             before,
             np.array([is_taken_back(point) for point in points], np.bool_),
@@ -93,7 +93,7 @@ class Line:
 
 def is_taken_back(point: Point) -> bool:
     """Whether an event is a refund."""
-    return point.event_type == "CN" and point.revenue < 0
+    return TYPE_OF[point.event_type].is_conversion and point.revenue < 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,7 +246,7 @@ class Tracer:
         """When events leave the look-back windows: the first millisecond in which they no longer count."""
         stamps, types = trace.sequence.timestamps, trace.sequence.types
         return [
-            (stamps if kind is None else stamps[types == TYPES.index(kind)]) + look_back + 1
+            (stamps if kind is None else stamps[types == RANK[kind]]) + look_back + 1
             for look_back, kind in computing.look_backs
         ]
 

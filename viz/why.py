@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from model.attribution.explanation import Explanation
-from schemas.events import TYPES
+from schemas.event_types import RANK, TYPE_OF, TYPES
 from viz import look
 from viz.trace import Trace, Tracer
-from viz.words import PLURALS, TYPE_NAMES, adding_up, ago, percent, touch
+from viz.words import adding_up, ago, percent, touch
 
 Facts = dict[str, Any]
 Part = tuple[str, str, float, str]
@@ -66,9 +66,9 @@ def _by_touch(trace: Trace, explanation: Explanation, length: int, now: int) -> 
     told, others = {part[3] for part in parts}, np.ones(len(added), np.bool_)
     others[alone], others[: max(len(added) - length, 0)] = False, False
     for kind in reversed(TYPES):
-        mine = others & (trace.sequence.types[: len(added)] == TYPES.index(kind))
+        mine = others & (trace.sequence.types[: len(added)] == RANK[kind])
         if count := int(mine.sum()):
-            noun = (TYPE_NAMES if count == 1 else PLURALS)[kind].lower()
+            noun = TYPE_OF[kind].singular if count == 1 else TYPE_OF[kind].plural
             parts.append((f"{count:,} {'more ' if kind in told else ''}{noun}", "", float(added[mine].sum()), kind))
     return parts
 

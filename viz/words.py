@@ -7,14 +7,14 @@ import unicodedata
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
+from schemas.event_types import EVENT_TYPES
 from schemas.events import MISSING
 
 NOBODY = "Choose a user to see this."
 NOT_STORED = "Nothing is known of the users shown yet."
 ASKED = "The store is being asked for this user."
 NOT_BEGUN = "This user's first event is later than the time shown."
-TYPE_NAMES = {"IM": "Impression", "CL": "Click", "PS": "Paid search", "CN": "Conversion"}
-PLURALS = {"IM": "Impressions", "CL": "Clicks", "PS": "Paid searches", "CN": "Conversions"}
+TYPE_NAMES = {each.code: each.singular.capitalize() for each in EVENT_TYPES}
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))
 _HUGE = 1e12
 """From here on an amount is told in its leading digits."""

@@ -13,13 +13,11 @@ from xxhash import xxh3_64_intdigest
 from jobs.training.logs import Log
 from jobs.training.training_rows import mixed
 from model.replay import Moments, Replay
-from model.sequences.entries import CONVERSION
-from schemas.events import TYPES
+from schemas.event_types import IS_CONVERSION, RANK
 from stores.base import Reader
 
 USERS = 1_000
 """Users that are read at once."""
-_TYPE = {kind: place for place, kind in enumerate(TYPES)}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +46,7 @@ class Stored:
         sizes = np.array([len(rows) for _, rows in found], np.int64)
         names, campaign_numbers = _numbered(campaigns)
         model_ids, model_numbers = _numbered(models)
-        types = np.array([_TYPE[kind] for kind in kinds], np.int64)
+        types = np.array([RANK[kind] for kind in kinds], np.int64)
         replay = Replay.of_columns(
             _hashes([user for user, _ in found]),
             sizes,
@@ -57,7 +55,7 @@ class Stored:
             campaign_numbers,
             np.array(keys, np.int64),
             names,
-            (types == CONVERSION) & (np.array(revenues, np.float64) < 0),
+            IS_CONVERSION[types] & (np.array(revenues, np.float64) < 0),
         )
         return cls(
             log=replace(Log.of(replay, "the store"), most=most),

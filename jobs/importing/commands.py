@@ -33,10 +33,10 @@ def import_command(
 ) -> None:
     """Map a log to the event's columns with SQL, and say what was rejected and why.
 
-    Columns: user_id, timestamp (a time, or a number since 1970) and type (IM, CL, PS or CN) are needed; event_id is
-    made where there is none, the same for the same row; state, segment, campaign, publisher, creative, placement,
-    product, quantity and revenue are optional. Every column of CSV and TSV is text as it is written; a column that a
-    query calculates or compares with is taken as a number or time there.
+    Columns: user_id, timestamp (a time, or a number since 1970) and type (the code of an event type, such as IM) are
+    needed; event_id is made where there is none, the same for the same row; state, segment, campaign, publisher,
+    creative, placement, product, quantity and revenue are optional. Every column of CSV and TSV is text as it is
+    written; a column that a query calculates or compares with is taken as a number or time there.
     """
     with plainly():
         import_log(logs, sql, to, rejected, columns, asked_times(load_settings(), unit, order, zone))

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from jobs.training.logs import Log
 from model.durations import parse_duration, write_duration
 from model.features.kinds import DecayedCount, Feature
-from schemas.events import MISSING, TYPES
+from schemas.event_types import EVENT_TYPES, TYPES
+from schemas.events import MISSING
 
-MARKETING = ("IM", "CL", "PS", None)
+MARKETING = (*(each.code for each in EVENT_TYPES if each.is_touch), None)
 """The types whose weights must not be negative, any type's too: one touch more never lowers the propensity."""
 GRIDS = (
     ("1d", "7d"),

@@ -26,7 +26,7 @@ from model.durations import write_duration
 from model.features.kinds import Feature, Recency
 from model.scoring.known_campaigns import unknown_campaigns
 from schemas.errors import JobError
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from schemas.logs.times import TimeFormat
 
 SEED = Path(__file__).parent.parent.parent / "model" / "seed.json"

@@ -20,9 +20,9 @@ from model.features.kinds import Feature
 from model.features.plan import DEFAULT_LENGTH
 from model.replay import Moments, Replay
 from model.scoring.training_record import at_milliseconds
-from model.sequences.entries import CONVERSION
 from schemas.avro.codec import Codec
 from schemas.errors import JobError, Undecodable
+from schemas.event_types import IS_TOUCH
 from schemas.events import MISSING, TEXTS, EventBatch
 from schemas.logs.log_sets import LogSet
 from schemas.logs.spans import Span
@@ -78,9 +78,9 @@ class Log:
 
     @property
     def touch_campaigns(self) -> set[str]:
-        """The campaigns of impressions, clicks and searches."""
+        """The campaigns of touches."""
         replay = self.replay
-        return {replay.names[number] for number in np.unique(replay.campaigns[replay.types != CONVERSION]).tolist()}
+        return {replay.names[number] for number in np.unique(replay.campaigns[IS_TOUCH[replay.types]]).tolist()}
 
     @property
     def counts(self) -> str:

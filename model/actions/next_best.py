@@ -24,7 +24,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from model.actions.catalogue import HOLD_OUT, HOLD_OUT_SEED, Actions, Impression, Response
+from model.actions.catalogue import HOLD_OUT, HOLD_OUT_SEED, Actions, Purchase, Response
 from model.features.automated import DAILY_EVENTS
 from model.features.curve import Curve, Sequence
 from model.features.kinds import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
@@ -53,7 +53,7 @@ class Option:
     `capped` are those that the user had too many of in the last 24 h. At most one of a user's options is `best`.
     """
 
-    action: Impression | Response
+    action: Purchase | Response
     gain: float
     low: float | None
     high: float | None
@@ -96,7 +96,7 @@ class Advisor:
                     other = column(_recency(feature)) if isinstance(feature, TimeBetween) else -1
                     move = moves.setdefault((column(feature), kind, other), len(moves))
                     own.append((move, place))
-            if isinstance(action, Impression):
+            if isinstance(action, Purchase):
                 bought = len(moves)
         flat = [use for own in uses for use in own]
         self._moves = np.array(list(moves), np.int64).reshape(-1, 3)
@@ -106,7 +106,7 @@ class Advisor:
         self._bought_moves = self._moves[:bought]
         costs, caps = list[float](), list[tuple[int, float]]()
         for action in self.actions:
-            if isinstance(action, Impression):
+            if isinstance(action, Purchase):
                 costs.append(action.cost)
                 caps.append((column(_shown(action)), action.cap) if action.cap is not None else (_UNLIMITED, 1))
             else:
@@ -152,7 +152,7 @@ class Advisor:
                     low=spread[left_out] if spread else None,
                     high=spread[-1 - left_out] if spread else None,
                     worth=worth,
-                    net=worth - action.cost if isinstance(action, Impression) else None,
+                    net=worth - action.cost if isinstance(action, Purchase) else None,
                     capped=bool(shown != _UNLIMITED and features[shown] > self._caps[place]),
                     best=bool(advice["action"] == place),
                 )
@@ -187,12 +187,12 @@ def _recency(feature: TimeBetween) -> Recency:
     return Recency(aggregation="recency", weight=0.0, type=feature.type, campaign=feature.campaign, never=feature.never)
 
 
-def _shown(action: Impression) -> Count:
+def _shown(action: Purchase) -> Count:
     """How many a user had that count for an action's cap."""
-    return Count(aggregation="count", weight=0.0, type="IM", campaign=action.campaign, look_back=CAP_WINDOW)
+    return Count(aggregation="count", weight=0.0, type=action.type, campaign=action.campaign, look_back=CAP_WINDOW)
 
 
-def _change(feature: Feature, action: Impression | Response) -> int | None:
+def _change(feature: Feature, action: Purchase | Response) -> int | None:
     """How an action changes a feature, None where it does not."""
     matches = feature.type in (None, action.type) and feature.campaign in (None, action.campaign)
     match feature:

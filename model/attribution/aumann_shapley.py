@@ -23,7 +23,7 @@ from model.features.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE, TYP
 from model.features.recursion import HOUR, matches
 from model.sequences.entries import is_counted, type_of
 from schemas.compiled.compiling import compiled, inlined
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 
 _FURTHEST = (4.0, 7.0, 20.0)
 """By how much the features may move the logit for each number of nodes but the last."""

@@ -12,7 +12,7 @@ from model.attribution.rules import LOOK_BACK, short_term
 from model.features.curve import Sequence, entries_of
 from model.features.plan import FeaturePlan
 from model.scoring.propensity import Model
-from model.sequences.entries import CONVERSION
+from schemas.event_types import IS_TOUCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Explainer:
         """
         low, time = max(place - self._length, 0), int(sequence.timestamps[place])
         types, ages = sequence.types[low:place], time - sequence.timestamps[low:place]
-        fading = (types != CONVERSION) & (ages <= self._look_back)
+        fading = IS_TOUCH[types] & (ages <= self._look_back)
         _, whole, of_event, _ = self._shares(sequence, low, place, time, fading, self._short_term)
         credit = np.full(place, np.nan)
         credit[low:] = np.where(fading, of_event / whole if whole > 0 else 0.0, np.nan)

@@ -1,9 +1,10 @@
 """Credit for conversions: what every touch before one has to do with it, by six rules.
 
-A touch is an impression, a click or a paid search at most `look_back` before the conversion, among the newest L events
-of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just before the
-conversion (`model.attribution.aumann_shapley`), for a short horizon where the model has a vector for one; what is left,
-v(0) / v(N), is the baseline's. v(0) is what the model predicts for the same user without touches; it is no experiment.
+A touch is an event of a type that is one (`schemas.event_types`), at most `look_back` before the conversion, among the
+newest L events of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just
+before the conversion (`model.attribution.aumann_shapley`), for a short horizon where the model has a vector for one;
+what is left, v(0) / v(N), is the baseline's. v(0) is what the model predicts for the same user without touches; it is
+no experiment.
 The other rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days
 before, and 40% to the first, 40% to the last and the rest to those between; where there is no touch all is the
 baseline's.
@@ -22,7 +23,15 @@ from numpy.typing import NDArray
 
 from model.attribution.aumann_shapley import shares
 from model.scoring.propensity import Model
-from model.sequences.entries import CONVERSION, ITEM, REFUND, campaign_of, is_ghost, type_of
+from model.sequences.entries import (
+    ITEM,
+    REFUND,
+    campaign_of,
+    is_ghost,
+    is_live_conversion,
+    is_live_touch,
+    type_of,
+)
 from model.sequences.orders import NOBODY, is_sent_again, order_of
 from schemas import credits as parts
 from schemas.compiled.compiling import compiled
@@ -97,7 +106,7 @@ def count_credits(groups, users, entries, length, look_back):
         user = users[group.slot]
         for place in range(user.first + group.dirty, user.first + user.size):
             entry = entries[place]
-            if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
+            if not is_live_conversion(entry.tag):
                 continue
             count += 1
             low = _oldest(entries, user.first, place, length)
@@ -109,7 +118,7 @@ def count_credits(groups, users, entries, length, look_back):
 
 @compiled
 def _is_touch(entry, time, look_back):
-    return not is_ghost(entry.tag) and type_of(entry.tag) != CONVERSION and time - entry.timestamp <= look_back
+    return is_live_touch(entry.tag) and time - entry.timestamp <= look_back
 
 
 @compiled
@@ -127,7 +136,7 @@ def fill_credits(
         for place in range(user.first + group.dirty, user.first + user.size):
             entry = entries[place]
             outcome += not is_ghost(entry.tag)
-            if is_ghost(entry.tag) or type_of(entry.tag) != CONVERSION:
+            if not is_live_conversion(entry.tag):
                 continue
             low = _oldest(entries, user.first, place, length)
             part, order = _part_of(entries, low, place, user.first + user.size)

@@ -15,13 +15,17 @@ for further items of an order, which no feature counts (`model.sequences.orders`
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from model.durations import Duration, write_duration
+from schemas.event_types import TYPES
 
-EventType = Literal["IM", "CL", "PS", "CN"]
+if TYPE_CHECKING:
+    EventType = str
+else:
+    EventType = Literal[TYPES]
 Weight = Annotated[float, Field(ge=-1e9, le=1e9)]
 """A weight or an intercept: products with features and their sums stay far from what floats can hold."""
 TimeScale = Annotated[Duration, Field(ge=timedelta(milliseconds=1), le=timedelta(days=36_500))]

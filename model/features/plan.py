@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from model.durations import to_milliseconds
 from model.features.kinds import Count, DecayedCount, EventsSince, Feature, Recency
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 
 DEFAULT_LENGTH = 1_000
 """L, the number of newest events of a user that count."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from model.sequences.entries import (
-    CONVERSION,
     GHOST,
     OWN,
     REFUND,
@@ -24,6 +23,7 @@ from model.sequences.orders import mark_items
 from model.sequences.texts import intern_text, is_greater_text
 from schemas.compiled.compiling import compiled, inlined
 from schemas.compiled.hashing import xxh3
+from schemas.event_types import IS_CONVERSION, TYPES
 from schemas.events import CAMPAIGN, USER_ID
 
 USER = np.dtype(
@@ -212,7 +212,7 @@ def _insert(record, campaign, user, entries, campaigns, length):
     place, rival, low = high, -1, high
     if size > 0 and record.timestamp <= entries[high - 1].timestamp:
         low = first_not_before(entries, first, high, record.timestamp, 0, np.iinfo(np.int64).min)
-        for type_ in range(4):
+        for type_ in range(len(TYPES)):
             at = first_not_before(entries, low, high, record.timestamp, type_, record.event_key)
             while (
                 at < high
@@ -313,7 +313,7 @@ def merge(rows, campaign_of_row, order, groups, users, entries, used, campaigns,
                     retimed += _has_near(entries, user.first, user.first + user.size, rows[row])
                 late += fates[row] == NEW and rows[row].timestamp <= last_known
                 group.dirty = min(group.dirty, dirty)
-                touched, converted = True, converted or rows[row].type == CONVERSION
+                touched, converted = True, converted or IS_CONVERSION[rows[row].type]
         if touched:
             if converted:
                 mark_items(entries, user.first, user.first + group.dirty, user.first + user.size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from model.sequences.entries import CONVERSION, GHOST, ITEM, REFUND, is_sale, type_of
+from model.sequences.entries import ITEM, REFUND, is_live_conversion, is_sale
 from schemas.compiled.compiling import compiled, inlined
 
 ORDER_GAP = 60_000
@@ -69,7 +69,7 @@ def is_sent_again(entries, first, place):
         entry = entries[before]
         if last - entry.timestamp >= ORDER_GAP:
             return False
-        if entry.tag & GHOST == 0 and type_of(entry.tag) == CONVERSION and _is_alike(entry.tag, entries[place].tag):
+        if is_live_conversion(entry.tag) and _is_alike(entry.tag, entries[place].tag):
             if entry.key == entries[place].key:
                 return True
             last = entry.timestamp
@@ -85,7 +85,7 @@ def orders_of(entries):
     orders = np.full(len(entries), NOBODY)
     for place in range(len(entries)):
         tag = entries[place].tag
-        if type_of(tag) == CONVERSION and tag & GHOST == 0:
+        if is_live_conversion(tag):
             if tag & (REFUND | ITEM) == 0:
                 orders[place] = place
             elif not is_sent_again(entries, 0, place):

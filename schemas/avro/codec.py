@@ -26,14 +26,13 @@ from schemas.avro.program import Code, Data, Program, Results, compile_program, 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.errors import Undecodable
-from schemas.events import ROW, TEXTS, TYPES, Event, EventBatch, fill_hashes
+from schemas.event_types import TYPES
+from schemas.events import ROW, TEXTS, Event, EventBatch, fill_hashes
 from schemas.messages import MessageBatch
 from schemas.time_units import AUTO, UNITS
 from schemas.validation import FIRST_TIME, LAST_TIME, VERDICTS, check_rows
 
 FOLDER = Path(__file__).parent.parent
-VERSIONS = ("event", "event_v1")
-"""The versions of the event's schema by file name, the current one first."""
 _INT = np.iinfo(np.int32)
 _SHOWN = 64
 """Bytes of a key in a letter's detail."""
@@ -60,6 +59,19 @@ def load_schema(name: str) -> dict[str, Any]:
     """A schema of this folder, by file name without its ending."""
     schema: dict[str, Any] = json.loads((FOLDER / f"{name}.avsc").read_text())
     return schema
+
+
+def versions_of(name: str) -> tuple[str, ...]:
+    """The versions of a schema of this folder by file name, the current one first, then the newest.
+
+    >>> versions_of("event")
+    ('event', 'event_v1')
+    """
+    former = [path.stem for path in FOLDER.glob(f"{name}_v*.avsc")]
+    return name, *sorted(former, key=lambda stem: -int(stem.removeprefix(f"{name}_v")))
+
+
+VERSIONS = versions_of("event")
 
 
 class Codec:

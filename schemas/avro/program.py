@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from schemas.avro.references import definitions
 from schemas.avro.resolution import Branch, Field, Reading, Resolution
 from schemas.compiled.compiling import compiled, inlined
-from schemas.events import ROW, TEXTS, TYPES, put_bytes
+from schemas.event_types import NUMBERS, TYPES
+from schemas.events import ROW, TEXTS, put_bytes
 from schemas.time_units import AUTO, NO_TIME, to_millis, unit_of_size
 
 TIMESTAMP, TYPE, QUANTITY, REVENUE = range(len(TEXTS), len(TEXTS) + 4)
@@ -308,7 +309,7 @@ def write_rows(rows, data, steps, header, out, bounds):
                     out[at + byte] = number_bytes[byte]
                 at += 8
             elif kind == ENUM:
-                at = put_varint(out, at, np.int64(record.type))
+                at = put_varint(out, at, NUMBERS[record.type])
             elif target == TIMESTAMP:
                 at = put_varint(out, at, record.timestamp)
             else:

@@ -11,18 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.advice import NO_ACTION
-from schemas.avro.codec import load_schema
+from schemas.avro.codec import load_schema, versions_of
 from schemas.avro.framing import SchemaLookup, Writers, header_of
 from schemas.avro.program import put_text, put_varint
 from schemas.compiled.compiling import compiled
 from schemas.dead_letters import DeadLetter
 from schemas.errors import Undecodable
+from schemas.event_types import NUMBERS
 from schemas.events import EVENT_ID, USER_ID, put_bytes
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows
 
-VERSIONS = ("propensity", "propensity_v1")
-"""The versions of the schema by file name, the current one first."""
+VERSIONS = versions_of("propensity")
 _NUMBERS = 3 * 8 + 13 * 10 + 1
 """Bytes of three doubles, 13 varints and a boolean, which are all that a datum has beside its texts."""
 
@@ -89,7 +89,7 @@ def _write(scored, header, out, bounds):
             body = rows[outcome.body_row]
             at = put_varint(out, at, np.int64(1))
             at = put_text(out, at, data, body.start[EVENT_ID], body.stop[EVENT_ID])
-        at = put_varint(out, at, np.int64(outcome.type))
+        at = put_varint(out, at, NUMBERS[outcome.type])
         at = _put_double(out, at, number, number_bytes, scored.propensities[row])
         at = put_varint(out, at, outcome.seen)
         at = put_varint(out, at, outcome.version)

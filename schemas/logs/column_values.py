@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from schemas.errors import ColumnsError
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from schemas.logs.times import is_text
 
 Problems = dict[int, tuple[str, str]]

@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from schemas.dead_letters import DeadLetter
 from schemas.errors import ColumnsError, LogFileError
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from schemas.logs import csv_rows
 from schemas.logs.column_names import match_columns
 from schemas.logs.csv_rows import CsvRows, has_quotes, too_long

@@ -16,7 +16,8 @@ import pyarrow.parquet
 from schemas.avro.codec import load_schema
 from schemas.compiled.compiling import compiled
 from schemas.errors import LogFileError
-from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.event_types import TYPES
+from schemas.events import TEXTS, EventBatch
 from schemas.logs.log_bytes import IN_MS, WRITTEN, log_kind
 
 

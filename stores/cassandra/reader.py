@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.errors import StoreError
-from schemas.events import TYPES
+from schemas.event_types import RANK
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
@@ -48,7 +48,6 @@ _CREDIT = "toUnixTimestamp(event_time), event_key, revenue, model_id, part, toUn
 _CREDITED = "toUnixTimestamp(order_time), part, revenue, credits"
 _LETTER = "source, partition, offset, reason, detail, payload"
 _ORDER, _, _, _REPEAT = PARTS
-_PLACE = {kind: place for place, kind in enumerate(TYPES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +168,7 @@ class CassandraReader:
                 break
             if row[_EVENT_ID] is not None and row[_PROPENSITY] is not None:
                 points.append(Point(*row))
-        points.sort(key=lambda point: (point.event_time, _PLACE[point.event_type], point.event_key))
+        points.sort(key=lambda point: (point.event_time, RANK[point.event_type], point.event_key))
         return points[-limit:]
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
@@ -233,7 +232,7 @@ class CassandraReader:
         questions = [(user_id,) for user_id in user_ids]
         for rows in self._answers(self._scores, questions):
             whole = (score for score in map(Score._make, rows) if None not in score)
-            yield sorted(whole, key=lambda score: (score.event_time, _PLACE[score.event_type], score.event_key))
+            yield sorted(whole, key=lambda score: (score.event_time, RANK[score.event_type], score.event_key))
 
     def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
         """The user's conversions between two times, and what they are credited to."""

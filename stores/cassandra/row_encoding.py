@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from schemas.advice import NO_ACTION, Advice
 from schemas.compiled.compiling import compiled
 from schemas.credits import BASELINE, CREDIT, PARTS, RULES
-from schemas.events import EVENT_ID, ROW, TEXTS, TYPES, USER_ID, EventBatch, put_bytes
+from schemas.event_types import IS_CONVERSION, TYPES
+from schemas.events import EVENT_ID, ROW, TEXTS, USER_ID, EventBatch, put_bytes
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 
 KEY = ("user_id", "event_time", "event_key")
@@ -37,7 +38,6 @@ LARGE_PIECE = 32_768
 
 _SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
 _TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
-_CONVERSION = TYPES.index("CN")
 _PARTS = np.frombuffer("".join(PARTS).encode(), np.uint8)
 _PART_EDGES = np.cumsum([0, *map(len, PARTS)])
 _BITS = np.dtype([(name, np.int64 if name in RULES else CREDIT[name]) for name in CREDIT.names or ()], align=True)
@@ -314,7 +314,7 @@ def _encode(
                 statements += 1
                 size += _values_size(end - at, latest, user, _LATEST) + _LATEST_CELLS * _CELL + _ROW + _PARTITION
                 at = end
-            if outcome.body_row != COMPUTED_AGAIN and outcome.type == _CONVERSION:
+            if outcome.body_row != COMPUTED_AGAIN and IS_CONVERSION[outcome.type]:
                 end = _put_revenue(out, at, revenue_head, rows, data, outcome.body_row, revenue, lifetime)
                 statements += 1
                 size += _values_size(end - at, revenue_head, user, _REVENUE) + _REVENUE_CELLS * _CELL
@@ -341,7 +341,7 @@ def _encode(
             piece = pieces[count]
             piece.size = _values_size(at - start, body, rows[row], _BODY) + _BODY_CELLS * _CELL + _ROW + _PARTITION
             piece.start, piece.statements, piece.row = start, 1, row
-            if rows[row].type == _CONVERSION:
+            if IS_CONVERSION[rows[row].type]:
                 end = _put_revenue(out, at, revenue_head, rows, data, row, revenue, lifetime)
                 piece.size += _values_size(end - at, revenue_head, rows[row], _REVENUE) + _REVENUE_CELLS * _CELL
                 piece.size += _ROW + _PARTITION

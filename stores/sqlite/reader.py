@@ -11,7 +11,7 @@ from typing import Any
 from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.errors import StoreError
-from schemas.events import TYPES
+from schemas.event_types import RANK, rank_in_sql
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
@@ -89,11 +89,11 @@ class SqliteReader:
         """The user's newest points between two times, oldest first."""
         rows = self._ask(
             f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
-            " ORDER BY event_time DESC, instr('IM CL PS CN', event_type) DESC, event_key DESC LIMIT ?",
+            f" ORDER BY event_time DESC, {rank_in_sql('event_type')} DESC, event_key DESC LIMIT ?",
             (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
         )
         points = (Point(*row) for row in rows)
-        return sorted(points, key=lambda p: (p.event_time, TYPES.index(p.event_type), p.event_key))
+        return sorted(points, key=lambda p: (p.event_time, RANK[p.event_type], p.event_key))
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
         """Where the given users stand."""
@@ -164,7 +164,7 @@ class SqliteReader:
         for user_id in user_ids:
             rows = self._ask(
                 f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?"
-                " ORDER BY event_time, instr('IM CL PS CN', event_type), event_key",
+                f" ORDER BY event_time, {rank_in_sql('event_type')}, event_key",
                 (user_id,),
             )
             yield list(map(Score._make, rows))

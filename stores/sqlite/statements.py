@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from schemas.event_types import rank_in_sql
 from schemas.grades import COLUMNS
 from stores.base import Share
 
@@ -17,7 +18,7 @@ _BYTES = {name: ("{row}.{name} < 0", number) for name, number in _NUMBERS.items(
 
 def _greater(name: str) -> str:
     """The expression that merges one column of a row with that of the row `new`."""
-    order = ", ".join(("instr('IM CL PS CN', {row}.event_type)", *_BYTES.get(name, ("{row}.{name}",))))
+    order = ", ".join((rank_in_sql("{row}.event_type"), *_BYTES.get(name, ("{row}.{name}",))))
     held, new = (f"({order.format(row=row, name=name)})" for row in ("propensity_by_user", "excluded"))
     return f"{name} = CASE WHEN {new} > {held} THEN excluded.{name} ELSE propensity_by_user.{name} END"
 

@@ -19,7 +19,8 @@ from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure, hash_of
 from schemas.errors import StoreError
-from schemas.events import TEXTS, TYPES, EventBatch
+from schemas.event_types import TYPES
+from schemas.events import TEXTS, EventBatch
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.scored import COMPUTED_AGAIN, Propensity, ScoredRows

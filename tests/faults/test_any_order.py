@@ -24,7 +24,8 @@ from hypothesis.stateful import (
 
 from schemas.avro.codec import Codec, codec, load_schema
 from schemas.dead_letters import DeadLetter
-from schemas.events import TYPES, Event, Origin
+from schemas.event_types import TYPES
+from schemas.events import Event, Origin
 from schemas.stored_models import StoredModel
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment

@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 
 from schemas.avro.codec import Codec
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from schemas.messages import MessageBatch
 from tests.faults.conftest import Amount
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from schemas.avro.codec import codec
-from schemas.events import TYPES, Event, Origin
+from schemas.event_types import TYPES
+from schemas.events import Event, Origin
 from settings import Settings
 from tests.faults.breaking import Breakdown, Flow, Moment
 from tests.flow.exactness import Truth, check_reader

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from tests.faults.loads import check, drain
 from tests.faults.proxy import Proxy
 from tests.flow.running import PATIENCE, make_recovery, processes, wait_for

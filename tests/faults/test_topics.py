@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from tests.faults.loads import check, drain
 from tests.flow.running import PATIENCE, make_recovery, processes, run_flow, wait_for
 from tests.flow.streaming import Stream

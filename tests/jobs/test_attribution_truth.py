@@ -20,7 +20,8 @@ from model.replay import Replay
 from model.scoring.propensity import Model
 from model.timeline import Models
 from schemas.credits import BASELINE, RULES
-from schemas.events import CAMPAIGN, TYPES, USER_ID
+from schemas.event_types import TYPES
+from schemas.events import CAMPAIGN, USER_ID
 from tests.flow.running import ROOT
 from tests.jobs.worlds import DAY, START, batches_of
 

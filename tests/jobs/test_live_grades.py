@@ -20,7 +20,7 @@ from jobs.training.training_rows import TEST, Rows, draw, label
 from model.durations import to_milliseconds
 from model.scoring.propensity import Model
 from schemas.erasures import Erasure
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL
 from schemas.logs.log_writer import LogWriter
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel

@@ -17,7 +17,8 @@ from jobs.training.logs import log_of
 from jobs.training.training_rows import draw, label
 from model.features.kinds import Count
 from schemas.credits import RULES
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from tests.flow.running import query, run_flow
 from tests.jobs.running import jobs
 from tests.model.driving import batch_of

@@ -21,7 +21,8 @@ from schemas.avro.propensity_codec import PropensityCodec
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.errors import JobError
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from schemas.scored import Propensity
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.writer import CassandraWriter

@@ -16,7 +16,8 @@ from model.scoring.propensity import Model
 from model.sequences.merging import DISPUTED, TOO_LATE
 from model.timeline import Models
 from schemas.avro.codec import Codec
-from schemas.events import TYPES, Event, EventBatch
+from schemas.event_types import TYPES
+from schemas.events import Event, EventBatch
 from schemas.messages import MessageBatch
 from schemas.scored import COMPUTED_AGAIN, ScoredRows
 from tests import reference

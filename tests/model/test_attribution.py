@@ -18,7 +18,8 @@ from model.features.curve import Curve, Sequence
 from model.scoring.propensity import Model
 from model.timeline import Models
 from schemas.credits import BASELINE, RULES
-from schemas.events import TYPES, USER_ID, Event
+from schemas.event_types import TYPES
+from schemas.events import USER_ID, Event
 from tests.model.driving import DAY, HOUR, TIME, batch_of, chunks, event
 from tests.model.worlds import DOCUMENTS, FOLDER, MODELS, NAMES, cuts, events, within
 from tests.reference import event_key, final_credits, load

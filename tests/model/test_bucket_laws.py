@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from model.bucket import Bucket
 from model.sequences.merging import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from tests.model.driving import HOUR, Run, Table, assert_reference, batch_of, chunks, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, cuts, events, lengths, names, within
 from tests.reference import PlainScorer, final_rows, key_of

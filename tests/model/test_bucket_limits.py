@@ -16,7 +16,7 @@ from model.features.plan import FeaturePlan
 from model.scoring.propensity import Model
 from model.sequences.merging import CONFLICT, DISPUTED, NEW, REPEAT, TOO_LATE
 from schemas.errors import SnapshotError
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from tests.model.driving import DAY, HOUR, Run, Table, assert_reference, batch_of, chunks, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, NAMES, names
 from tests.reference import event_key, place, propensity_at, sequences

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from model.features.curve import Curve, Sequence
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from tests.model.driving import DAY, HOUR, TIME, Run, event, near
 from tests.model.worlds import DOCUMENTS, MODELS, NAMES, TIMES, events, lengths, names, within
 from tests.reference import propensity_at, sequences

@@ -14,7 +14,8 @@ from scipy.integrate import quad
 from model.attribution.explanation import Explainer
 from model.features.curve import Curve, Sequence
 from model.scoring.propensity import Model
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from tests.model.driving import DAY, HOUR, TIME, event
 from tests.model.worlds import MODELS, TIMES, events
 

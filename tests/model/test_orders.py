@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.credits import ITEM, ORDER, REFUND, REPEAT
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from tests.model.driving import DAY, HOUR, TIME, Run, batch_of, chunks, event, near
 from tests.model.worlds import MODELS, NAMES, cuts, events, within
 from tests.reference import event_key

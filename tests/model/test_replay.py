@@ -13,7 +13,7 @@ from model.replay import Replay
 from model.scoring.propensity import Model
 from model.sequences.entries import REFUND
 from schemas.avro.codec import codec
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from simulator import World
 from simulator.producers import SimulatedStream
 from tests.model.driving import DAY, HOUR, TIME, Run, batch_of, chunks, event

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from model.scoring.propensity import Model
 from model.scoring.training_record import at_milliseconds
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from tests.model.driving import DAY, HOUR, event
 from tests.reference import load
 

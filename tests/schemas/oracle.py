@@ -24,7 +24,8 @@ from schemas.avro.codec import Codec, Decoded, load_schema
 from schemas.avro.framing import SchemaLookup
 from schemas.dead_letters import REASONS
 from schemas.errors import NoSchemaError
-from schemas.events import TEXTS, TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import TEXTS, Event
 from schemas.messages import MessageBatch
 
 Schema = dict[str, Any]

@@ -22,7 +22,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.avro.codec import codec, load_schema
-from schemas.events import TEXTS, TYPES, Event, EventBatch
+from schemas.event_types import TYPES
+from schemas.events import TEXTS, Event, EventBatch
 from schemas.logs.columns import decode_columns
 from schemas.logs.log_files import LogFile
 from schemas.logs.log_writer import LogWriter

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from schemas.avro.codec import codec
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from simulator import World
 from simulator.producers import SimulatedStream
 

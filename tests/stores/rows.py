@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.advice import ADVICE, Advice
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
 from stores.base import Latest, Point
 from tests.model.driving import batch_of

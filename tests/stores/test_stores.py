@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from schemas.advice import NO_ACTION
 from schemas.dead_letters import DeadLetter
-from schemas.events import TYPES
+from schemas.event_types import TYPES
 from schemas.flow_status import ENDED, FlowStatus
 from schemas.grades import Grade
 from schemas.scored import Propensity

@@ -6,7 +6,8 @@ import pytest
 from bokeh.events import Tap
 
 from schemas.errors import StoreError
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from stores.base import Reader
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, HOSTILE, HOUR, START, Stream, journey

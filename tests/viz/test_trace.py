@@ -10,7 +10,8 @@ from model.bucket import Bucket
 from model.features.curve import Curve
 from model.timeline import Models
 from schemas.credits import BASELINE
-from schemas.events import TYPES, Event
+from schemas.event_types import TYPES
+from schemas.events import Event
 from schemas.stored_models import StoredModel
 from stores.base import Point
 from stores.sqlite.reader import SqliteReader

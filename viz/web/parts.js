@@ -120,6 +120,10 @@ const SHAPES = {
   triangle: "M8 2.5l6 11h-12z",
   diamond: "M8 1l4.5 7-4.5 7-4.5-7z",
   star: "M8 .8l1.8 5.2h5.4l-4.3 3.3 1.6 5.3-4.5-3.2-4.5 3.2 1.6-5.3-4.3-3.3h5.4z",
+  square: "M3.5 3.5h9v9h-9z",
+  hex: "M8 2l5.2 3v6l-5.2 3-5.2-3v-6z",
+  inverted_triangle: "M8 13.5l6-11h-12z",
+  plus: "M6.5 2h3v4.5h4.5v3h-4.5v4.5h-3v-4.5h-4.5v-3h4.5z",
 }
 
 function shape(name, colour) {
