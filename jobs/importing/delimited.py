@@ -21,7 +21,7 @@ from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
 from schemas.dead_letters import DeadLetter
 from schemas.errors import JobError
-from schemas.logs.csv_rows import BLOCK, CsvRows, too_long
+from schemas.logs.csv_rows import BLOCK, CsvRows, stand_in, too_long
 from schemas.logs.log_bytes import BROKEN, open_bytes
 
 _MARK = "\x1f\x1eT"
@@ -183,4 +183,4 @@ class _PlainRows(io.RawIOBase):
             size += len(more)
             if more.endswith(b"\n"):
                 break
-        return b"\x1a\x1a%d\x1a\x1a" % size + head[:1_000].replace(b"\t", b" ") + b"\n"
+        return stand_in(size, head[:1_000])

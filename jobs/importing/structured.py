@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from jobs.importing.letters import Letters
-from jobs.importing.names import literal
+from jobs.importing.names import identifier, literal
 from jobs.importing.sources import Source
 from jobs.importing.streams import run_on
 from schemas.dead_letters import DeadLetter
@@ -30,23 +30,40 @@ from schemas.logs.log_bytes import BROKEN, open_bytes
 LONGEST = 1 << 21
 """Bytes of the longest object that is a row."""
 _ROWS = 10_000
+_UTF8 = "decode({0}) AS {0}"
+_UUID = r"regexp_replace(lower(hex({0})), '^(.{{8}})(.{{4}})(.{{4}})(.{{4}})(.{{12}})$', '\1-\2-\3-\4-\5') AS {0}"
 
 
 def load_parquet(connection: duckdb.DuckDBPyConnection, sources: list[Source], folder: Path) -> None:
     """Make the view `log` of Parquet files; a column that one of the files lacks is NULL in its rows."""
     links = []
+    fixed: dict[str, bool] = {}
     for number, source in enumerate(sources):  # a name in DuckDB is a pattern
         try:
-            pyarrow.parquet.ParquetFile(source.path).close()
+            with pyarrow.parquet.ParquetFile(source.path) as file:
+                fixed |= _bytes_of(file.schema_arrow)
         except (OSError, pa.ArrowException) as error:
             raise JobError(f"{source.path}: {' '.join(str(error).split())}") from None
         link = folder / f"source-{number}.parquet"
         link.symlink_to(source.path.resolve())
         links.append(literal(str(link)))
-    connection.execute(
-        f"CREATE VIEW log AS FROM read_parquet([{', '.join(links)}], union_by_name=true, binary_as_string=true, "
-        "hive_partitioning=false)"
-    )
+    files = f"[{', '.join(links)}], union_by_name=true, hive_partitioning=false"
+    if any(fixed.values()):  # DuckDB would take 16 bytes of a UUID for text
+        texts = [f"{(_UUID if of_uuid else _UTF8).format(identifier(name))}" for name, of_uuid in fixed.items()]
+        columns = f"* REPLACE ({', '.join(texts)})"
+        connection.execute(f"CREATE VIEW log AS SELECT {columns} FROM read_parquet({files}, binary_as_string=false)")
+    else:
+        connection.execute(f"CREATE VIEW log AS FROM read_parquet({files}, binary_as_string=true)")
+
+
+def _bytes_of(schema: pa.Schema) -> dict[str, bool]:
+    """The columns of bytes, and whether each holds UUIDs: values of 16 fixed bytes, as where the flow reads them."""
+    is_fixed, is_binary = pa.types.is_fixed_size_binary, pa.types.is_binary
+    return {
+        column.name.lower(): is_fixed(column.type) and column.type.byte_width == 16
+        for column in schema
+        if is_fixed(column.type) or is_binary(column.type) or pa.types.is_large_binary(column.type)
+    }
 
 
 def load_objects(connection: duckdb.DuckDBPyConnection, sources: list[Source], letters: Letters) -> None:

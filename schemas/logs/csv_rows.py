@@ -154,8 +154,7 @@ class CsvRows(io.RawIOBase):
 
     def _mark(self, head: bytes, size: int) -> None:
         """Put a row of one field in a long one's place."""
-        plain = bytes(byte for byte in head.splitlines()[0] if byte not in (_QUOTE, self._delimiter))
-        self._ready += _MARK + str(size).encode() + _MARK + plain + b"\n"
+        self._ready += stand_in(size, head.splitlines()[0])
         self._discarded, self._mode = 0, _START
 
     def _finish(self) -> None:
@@ -170,9 +169,14 @@ class CsvRows(io.RawIOBase):
         self._rest = b""
 
 
+def stand_in(size: int, head: bytes) -> bytes:
+    """The row of one field in the place of one that is too long: in hexadecimal, its delimiters part no fields."""
+    return _MARK + str(size).encode() + _MARK + head.hex().encode() + b"\n"
+
+
 def too_long(text: bytes) -> tuple[int, bytes] | None:
     """The size and the first bytes of a row that was too long, from the one in its place; None for any other row."""
     if not text.startswith(_MARK):
         return None
     size, _, head = text[len(_MARK) :].partition(_MARK)
-    return int(size), head
+    return int(size), bytes.fromhex(head.decode())

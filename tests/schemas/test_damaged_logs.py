@@ -7,13 +7,17 @@ import json
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from uuid import UUID
 
 import fastavro
 import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from jobs.importing.imports import import_log
+from schemas.avro.codec import Codec
 from schemas.dead_letters import DeadLetter
+from schemas.erasures import owners_of
 from schemas.errors import LogFileError
 from schemas.events import Event
 from schemas.logs.columns import decode_columns
@@ -157,3 +161,33 @@ def test_quotes_between_tabs_are_characters_unless_all_are_paired(
     events, letters = read(log)
     assert not letters
     assert [(event.user_id, event.campaign) for event in events] == [(f"u{n}", text) for n, text in enumerate(expected)]
+
+
+HEADER = ["event_id", "user_id", "timestamp", "type"]
+
+
+@pytest.mark.parametrize("separator", [",", ";", "|"])
+def test_a_row_whose_quote_is_not_closed_is_kept_as_it_stands(separator: str, tmp_path: Path) -> None:
+    """An erasure finds whose row it was by its fields."""
+    header, held = (separator.join(fields) for fields in (HEADER, ["e", "anna", str(T), '"IM']))
+    other = separator.join(["f", "other", str(T), "CN"])
+    (tmp_path / "log.csv").write_text(f"{header}\n{held}\n{other}\n")
+    events, letters = read(tmp_path / "log.csv")
+    assert [event.user_id for event in events] == ["other"]
+    assert [letter.payload.decode() for letter in letters] == [held]
+    owners, _ = owners_of(letters[0], Codec()) or (frozenset(), None)
+    assert "anna" in owners and "other" not in owners
+
+
+@pytest.mark.parametrize("kind", [pa.binary(16), pa.uuid()])
+def test_import_reads_16_fixed_bytes_as_the_flow_does(kind: pa.DataType, tmp_path: Path) -> None:
+    ids = [b"sixteen letters!", bytes(range(240, 256)), None]
+    stored = pa.array(ids, pa.binary(16))
+    users = stored if kind == pa.binary(16) else pa.ExtensionArray.from_storage(kind, stored)
+    columns = {"event_id": pa.array([b"a", "b\u00e9".encode(), b"c"]), "User_ID": users}
+    log, to = tmp_path / "log.parquet", tmp_path / "out.parquet"
+    pa.parquet.write_table(pa.table(columns | {"timestamp": [T] * 3, "type": ["IM"] * 3}), log)
+    import_log([log], SQL, to)
+    expected = [("a", str(UUID(bytes=ids[0]))), ("b\u00e9", str(UUID(bytes=ids[1])))]
+    for path in (log, to):
+        assert [(event.event_id, event.user_id) for event in read(path)[0]] == expected
