@@ -41,8 +41,8 @@ from steps.process.store_provenance import check_provenance, note_provenance, pr
 from steps.sources.file import FileSource
 from steps.sources.kafka import KafkaSource, watch
 from steps.sources.simulator import SimulatorSource
-from stores.base import NotedWriter
-from stores.choosing import reader_of, writer_of
+from stores.base import Writer
+from stores.store_registry import reader_of, writer_of
 from topics.client import Kafka, Topic
 from topics.outlets import Topics
 from topics.registry_settings import registry_of
@@ -108,7 +108,7 @@ def start(arguments: list[str]) -> tuple[BytewaxSource[Any], Parts]:
 
 
 def check_held(
-    settings: Settings, writer: NotedWriter, directory: Path | None, arguments: list[str], read: Mapping[str, Topic]
+    settings: Settings, writer: Writer, directory: Path | None, arguments: list[str], read: Mapping[str, Topic]
 ) -> None:
     """Check that what the recovery directory and the store hold fits the settings, and take hold of both.
 

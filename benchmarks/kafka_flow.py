@@ -20,7 +20,7 @@ from pathlib import Path
 from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
-from benchmarks.run_flow import NoStore, new_recovery, warm_up
+from benchmarks.run_flow import NoRows, new_recovery, warm_up
 from dataflow import build_flow
 from schemas.avro.codec import Codec
 from schemas.scored import ScoredRows
@@ -52,10 +52,11 @@ class Meter:
             ending.ask()
 
 
-class Measured(NoStore):
+class Measured(NoRows):
     """Keeps nothing."""
 
     def __init__(self, meter: Meter) -> None:
+        super().__init__()
         self._meter = meter
 
     def write(self, rows: ScoredRows) -> None:

@@ -30,7 +30,7 @@ from confluent_kafka import TopicPartition
 from schemas.avro.codec import codec
 from schemas.events import Event
 from settings import load_settings
-from stores.choosing import reader_of
+from stores.store_registry import reader_of
 from tests.flow.running import make_recovery
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka as Broker

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bytewax.dataflow import Dataflow
 
-from benchmarks.run_flow import NoStore, warm_up
+from benchmarks.run_flow import NoRows, warm_up
 from dataflow import build_flow
 from schemas.logs.log_files import LogFile
 from schemas.scored import ScoredRows
@@ -28,10 +28,11 @@ from steps.sources.file import FileSource
 _FILE, _NOTES = "BENCHMARK_FILE", "BENCHMARK_NOTES"
 
 
-class Timed(NoStore):
+class Timed(NoRows):
     """Keeps nothing but how many rows came, and when the first and the last did."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._rows, self._first, self._last = 0, 0.0, 0.0
         atexit.register(self._note)
 

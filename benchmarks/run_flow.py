@@ -11,7 +11,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,75 +21,23 @@ from bytewax.testing import cluster_main
 
 from benchmarks.logs import write_log
 from dataflow import build_flow
-from schemas.dead_letters import DeadLetter
-from schemas.erasures import Erasure
-from schemas.flow_status import FlowStatus
-from schemas.grades import Grade
 from schemas.logs.log_files import LogFile
-from schemas.scored import Propensity, ScoredRows
-from schemas.stored_models import StoredModel
+from schemas.scored import ScoredRows
 from settings import Settings
 from steps.flow_parts import parts_of
 from steps.process.recovery import widen_pages
 from steps.sources.file import FileSource
 from stores.base import Writer
+from stores.memory import MemoryWriter
 from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import make_recovery
 
 
-class NoStore:
-    """Takes rows and keeps nothing, to measure the dataflow alone."""
-
-    store_id = "none"
-    push_interval = 1.0
+class NoRows(MemoryWriter):
+    """Takes rows and keeps none, to measure the dataflow alone."""
 
     def write(self, rows: ScoredRows) -> None:
         """Drop the rows."""
-
-    def write_grades(self, grades: Sequence[Grade]) -> None:
-        """Forget them."""
-
-    def write_latest(self, rows: Sequence[Propensity]) -> None:
-        """Drop the rows."""
-
-    def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Drop the letters."""
-
-    def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Nothing is kept."""
-
-    def erase(self, erasures: Sequence[Erasure]) -> None:
-        """Nothing is kept."""
-
-    def erasures(self) -> list[Erasure]:
-        """Nobody."""
-        return []
-
-    def grades(self) -> list[Grade]:
-        """None."""
-        return []
-
-    def note_status(self, status: FlowStatus) -> None:
-        """Nobody asks how it is."""
-
-    def models(self) -> list[StoredModel]:
-        """None."""
-        return []
-
-    def add_model(self, model: StoredModel) -> None:
-        """Forget it."""
-
-    def remove_model(self, model: StoredModel) -> None:
-        """There is none."""
-
-    def push(self) -> None:
-        """Nothing is held."""
-
-    def flush(self) -> None:
-        """Nothing is held."""
-
-    def close(self) -> None:
-        """Nothing is open."""
 
 
 def new_recovery(path: Path) -> Path:
@@ -102,7 +50,7 @@ def warm_up(length: int = 1_000) -> None:
     """Load what is compiled: a small log of the same shape goes through the same flow."""
     with tempfile.TemporaryDirectory() as folder:
         write_log(Path(folder) / "warm.parquet", 100, 2_000)
-        seconds(Path(folder) / "warm.parquet", NoStore, length)
+        seconds(Path(folder) / "warm.parquet", NoRows, length)
 
 
 def seconds(path: Path, open_writer: Callable[[], Writer], length: int, epoch: timedelta | None = None) -> float:
@@ -123,7 +71,7 @@ def main() -> None:
     length, epoch = int((sys.argv[3:] or ["1000"])[0]), [timedelta(seconds=int(value)) for value in sys.argv[4:]]
     warm_up(length)
     with tempfile.TemporaryDirectory() as folder:
-        writer = NoStore if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
+        writer = NoRows if store == "none" else lambda: SqliteWriter(Path(folder) / "bench.db")
         took = seconds(path, writer, length, *epoch)
     print(pyarrow.parquet.ParquetFile(path).metadata.num_rows / took, flush=True)
     os._exit(0)

@@ -23,7 +23,7 @@ from bytewax.recovery import RecoveryConfig
 from bytewax.testing import cluster_main
 
 from benchmarks.logs import events, some_users
-from benchmarks.run_flow import NoStore, new_recovery, warm_up
+from benchmarks.run_flow import NoRows, new_recovery, warm_up
 from dataflow import build_flow
 from schemas.avro.codec import codec
 from schemas.messages import MessageBatch, pieces
@@ -57,10 +57,11 @@ class Meter:
             self.waits.append(waits * 1000)
 
 
-class Noted(NoStore):
+class Noted(NoRows):
     """Keeps nothing but when rows came."""
 
     def __init__(self, meter: Meter) -> None:
+        super().__init__()
         self._meter = meter
 
     def write(self, rows: ScoredRows) -> None:

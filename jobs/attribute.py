@@ -42,7 +42,7 @@ from schemas.grades import Grade
 from schemas.logs.log_sets import LogSet
 from schemas.logs.times import AS_FOUND, TimeFormat
 from settings import Settings
-from stores.choosing import reader_of
+from stores.store_registry import reader_of
 
 NAMES = ("credit", "last touch", "first", "linear", "time decay", "position")
 """The rules for a person, in the order of `RULES`."""

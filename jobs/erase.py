@@ -17,7 +17,7 @@ from schemas.erasures import Erasure, letters_of, until_after
 from schemas.errors import JobError
 from schemas.validation import LONGEST_ID
 from settings import Settings, Source
-from stores.choosing import reader_of, writer_of
+from stores.store_registry import reader_of, writer_of
 from topics.publisher import Publisher
 
 MOST_COMPARED = 100_000

@@ -23,7 +23,7 @@ from schemas.flow_status import RUNNING, members_of, problem_of
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel
 from schemas.validation import LAST_TIME
 from settings import Settings, Source, load_settings
-from stores.choosing import reader_of, writer_of
+from stores.store_registry import reader_of, writer_of
 
 MARGIN = timedelta(minutes=1)
 """Time of the clock for every process of a flow to hear of a change, beside ADSTREAMS_MAX_SKEW of event time."""

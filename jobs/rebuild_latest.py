@@ -18,8 +18,8 @@ from schemas.messages import MessageBatch
 from schemas.provenance import KAFKA, Provenance
 from schemas.scored import Propensity
 from settings import Settings
-from stores.base import NotedWriter
-from stores.choosing import writer_of
+from stores.base import Writer
+from stores.store_registry import writer_of
 from topics.whole_topic import Read, read_topic
 
 
@@ -58,7 +58,7 @@ def rebuild_latest(settings: Settings) -> None:
         raise JobError(f"topic {topic}: {len(bad):,} messages hold no propensity: {reason}: {example}")
 
 
-def _check_filling(writer: NotedWriter) -> None:
+def _check_filling(writer: Writer) -> None:
     told = writer.provenance()
     if told is None or writer.is_empty():
         return

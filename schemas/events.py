@@ -12,26 +12,13 @@ from numpy.typing import NDArray
 
 from schemas.compiled.compiling import compiled, inlined
 from schemas.compiled.hashing import xxh3
+from schemas.event_fields import COLUMNS, Hashed
+from schemas.event_fields import MISSING as MISSING
+from schemas.event_fields import TEXTS as TEXTS
+from schemas.event_fields import Event as Event
 from schemas.event_types import TYPES
 
-TEXTS = (
-    "event_id",
-    "user_id",
-    "state",
-    "segment",
-    "campaign",
-    "publisher",
-    "creative",
-    "placement",
-    "product",
-)
-"""The text fields, in the order of a row's spans."""
-
 EVENT_ID, USER_ID, CAMPAIGN = TEXTS.index("event_id"), TEXTS.index("user_id"), TEXTS.index("campaign")
-UNREAD = ("creative", "placement")
-"""Text fields that no table, feature or page reads: events that differ in these alone are the same event."""
-MISSING = "NA"
-"""What a text field holds where the source has nothing."""
 
 ROW = np.dtype(
     [
@@ -40,7 +27,7 @@ ROW = np.dtype(
         ("event_key", np.int64),  # xxh3 of the event id
         ("user_hash", np.uint64),  # xxh3 of the user id: decides the bucket
         ("revenue", np.float64),
-        ("body", np.uint32),  # hash of what stores keep beside identity, type and campaign
+        ("body", np.uint32),  # hash of the columns that `schemas.event_fields` says
         ("quantity", np.int32),
         ("start", np.int32, (len(TEXTS),)),  # spans of the text fields in the batch's data
         ("stop", np.int32, (len(TEXTS),)),
@@ -52,25 +39,6 @@ ROW = np.dtype(
     align=True,
 )
 """One event of a batch: numbers, and spans of text and message in the batch's data."""
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One event, for a person: `timestamp` in ms since 1970 (UTC), `type` one of `schemas.event_types.TYPES`."""
-
-    event_id: str
-    user_id: str
-    timestamp: int
-    type: str
-    state: str = MISSING
-    segment: str = MISSING
-    campaign: str = MISSING
-    publisher: str = MISSING
-    creative: str = MISSING
-    placement: str = MISSING
-    product: str = MISSING
-    quantity: int = 0
-    revenue: float = 0.0
 
 
 class Origin(NamedTuple):
@@ -205,17 +173,28 @@ def gather(
 
 
 _PRIME = np.uint64(0x9E3779B185EBCA87)
-_BODY = tuple(field for field, name in enumerate(TEXTS) if name not in ("event_id", "user_id", "campaign"))
-_IS_UNREAD = tuple(TEXTS[field] in UNREAD for field in _BODY)
-_HASH_OF_MISSING = np.uint64(xxhash.xxh3_64_intdigest(MISSING.encode()))
+_FIRST = ("state", "segment", "publisher", None, None, "product")
+"""Texts of the first version of the hash, in its order; None stands for one that it took as missing."""
+_FIRST_FIELDS = np.array([-1 if name is None else TEXTS.index(name) for name in _FIRST])
+_LATER = [column for column in COLUMNS if column.hashed is Hashed.WHERE_SET]
+_LATER_FIELDS = np.array([TEXTS.index(column.name) for column in _LATER], np.int64)
+
+
+def _hash_of(text: object) -> int:
+    return xxhash.xxh3_64_intdigest(str(text).encode())
+
+
+_HASH_OF_MISSING = np.uint64(_hash_of(MISSING))
+_LATER_DEFAULTS = np.array([_hash_of(column.default) for column in _LATER], np.uint64)
+_LATER_NAMES = np.array([_hash_of(column.name) for column in _LATER], np.uint64)
 
 
 @compiled
 def fill_hashes(rows, data):
-    """Fill `event_key`, `user_hash` and `body` of every row from its text and numbers.
+    """Fill `event_key`, `user_hash` and `body` of every row (n) from its text, in `data`, and its numbers.
 
-    A field of `UNREAD` is hashed as if it were missing. (Recovery directories hold these hashes: a column that is added
-    to the event must leave the hash as it is where it has its default.)
+    Recovery directories hold these hashes. So a column that was added later is mixed in, with its name, only where it
+    differs from its default: an event without it has the hash that it had before.
     """
     number = np.empty(2, np.float64)
     number_bytes = number.view(np.uint8)
@@ -226,9 +205,14 @@ def fill_hashes(rows, data):
         number[0] = record.revenue + 0.0  # -0.0 is 0.0
         number[1] = record.quantity
         mixed = xxh3(number_bytes, 0, 16)
-        for place in range(len(_BODY)):
-            field, hashed = _BODY[place], _HASH_OF_MISSING
-            if not _IS_UNREAD[place]:
+        for field in _FIRST_FIELDS:
+            hashed = _HASH_OF_MISSING
+            if field >= 0:
                 hashed = xxh3(data, record.start[field], record.stop[field])
             mixed = (mixed ^ hashed) * _PRIME
+        for place in range(len(_LATER_FIELDS)):
+            field = _LATER_FIELDS[place]
+            hashed = xxh3(data, record.start[field], record.stop[field])
+            if hashed != _LATER_DEFAULTS[place]:
+                mixed = (mixed ^ hashed ^ _LATER_NAMES[place]) * _PRIME
         record.body = np.uint32(mixed >> np.uint64(32))

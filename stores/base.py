@@ -1,11 +1,13 @@
-"""The interface of a store: writing for the dataflow, reading for the app and people."""
+"""What a store is: a few small protocols for writing, used by the dataflow, and for reading, used by the app and jobs.
+
+A new store implements them, passes the conformance suite (`tests/stores/conformance`) and gets one entry in
+`stores.store_registry`. `stores.held_rows` and `stores.row_rules` have what all stores share.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from datetime import date
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
@@ -13,278 +15,240 @@ from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.scored import Propensity, ScoredRows
 from schemas.stored_models import StoredModel
+from stores.answers import Conversion, CreditSum, Latest, Point, Score, Summary
+
+# Writing
 
 
-@dataclass(frozen=True, slots=True)
-class Point:
-    """One event of a user's curve, and the propensity right after it. `event_time` is in ms since 1970."""
+class Delivery(Protocol):
+    """When what a writer was given becomes visible and durable.
 
-    event_time: int
-    event_key: int
-    event_id: str
-    event_type: str
-    state: str
-    segment: str
-    campaign: str
-    publisher: str
-    product: str
-    quantity: int
-    revenue: float
-    propensity: float
-    seen: int
-    model_id: str
+    `write`, `write_latest`, `write_dead_letters`, `clear_dead_letters`, `write_grades` and `erase` may hold back what
+    they are given until `push` or `flush`; they and these two may block until the store keeps up. All of them:
 
+    Raises:
+        StoreError: something that was given before cannot be made durable.
 
-@dataclass(frozen=True, slots=True)
-class Latest:
-    """Where a user stood right after the newest event, and what was most worth doing then, None where nothing was.
-
-    `gain` is by how much that would raise the propensity, `net` what that is worth less its cost. Nothing may be tried
-    on a user of the `hold_out`.
-    """
-
-    user_id: str
-    event_time: int
-    event_type: str
-    propensity: float
-    seen: int
-    model_id: str
-    best_action: str | None = None
-    gain: float | None = None
-    net: float | None = None
-    hold_out: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """What a store holds. `newest` is the newest event time in ms, None in an empty store."""
-
-    users: int
-    newest: int | None
-    dead_letters: int
-
-
-class Score(NamedTuple):
-    """What is stored of an event that grades are made of. `event_time` is in ms since 1970."""
-
-    event_time: int
-    event_key: int
-    event_type: str
-    campaign: str
-    revenue: float
-    propensity: float
-    seen: int
-    model_id: str
-
-
-class Share(NamedTuple):
-    """What a touch has of a conversion, by each of `schemas.credits.RULES`; the last of a conversion is the baseline's.
-
-    `touch_time` is in ms since 1970, `type` the code of a touch. The baseline's type and campaign are empty, its time
-    and key 0.
-    """
-
-    touch_time: int
-    touch_key: int
-    type: str
-    campaign: str
-    credit: float
-    last: float
-    first: float
-    linear: float
-    time_decay: float
-    position: float
-
-
-@dataclass(frozen=True, slots=True)
-class Conversion:
-    """A conversion event and the shares in it, touches oldest first; by each rule they sum up to 1.
-
-    `part` is one of `schemas.credits.PARTS`: what the event is to its order, which began at `order_time`; of an item
-    and a refund the shares are the order's. Times in ms since 1970.
-    """
-
-    event_time: int
-    event_key: int
-    revenue: float
-    model_id: str
-    part: str
-    order_time: int
-    shares: tuple[Share, ...]
-
-
-class CreditSum(NamedTuple):
-    """What the touches of a campaign and type have of the orders of a UTC day (`2017-06-22`).
-
-    Conversions, which are orders, and revenue, less what refunds of them took back, by each of
-    `schemas.credits.RULES`. What is the baseline's has no campaign and no type.
-    """
-
-    day: str
-    campaign: str
-    type: str
-    conversions: tuple[float, ...]
-    revenue: tuple[float, ...]
-
-
-_DAY = 86_400_000
-
-
-def day_of(time: int) -> str:
-    """The UTC day of a time in ms since 1970, as in `2017-06-22`; before and behind all days the first and the last.
-
-    >>> day_of(1_498_089_600_000)
-    '2017-06-22'
-    """
-    day = date(1970, 1, 1).toordinal() + time // _DAY
-    return date.fromordinal(min(max(day, 1), date.max.toordinal())).isoformat()
-
-
-class Writer(Protocol):
-    """What the dataflow writes with. Every write is an upsert: again, or late, it changes nothing that is newer.
-
-    What is computed goes by version. An event's body goes by a rule of its own, because a conflict must end the same
-    whatever came first: the greater type's is shown; of one type, each field by itself has its greater value, in the
-    order of its bytes: UTF-8 for texts, big-endian for numbers, so that negative ones are above the others.
+    >>> from stores.memory import MemoryStore
+    >>> writer = MemoryStore().writer()
+    >>> writer.push_interval, len(writer.store_id)
+    (1.0, 32)
     """
 
     @property
     def push_interval(self) -> float:
-        """Seconds within which what is held should be pushed."""
+        """Seconds within which held rows should be pushed."""
 
     @property
     def store_id(self) -> str:
-        """What tells this store from another one at the same place."""
+        """Identifies this store; another one made later at the same place has another id."""
+
+    def push(self) -> None:
+        """Start writing held rows, so that readers see them soon."""
+
+    def flush(self) -> None:
+        """Return once everything given so far is durable."""
+
+    def close(self) -> None:
+        """Release the store; rows that were not flushed may be lost."""
+
+
+class ScoreWriter(Protocol):
+    """Takes scored rows. Every write is an upsert: repeated or late, it changes nothing that is newer.
+
+    Computed values go by version. An event's body follows a rule of its own, because a conflict must end the same
+    whatever the order of arrival: the body of the greater type is shown; of one type, each column by itself has its
+    greater value, in the order of its bytes (UTF-8 for texts, big-endian for numbers, so that negative ones are above
+    the others). See `stores.row_rules`.
+
+    >>> from stores.memory import MemoryStore
+    >>> store = MemoryStore()
+    >>> rows = [Propensity("ann", 0, 1, "e1", "CL", 0.25, 1, version, "m") for version in (2, 1)]
+    >>> store.writer().write_latest(rows)
+    >>> store.reader().version("ann")
+    2
+    """
 
     def write(self, rows: ScoredRows) -> None:
-        """Take rows; they may be held back until `push` or `flush`.
-
-        This, `push` and `flush` may wait until the store keeps up.
-
-        Raises:
-            StoreError: something that was taken before cannot be made durable.
-        """
+        """Take rows, and the credit of their conversions."""
 
     def write_latest(self, rows: Sequence[Propensity]) -> None:
-        """Take where users stand, as the propensity topic tells it; the newest version of a user stays."""
+        """Take users' latest rows, as the propensity topic has them; the newest version of a user stays."""
+
+
+class LetterWriter(Protocol):
+    """Takes dead letters, in the order of the calls.
+
+    >>> from stores.memory import MemoryStore
+    >>> store, letter = MemoryStore(), DeadLetter("events", 0, 7, "missing", "no user_id", b"{}")
+    >>> store.writer().write_dead_letters([letter])
+    >>> store.writer().clear_dead_letters([letter])
+    >>> store.reader().dead_letters(10)
+    []
+    """
 
     def write_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Take dead letters."""
+        """Take dead letters; one of the same place replaces the former one."""
 
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Take dead letters that are to go; those taken after this stay."""
+        """Delete dead letters, by their places; those written after this call stay."""
+
+
+class ErasureWriter(Protocol):
+    """Erases users.
+
+    >>> from stores.memory import MemoryStore
+    >>> writer = MemoryStore().writer()
+    >>> writer.erase([Erasure.of("user-17", until=5), Erasure.of("user-17", until=3)])
+    >>> writer.erasures()
+    [Erasure(user_hash=9048858901848095873, until=5, user_id=None)]
+    """
+
+    def erase(self, erasures: Sequence[Erasure]) -> None:
+        """Record erasures; where the user's id is given, delete all rows up to their times.
+
+        Rows that are taken later stay if their versions are those of later events.
+        """
+
+    def erasures(self) -> list[Erasure]:
+        """All recorded erasures, of each user the latest, by the users' hashes alone. Thread-safe.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
+
+class ModelWriter(Protocol):
+    """Keeps the models that rows are scored by. Its methods are thread-safe and durable when they return.
+
+    Each method:
+
+    Raises:
+        StoreError: the store does not answer.
+
+    >>> from stores.memory import MemoryStore
+    >>> writer = MemoryStore().writer()
+    >>> for model_id in ("seed", "rival"):
+    ...     writer.add_model(StoredModel(0, model_id, "{}"))
+    >>> [model.model_id for model in writer.models()]
+    ['seed']
+    """
+
+    def models(self) -> list[StoredModel]:
+        """The models, ordered by the times from which they are valid."""
+
+    def add_model(self, model: StoredModel) -> None:
+        """Add a model, unless there is one that is valid from the same time."""
+
+    def remove_model(self, model: StoredModel) -> None:
+        """Remove the model of this id that is valid from the same time."""
+
+
+class GradeWriter(Protocol):
+    """Keeps the grades of models.
+
+    >>> from stores.memory import MemoryStore
+    >>> writer = MemoryStore().writer()
+    >>> for version in (2, 1):
+    ...     writer.write_grades([Grade("m", "event", "all", "model", 10, 2, 1, graded_until=0, version=version)])
+    >>> [grade.version for grade in writer.grades()]
+    [2]
+    """
 
     def write_grades(self, grades: Sequence[Grade]) -> None:
         """Take grades; of one key the greatest version stays."""
 
     def grades(self) -> list[Grade]:
-        """The grades of all models that are durable, in no order. Any thread may ask.
-
-        Raises:
-            StoreError: the store does not answer.
-        """
-
-    def erase(self, erasures: Sequence[Erasure]) -> None:
-        """Take erasures: they are noted, and where the user's id is given all rows up to their times go.
-
-        Rows that are taken later stay, if their versions are those of later events.
-        """
-
-    def erasures(self) -> list[Erasure]:
-        """All that was noted, by the users' hashes alone. Any thread may ask.
-
-        Raises:
-            StoreError: the store does not answer.
-        """
-
-    def models(self) -> list[StoredModel]:
-        """The models that were added, in the order of the times from which on they are valid. Any thread may ask.
-
-        Raises:
-            StoreError: the store does not answer.
-        """
-
-    def add_model(self, model: StoredModel) -> None:
-        """Add a model, durably, unless there is one that is valid from the same time. Any thread may.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-
-    def remove_model(self, model: StoredModel) -> None:
-        """Remove the model that is valid from the same time, durably. Any thread may.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-
-    def push(self) -> None:
-        """Begin to write what is held, so that readers see it soon.
-
-        Raises:
-            StoreError: something that was taken before cannot be made durable.
-        """
-
-    def flush(self) -> None:
-        """Return once all that was taken is durable.
-
-        Raises:
-            StoreError: it cannot be made durable.
-        """
-
-    def note_status(self, status: FlowStatus) -> None:
-        """Note durably how a process of the flow is, in place of what it said before. Any thread may ask.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-
-    def close(self) -> None:
-        """Let go of the store; what was not flushed may be lost."""
-
-
-class NotedWriter(Writer, Protocol):
-    """A writer of a store that keeps what fills it. Any thread may ask."""
-
-    def provenance(self) -> str | None:
-        """What filled the store, as `note_provenance` was given it last; None where nobody said.
-
-        Raises:
-            StoreError: the store does not answer.
-        """
-
-    def note_provenance(self, text: str, before: str | None) -> None:
-        """Note durably what fills the store, unless what is noted is no longer `before`.
-
-        Raises:
-            StoreError: it cannot be written.
-        """
-
-    def is_empty(self) -> bool:
-        """Whether the store holds no event, no user and no dead letter; what was not flushed does not count.
+        """The durable grades of all models, in no order. Thread-safe.
 
         Raises:
             StoreError: the store does not answer.
         """
 
 
-class Reader(Protocol):
-    """What the app reads with; it works on an empty store, and while the store is written.
+class StatusWriter(Protocol):
+    """Keeps the status of each process of the flow.
 
-    Each method, and each iterator that one gives:
-
-    Raises:
-        StoreError: the store does not answer, is damaged, or was replaced.
+    >>> from stores.memory import MemoryStore
+    >>> store = MemoryStore()
+    >>> store.writer().note_status(FlowStatus(0, 1, "host", 7, started=0, beat=5))
+    >>> [status.beat for status in store.reader().statuses()]
+    [5]
     """
 
-    def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
-        """Give up, with a `StoreError`, what is asked of this reader from now on once `is_abandoned` says so."""
+    def note_status(self, status: FlowStatus) -> None:
+        """Replace the process's status, durably. Thread-safe.
+
+        Raises:
+            StoreError: the store does not answer.
+        """
+
+
+class ProvenanceWriter(Protocol):
+    """Keeps what fills the store. Its methods are thread-safe.
+
+    Each method:
+
+    Raises:
+        StoreError: the store does not answer.
+
+    >>> from stores.memory import MemoryStore
+    >>> writer = MemoryStore().writer()
+    >>> writer.note_provenance("this flow", before=None)
+    >>> writer.note_provenance("another flow", before=None)
+    >>> writer.provenance(), writer.is_empty()
+    ('this flow', True)
+    """
+
+    def provenance(self) -> str | None:
+        """The recorded text; None where there is none."""
+
+    def note_provenance(self, text: str, before: str | None) -> None:
+        """Record durably what fills the store, unless the record is no longer `before`."""
+
+    def is_empty(self) -> bool:
+        """Whether the store holds no event, no user and no dead letter; unflushed rows do not count."""
+
+
+class Writer(
+    Delivery,
+    ScoreWriter,
+    LetterWriter,
+    ErasureWriter,
+    ModelWriter,
+    GradeWriter,
+    StatusWriter,
+    ProvenanceWriter,
+    Protocol,
+):
+    """A store opened for writing.
+
+    >>> from stores.memory import MemoryStore
+    >>> writer: Writer = MemoryStore().writer()
+    >>> writer.flush()
+    >>> writer.close()
+    """
+
+
+# Reading
+
+
+class CurveReader(Protocol):
+    """Reads users: their events, their latest rows, and who they are.
+
+    >>> from stores.memory import MemoryStore
+    >>> store = MemoryStore()
+    >>> store.writer().write_latest([Propensity("Ann", 0, 1, "e1", "CL", 0.25, 1, 2, "m")])
+    >>> reader = store.reader()
+    >>> reader.search("an", 10), [latest.propensity for latest in reader.most_likely(10)]
+    (['Ann'], [0.25])
+    """
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
         """The user's newest `limit` points with start <= event_time <= end (ms), oldest first, in sequence order."""
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
-        """Where the given users stood after their newest events; users that are not known are left out."""
+        """The latest rows of the given users, in no order; unknown users are left out."""
 
     def most_likely(self, count: int, since: int | None = None) -> list[Latest]:
         """The users with the greatest propensity after their newest event, greatest first.
@@ -296,51 +260,100 @@ class Reader(Protocol):
         """The users with the newest events, newest first."""
 
     def search(self, prefix: str, count: int) -> list[str]:
-        """User ids that start with `prefix` in any case of its letters: those spelt so first, each in order."""
-
-    def summary(self) -> Summary:
-        """What the store holds."""
-
-    def dead_letters(self, count: int) -> list[DeadLetter]:
-        """Dead letters in the order of their keys, at the most `count`."""
-
-    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
-        """The dead letter of one place, None where there is none."""
-
-    def each_dead_letter(self) -> Iterator[DeadLetter]:
-        """All dead letters as they are now, in no order."""
+        """User ids that start with `prefix` in any case of its letters; exact spellings first, each group in order."""
 
     def user_ids(self) -> list[str]:
         """The ids of all users, in no order."""
 
     def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
-        """All that is stored of each of the given users, in their order; a user's in sequence order."""
+        """All stored scores of each given user, in the order of the users; a user's in sequence order."""
+
+    def version(self, user_id: str) -> int | None:
+        """The version of the user's latest row; None for an unknown user."""
+
+    def summary(self) -> Summary:
+        """How much the store holds."""
+
+
+class LetterReader(Protocol):
+    """Reads dead letters.
+
+    >>> from stores.memory import MemoryStore
+    >>> store = MemoryStore()
+    >>> store.writer().write_dead_letters([DeadLetter("events", 0, 7, "missing", "no user_id", b"{}")])
+    >>> store.reader().dead_letter("events", 0, 7).detail
+    'no user_id'
+    """
+
+    def dead_letters(self, count: int) -> list[DeadLetter]:
+        """At most `count` dead letters, in the order of their keys."""
+
+    def dead_letter(self, source: str, partition: int, offset: int) -> DeadLetter | None:
+        """The dead letter of one place; None where there is none."""
+
+    def each_dead_letter(self) -> Iterator[DeadLetter]:
+        """All dead letters as they are now, in no order."""
+
+
+class CreditReader(Protocol):
+    """Reads what conversions are credited to.
+
+    >>> from stores.memory import MemoryStore
+    >>> reader = MemoryStore().reader()
+    >>> reader.credits("ann"), reader.credit_sums()
+    ([], [])
+    """
 
     def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
         """The user's conversion events with start <= event_time <= end (ms), oldest first."""
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
-        """Sums over the orders of all users, in the order of day, campaign and type.
+        """Sums over the orders of all users, ordered by day, campaign and type.
 
-        As all answers over all users they may be as old as a scan of a large store in Cassandra (see `scans`).
-
-        Those of the UTC days from that of `start` to that of `end` (ms), whole days.
+        They cover whole UTC days, from that of `start` to that of `end` (ms). In a large Cassandra store they may be as
+        old as the last scan (see `scans`), like all answers over all users.
         """
+
+
+class TableReader(Protocol):
+    """Reads the small tables.
+
+    >>> from stores.memory import MemoryStore
+    >>> reader = MemoryStore().reader()
+    >>> reader.models(), reader.grades(), reader.statuses(), reader.provenance()
+    ([], [], [], None)
+    """
+
+    def models(self) -> list[StoredModel]:
+        """The models that rows are scored by, ordered by the times from which they are valid."""
 
     def grades(self) -> list[Grade]:
         """The grades of all models, ordered by model_id, kind and day."""
 
-    def models(self) -> list[StoredModel]:
-        """The models by which rows are scored, in the order of the times from which on they are valid."""
+    def statuses(self) -> list[FlowStatus]:
+        """The last status of each process, by process number; those of a former flow may be among them."""
 
     def provenance(self) -> str | None:
-        """What filled the store, as `schemas.provenance` writes it; None where nobody said."""
+        """What filled the store, as `schemas.provenance` writes it; None where it is not recorded."""
 
-    def statuses(self) -> list[FlowStatus]:
-        """What the processes of the flow said last, by their numbers; those of a flow before may be among them."""
 
-    def version(self, user_id: str) -> int | None:
-        """The version of where a user stands, None where the user is not known."""
+class Reader(CurveReader, LetterReader, CreditReader, TableReader, Protocol):
+    """A store opened for reading. It works on an empty store, and while the store is written.
+
+    Each method, and each iterator that one returns:
+
+    Raises:
+        StoreError: the store does not answer, is damaged, or was replaced.
+
+    >>> from stores.memory import MemoryStore
+    >>> reader: Reader = MemoryStore().reader()
+    >>> reader.curve("ann"), reader.summary().users
+    ([], 0)
+    >>> reader.close()
+    """
+
+    def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
+        """Abort later queries of this reader, with a `StoreError`, once `is_abandoned` returns true."""
 
     def close(self) -> None:
-        """Let go of the store."""
+        """Release the store."""

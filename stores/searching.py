@@ -1,4 +1,4 @@
-"""Finding user ids by how they begin, whatever the case of their letters; the same in both stores."""
+"""Case-insensitive search of user ids by prefix, the same in all stores."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from itertools import product
 from math import prod
 
 MOST = 1_024
-"""Spellings of a beginning that are tried at the most; the letters behind it are compared one by one."""
+"""The most spellings of a prefix that are tried; letters after it are compared one by one."""
 
 
 def _spellings(letter: str) -> list[str]:
-    """A letter in each of its cases that is one letter, itself first.
+    """A letter in each case that is a single letter, itself first.
 
     >>> _spellings("a"), _spellings("ß"), _spellings("7")
     (['a', 'A'], ['ß'], ['7'])
@@ -20,7 +20,7 @@ def _spellings(letter: str) -> list[str]:
 
 
 def begins_so(prefix: str) -> re.Pattern[str]:
-    """What matches at the start of ids that begin with a text, in any case.
+    """The pattern of ids that start with `prefix` in any case.
 
     >>> bool(begins_so("an").match("Anna")), bool(begins_so("a.").match("anna"))
     (True, False)
@@ -29,7 +29,7 @@ def begins_so(prefix: str) -> re.Pattern[str]:
 
 
 def beginnings(prefix: str) -> list[str]:
-    """Texts one of which each id that begins with `prefix` in any case begins with, in order.
+    """Texts, in order: each id that starts with `prefix` in any case starts with one of them.
 
     >>> beginnings("u1"), len(beginnings("abcdefghijklmnop"))
     (['U1', 'u1'], 1024)

@@ -28,7 +28,9 @@ from model.scoring.belief import Belief
 from schemas.credits import RULES
 from schemas.flow_status import members_of, problem_of
 from schemas.validation import LONGEST_ID
-from stores.base import CreditSum, Point, Reader
+from stores.answers import CreditSum, Point
+from stores.base import Reader
+from stores.row_columns import POINT
 from viz.doors import guard, too_long
 from viz.feed import DAY, Feed
 from viz.shared import Shared, shared
@@ -352,7 +354,7 @@ def _option(option: Option) -> dict[str, Any]:
 
 
 def _event(point: Point) -> dict[str, Any]:
-    return asdict(point) | {"event_key": str(point.event_key)}
+    return {name: getattr(point, name) for name in POINT} | {"event_key": str(point.event_key)}
 
 
 def _id(user: str) -> str:

@@ -15,9 +15,10 @@ from bokeh.events import MouseEnter, MouseLeave, RangesUpdate, Tap
 from bokeh.models import ColumnDataSource, DatetimeTicker, NumeralTickFormatter, Range1d
 from bokeh.models.annotations import BoxAnnotation, Span
 
+from schemas.event_fields import STORED
 from schemas.event_types import RANK
 from schemas.events import MISSING
-from stores.base import Point
+from stores.answers import Point
 from viz import look
 from viz.drawing import add_changes, add_cursor, add_curves, add_ends, add_events, add_moment, add_now, empty_figure
 from viz.trace import Credit, Trace, Tracer
@@ -84,7 +85,7 @@ def spread(heights: Sequence[float], gap: float) -> list[float]:
 
 def describe(point: Point, change: float, more: Sequence[str] = ()) -> str:
     """What is told about an event, a fact a line; `change` is NaN where it is not known."""
-    texts = {"Campaign": point.campaign, "Publisher": point.publisher, "Product": point.product}
+    texts = {column.label: getattr(point, column.name) for column in STORED if column.label}
     facts = [
         moment(point.event_time),
         f"Propensity after it: {percent(point.propensity)}",

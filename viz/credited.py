@@ -9,7 +9,7 @@ from model.scoring.belief import Belief
 from model.scoring.propensity import Model
 from schemas.credits import RULES
 from schemas.event_types import TYPE_OF
-from stores.base import CreditSum
+from stores.answers import CreditSum
 from viz import look
 from viz.feed import CREDITED_DAYS, DAY
 from viz.graded import plainly

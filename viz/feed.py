@@ -13,7 +13,8 @@ from model.scoring.belief import Belief, Policy, believe
 from model.scoring.propensity import Model
 from schemas.grades import Grade
 from schemas.provenance import SIMULATOR, Provenance
-from stores.base import CreditSum, Latest, Reader, Summary
+from stores.answers import CreditSum, Latest, Summary
+from stores.base import Reader
 from viz.newest import believed_newest
 from viz.stream_clock import StreamClock
 from viz.trace import Trace, Tracer

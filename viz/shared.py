@@ -11,7 +11,7 @@ from tornado.websocket import WebSocketClosedError
 from model.durations import to_milliseconds
 from schemas.errors import SettingsError, StoreError
 from settings import Source, load_settings, stop
-from stores.choosing import reader_of
+from stores.store_registry import reader_of
 from viz.feed import Feed
 from viz.store_reading import Desk
 from viz.trace import Tracer

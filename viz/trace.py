@@ -21,7 +21,7 @@ from model.scoring.propensity import Model
 from model.timeline import Models
 from schemas.event_types import RANK, TYPE_OF
 from schemas.stored_models import StoredModel
-from stores.base import Point
+from stores.answers import Point
 
 GRID = 480
 """Evenly spaced moments at which a curve is drawn, besides those at which it bends."""

@@ -12,7 +12,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.errors import JobError
 from settings import Settings, Source
 from stores.base import Reader, Writer
-from stores.choosing import reader_of, writer_of
+from stores.store_registry import reader_of, writer_of
 from topics.client import Kafka
 from topics.letter_topic import Rejection, letter_key, read_dead_letters
 from topics.publisher import Publisher

@@ -24,7 +24,7 @@ from model.scoring.training_record import Estimate, from_milliseconds
 from schemas.errors import JobError, StoreError
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
 from settings import Settings
-from stores.choosing import reader_of, writer_of
+from stores.store_registry import reader_of, writer_of
 
 REST = 10.0
 """A pass is followed by at least this many times its own duration without one."""

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 
 from schemas.avro.codec import load_schema
 from schemas.errors import ColumnsError
-from schemas.events import TEXTS
+from schemas.event_fields import COLUMNS
+from schemas.event_fields import REQUIRED as REQUIRED
 
-REQUIRED = ("event_id", "user_id", "timestamp", "type")
-OPTIONAL = (*(name for name in TEXTS if name not in REQUIRED), "quantity", "revenue")
+OPTIONAL = tuple(column.name for column in COLUMNS if column.name not in REQUIRED)
 _ALIASES = {alias: field["name"] for field in load_schema("event")["fields"] for alias in field.get("aliases", ())}
 _LISTED, _SHOWN = 6, 40
 """Names that a message lists, and how much of each."""

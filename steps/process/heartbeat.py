@@ -15,7 +15,7 @@ from schemas.avro.codec import Decoded
 from schemas.errors import StoreError
 from schemas.flow_status import ENDED, STOPPED, FlowStatus
 from steps.process import ending
-from stores.base import Writer
+from stores.base import StatusWriter, Writer
 
 
 def _now() -> int:
@@ -35,7 +35,7 @@ class Heartbeat:
         self._is_live, now = is_live, _now()
         self._status = FlowStatus(process, processes, socket.gethostname(), os.getpid(), started=now, beat=now)
 
-    def begin(self, writer: Writer, open_writer: Callable[[], Writer]) -> None:
+    def begin(self, writer: StatusWriter, open_writer: Callable[[], Writer]) -> None:
         """Report the start, and at the end of the process how it ended.
 
         A process that is killed, or fails at once, reports no end: its last status gets old.

@@ -16,8 +16,9 @@ import xxhash
 
 from schemas.errors import SettingsError, StoreError
 from schemas.provenance import FILE, KAFKA, SIMULATOR, Input, Provenance, named
-from settings import RETRY_FOLDER, Settings, Source, Store
-from stores.base import NotedWriter
+from settings import RETRY_FOLDER, Settings, Source
+from stores.base import ProvenanceWriter
+from stores.store_registry import store_kind
 from topics.client import Topic
 
 log = logging.getLogger("adstreams")
@@ -55,7 +56,7 @@ def provenance_of(
             return Provenance(FILE, inputs={str(path.absolute()): _identity(path) for path in lasting}, state=state)
 
 
-def check_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -> None:
+def check_provenance(writer: ProvenanceWriter, settings: Settings, now: Provenance) -> None:
     """Compare what is to fill the store with what filled it; nothing is written.
 
     Raises:
@@ -88,7 +89,7 @@ def check_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -
         log.warning("topic %s was recreated since it filled %s: earlier rows stay", named(remade), _place(settings))
 
 
-def note_provenance(writer: NotedWriter, settings: Settings, now: Provenance) -> None:
+def note_provenance(writer: ProvenanceWriter, settings: Settings, now: Provenance) -> None:
     """Note what fills the store from now on, beside what filled it.
 
     Raises:
@@ -103,7 +104,7 @@ def note_provenance(writer: NotedWriter, settings: Settings, now: Provenance) ->
         raise StoreError(f"{_setting(settings)}: another flow has just begun to fill {_place(settings)}")
 
 
-def _held(writer: NotedWriter, settings: Settings) -> Provenance | None:
+def _held(writer: ProvenanceWriter, settings: Settings) -> Provenance | None:
     """What filled the store; None where it has no record, or no rows."""
     text = writer.provenance()
     if text is None or writer.is_empty():
@@ -163,14 +164,12 @@ def _edges(path: Path, size: int) -> Input:
 
 
 def _setting(settings: Settings) -> str:
-    return "ADSTREAMS_SQLITE_PATH" if settings.store is Store.SQLITE else "ADSTREAMS_CASSANDRA_KEYSPACE"
+    return store_kind(settings).setting
 
 
 def _kind(settings: Settings) -> str:
-    return "file" if settings.store is Store.SQLITE else "keyspace"
+    return store_kind(settings).noun
 
 
 def _place(settings: Settings) -> str:
-    if settings.store is Store.SQLITE:
-        return str(settings.sqlite_path)
-    return f"keyspace {settings.cassandra_keyspace}"
+    return store_kind(settings).place(settings)

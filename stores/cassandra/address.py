@@ -1,4 +1,4 @@
-"""Where a Cassandra cluster is, and how to talk to it."""
+"""The address of a Cassandra keyspace, and how to connect to it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,11 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class CassandraAddress:
-    """A keyspace of a cluster; each field is a setting `ADSTREAMS_CASSANDRA_*`, which errors name."""
+    """A keyspace of a cluster; each field is a setting `ADSTREAMS_CASSANDRA_*`, which errors name.
+
+    >>> str(CassandraAddress(("db1", "db2"), keyspace="shop"))
+    'db1,db2 port 9042'
+    """
 
     hosts: tuple[str, ...]
     port: int = 9042

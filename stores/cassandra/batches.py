@@ -1,4 +1,4 @@
-"""Statements -> batches: large enough to be cheap, small enough that no server warns of them.
+"""Packing statements into batches: large enough to be cheap, small enough that no server warns of them.
 
 A batch goes to a node that has all of it, so rows are grouped by the set of nodes that have them. Cassandra warns of
 a batch of more than 5 KiB or 10 partitions, unless it is of a single one.
@@ -18,7 +18,7 @@ MOST_PARTITIONS = 10
 
 @dataclass(slots=True)
 class _Open:
-    """A batch that has room for more."""
+    """A batch with room for more."""
 
     pieces: list[Piece] = field(default_factory=list)
     size: int = 0
@@ -28,8 +28,14 @@ class Packer:
     """Packs pieces into batches.
 
     Args:
-        replicas: what tells a set of nodes, from a partition key.
+        replicas: identifies the set of nodes that hold a partition key.
         send: takes the pieces of each batch.
+
+    >>> packer = Packer(lambda key: None, lambda pieces: print([piece.key for piece in pieces]))
+    >>> for user in (b"ann", b"bob"):
+    ...     packer.add(Piece(user, b"", 1, 100))
+    >>> packer.push()
+    [b'ann', b'bob']
     """
 
     def __init__(self, replicas: Callable[[bytes], Hashable], send: Callable[[list[Piece]], None]) -> None:
@@ -37,7 +43,7 @@ class Packer:
         self._open: dict[Hashable, _Open] = {}
 
     def add(self, piece: Piece) -> None:
-        """Take a piece; batches that are full are sent."""
+        """Take a piece; full batches are sent."""
         if piece.size > MOST_BYTES:
             self._send([piece])
             return
@@ -52,7 +58,7 @@ class Packer:
         batch.size += piece.size
 
     def push(self) -> None:
-        """Send what is held."""
+        """Send all held pieces."""
         held, self._open = self._open, {}
         for batch in held.values():
             self._send(batch.pieces)

@@ -1,4 +1,4 @@
-"""Delivers batches: many at once, each again and again until it is acknowledged or its time is up."""
+"""Delivers batches: many at once, each retried until it is acknowledged or its deadline has passed."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from stores.cassandra.protocol import EncodedBatch
 from stores.cassandra.session import SharedSession
 
 IN_FLIGHT = 128
-"""Batches on their way at once; more bring no more rows a second."""
+"""Batches in flight at once; more do not write more rows a second."""
 HELD, HELD_BYTES = 1_024, 64 * 2**20
-"""Batches that wait, are on their way or are to be tried again, and bytes of them: as many as memory should hold."""
+"""The most batches that wait, are in flight or are retried, and the most bytes of them in memory."""
 DEADLINE = 180.0
-"""Seconds for which a batch is tried again after it first failed."""
+"""Seconds for which a batch is retried after its first failure."""
 _FIRST_DELAY, _LONGEST_DELAY = 0.1, 5.0
 
 _log = logging.getLogger("adstreams")
@@ -38,9 +38,17 @@ class _Delivery:
 
 
 class Deliveries:
-    """Sends batches through a session. Only `send` and `wait` block; answers are taken by the driver's own thread.
+    """Sends batches through a session. Only `send` and `wait` block; the driver's own thread handles responses.
 
-    Nothing is ever skipped: what cannot be written for good makes this and every later call raise.
+    No batch is ever skipped: after a permanent failure this and every later call raises.
+
+    >>> from stores.cassandra.address import CassandraAddress
+    >>> deliveries = Deliveries(SharedSession(CassandraAddress(("db1",)), session=None))
+    >>> deliveries.wait()  # nothing was sent
+    >>> deliveries.close()
+    >>> deliveries.check()
+    Traceback (most recent call last):
+    schemas.errors.StoreError: Cassandra at db1 port 9042: closed
     """
 
     def __init__(self, shared: SharedSession, deadline: float = DEADLINE) -> None:
@@ -54,7 +62,7 @@ class Deliveries:
         self._failing, self._troubled_since = 0, 0.0
 
     def send(self, batch: EncodedBatch) -> None:
-        """Take a batch; blocks while as many are held as may be.
+        """Take a batch; blocks while the most batches are held.
 
         Raises:
             StoreError: a batch cannot be written.
@@ -81,7 +89,7 @@ class Deliveries:
             raise self._failure
 
     def close(self) -> None:
-        """Try nothing again, and send nothing more."""
+        """Stop sending and retrying."""
         with self._changed:
             self._failure = self._failure or StoreError(f"Cassandra at {self._address}: closed")
             self._waiting.clear()
@@ -96,13 +104,13 @@ class Deliveries:
                 self._look_for_silence()
 
     def _look_for_silence(self) -> None:
-        """Give up on a request that got no answer, not even an error; a node that hangs is noticed by heartbeats."""
+        """Give up on a request without any response, not even an error; heartbeats detect a node that hangs."""
         oldest = min(delivery.since for delivery in self._flying)
         if time.monotonic() - oldest > self._deadline + _LONGEST_DELAY:
             self._give_up("no answer")
 
     def _start(self) -> None:
-        """Send what waits, as far as there is room; one thread at a time does."""
+        """Send waiting batches up to the limit; one thread at a time does."""
         with self._changed:
             if self._starting:
                 return
@@ -117,7 +125,7 @@ class Deliveries:
                 delivery.since = delivery.since if delivery.failures else time.monotonic()
             try:
                 future = self._session.execute_async(delivery.batch, timeout=None)
-            except Exception as error:  # whatever it is: the thread that sends must live
+            except Exception as error:  # of any kind: the sending thread must survive
                 self._failed(error, delivery)
             else:
                 future.add_callbacks(

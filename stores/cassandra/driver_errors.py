@@ -1,4 +1,4 @@
-"""What the driver raises, told plainly, and which of it may heal."""
+"""The driver's errors: as one line for a person, and which of them are transient."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ from schemas.errors import StoreError
 from stores.cassandra.address import CassandraAddress
 
 ERRORS = (DriverException, NoHostAvailable, ConnectionException, ErrorMessage)
-"""All that an exchange with a server may raise."""
+"""Every error that a request may raise."""
 _FOR_GOOD = (InvalidRequest, Unauthorized, ConfigurationException, SyntaxException, AuthenticationFailed)
 _PASSING = (RequestExecutionException, OperationTimedOut, NoHostAvailable, ConnectionException, ErrorMessage)
 
 
 def may_heal(error: BaseException) -> bool:
-    """Whether the same request may succeed later: nodes are away, late or overloaded, rather than it is wrong."""
+    """Whether the error is transient: nodes are down, slow or overloaded, and the request itself is valid."""
     return isinstance(error, _PASSING) and not isinstance(error, _FOR_GOOD)
 
 
 def reason(error: BaseException) -> str:
-    """An error in a few plain words."""
+    """The cause of an error in a few words."""
     match error:
         case WriteTimeout() | ReadTimeout():
             return f"{error.received_responses} of {error.required_responses} replicas answered in time"
@@ -61,8 +61,8 @@ def reason(error: BaseException) -> str:
 
 
 @contextmanager
-def plainly(address: CassandraAddress) -> Iterator[None]:
-    """Turn what the driver raises into a `StoreError`."""
+def store_errors(address: CassandraAddress) -> Iterator[None]:
+    """Raise the driver's errors as a `StoreError` of one line."""
     try:
         yield
     except ERRORS as error:

@@ -1,7 +1,7 @@
-"""Batches whose statements are encoded before the driver sees them.
+"""Batches whose statements are encoded before the driver gets them.
 
-The driver turns a Python value at a time into bytes, twice; for rows that are columns of numbers and UTF-8 already
-that costs more than all the rest of a write. Here a batch carries its statements as the bytes of the native protocol
+The driver encodes one Python value at a time, twice; for rows that are arrays of numbers and UTF-8 already, that costs
+more than all the rest of a write. Here a batch carries its statements as the bytes of the native protocol
 (versions 4 and 5, "BATCH"), and the session's protocol handler puts the frame around them.
 """
 
@@ -22,7 +22,7 @@ _INT = struct.Struct(">i")
 
 
 def head_of(statement: PreparedStatement) -> bytes:
-    """What precedes the values of a prepared statement in a batch."""
+    """The bytes before the values of a prepared statement in a batch."""
     values = len(statement.column_metadata or ())
     query_id: bytes = statement.query_id
     return struct.pack(">BH", 1, len(query_id)) + query_id + struct.pack(">H", values)
@@ -35,7 +35,7 @@ def encoded(head: bytes, values: Sequence[bytes]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Statements:
-    """Statements as they go over the wire, in the place where the driver keeps those that it is to encode."""
+    """Statements as bytes, in place of the list that the driver would encode."""
 
     pieces: Sequence[bytes | memoryview]
     count: int
@@ -65,6 +65,10 @@ class EncodedBatch(BatchStatement):  # type: ignore[misc]
         count: how many statements they are.
         now: the time, in s since 1970, from which times to live count in place of the server's clock; version 4 of the
             protocol has only that.
+
+    >>> batch = EncodedBatch("adstreams", b"ann", [encoded(b"<statement>", [b"ann"])], 1, None)
+    >>> batch.size, batch.is_idempotent
+    (18, True)
     """
 
     def __init__(
@@ -77,7 +81,14 @@ class EncodedBatch(BatchStatement):  # type: ignore[misc]
 
 
 class Handler(ProtocolHandler):  # type: ignore[misc]
-    """Encodes messages as the driver does, and encoded batches as they are."""
+    r"""Encodes messages as the driver does, except `EncodedBatch`es, whose bytes it passes on.
+
+    >>> batch = EncodedBatch("adstreams", b"ann", [encoded(b"<statement>", [b"ann"])], 1, None)
+    >>> message = BatchMessage(batch.batch_type, batch._statements_and_parameters, consistency_level=1)
+    >>> frame = Handler.encode_message(message, 1, 4, None, False)
+    >>> frame[12:30]
+    b'<statement>\x00\x00\x00\x03ann'
+    """
 
     @classmethod
     def encode_message(

@@ -1,4 +1,4 @@
-"""Reads what is stored in Cassandra."""
+"""Reads the tables of Cassandra."""
 
 from __future__ import annotations
 
@@ -14,75 +14,71 @@ from cassandra.concurrent import execute_concurrent_with_args
 from cassandra.query import PreparedStatement
 from numpy.typing import NDArray
 
-from schemas.credits import PARTS, RULES
 from schemas.dead_letters import DeadLetter
 from schemas.errors import StoreError
-from schemas.event_types import RANK
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary, day_of
+from stores.answers import Conversion, CreditSum, Latest, Point, Score, Share, Summary
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.driver_errors import plainly
+from stores.cassandra.driver_errors import store_errors
 from stores.cassandra.session import SharedSession, open_session
 from stores.cassandra.tables import PROCESS, grades_of, models_of, ready_tables
 from stores.cassandra.writer import BLOCK
+from stores.row_columns import LATEST, POINT, SCORE
+from stores.row_rules import CreditSums, in_sequence, times_between
 from stores.searching import begins_so
 
 _LONGEST_ID = 1_024
 _PAGE = 5_000
-"""Rows that a server gives at once."""
+"""Rows of a page of results."""
 _LARGE_PAGE = 500
-"""The same of rows that are lists."""
+"""The same for rows that contain lists."""
 _CONCURRENT = 32
-"""Questions on their way at once."""
+"""Queries in flight at once."""
 _AT_ONCE = 25
-"""Users that one question asks for."""
-_POINT = (
-    "toUnixTimestamp(event_time), event_key, event_id, event_type, state, segment, campaign, publisher, product,"
-    " quantity, revenue, propensity, seen, model_id"
-)
-_EVENT_ID, _PROPENSITY = 2, 11
-_SCORE = "toUnixTimestamp(event_time), event_key, event_type, campaign, revenue, propensity, seen, model_id"
+"""Users per query."""
+
+
+def _selected(names: Iterable[str]) -> str:
+    """Columns of a SELECT; times in ms since 1970."""
+    return ", ".join("toUnixTimestamp(event_time)" if name == "event_time" else name for name in names)
+
+
+_TIME, _EVENT_ID, _PROPENSITY = map(POINT.index, ("event_time", "event_id", "propensity"))
 _CREDIT = "toUnixTimestamp(event_time), event_key, revenue, model_id, part, toUnixTimestamp(order_time), credits"
 _CREDITED = "toUnixTimestamp(order_time), part, revenue, credits"
 _LETTER = "source, partition, offset, reason, detail, payload"
-_ORDER, _, _, _REPEAT = PARTS
 
 
 @dataclass(frozen=True, slots=True)
 class _Users:
-    """All users, and when and where each stood after the newest event."""
+    """All users, with time and propensity of each one's newest event."""
 
     ids: NDArray[np.object_]
     times: NDArray[np.int64]
     propensities: NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class _Sums:
-    """How many shares there are, and their sums by (day, campaign, type): conversions by each rule, then revenue."""
-
-    shares: int
-    by_key: dict[tuple[str, str, str], list[float]]
-
-
 _Block = tuple[tuple[str, int, int], int]
-"""The key of a block of dead letters, and how many it has."""
+"""The key of a block of dead letters, and their number."""
 
 
 class CassandraReader:
-    """Answers questions, through the process's one session.
+    """Reads through the process's one session.
 
-    A user's curve and standing are read as they are now. Questions over all users are answered from a view of all (see
-    `scans`): in stores of up to 10,000 users it is as of now, in larger ones as of the last scan; where the users that
-    are found stand is again read as it is now.
+    A user's curve and latest row are current. Queries over all users use a view of all (see `scans`): current in stores
+    of up to 10,000 users, of the last scan in larger ones; the latest rows of the users found are again current.
 
     Args:
-        address: the keyspace; its tables are waited for.
+        address: the keyspace; the reader waits for its tables.
 
     Raises:
         StoreError: the cluster cannot be used, or has no tables; the message names the setting.
+
+    >>> CassandraReader(CassandraAddress(("no-such-host.invalid",)))
+    Traceback (most recent call last):
+    schemas.errors.StoreError: ADSTREAMS_CASSANDRA_HOSTS: no address is known for no-such-host.invalid
     """
 
     def __init__(self, address: CassandraAddress) -> None:
@@ -103,11 +99,10 @@ class CassandraReader:
     def _prepare(self) -> None:
         place = "source = ? AND partition = ? AND block = ?"
         self._curve = self._select(
-            _POINT, "propensity_by_user", "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
+            _selected(POINT), "propensity_by_user", "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         )
         self._latest = self._select(
-            "user_id, toUnixTimestamp(event_time), event_type, propensity, seen, model_id, best_action, gain, net,"
-            " hold_out",
+            _selected(LATEST),
             "latest_propensity",
             "WHERE user_id IN ?",
         )
@@ -116,7 +111,7 @@ class CassandraReader:
         self._block = self._select(_LETTER, "dead_letters", f"WHERE {place}")
         self._letter = self._select(_LETTER, "dead_letters", f"WHERE {place} AND offset = ?")
         self._whole_letters = self._select(_LETTER, "dead_letters")
-        self._scores = self._select(_SCORE, "propensity_by_user", "WHERE user_id = ?")
+        self._scores = self._select(_selected(SCORE), "propensity_by_user", "WHERE user_id = ?")
         times = "WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
         self._credits = self._select(_CREDIT, "conversion_credit", times)
         self._all_credits = self._select(_CREDITED, "conversion_credit")
@@ -125,12 +120,12 @@ class CassandraReader:
         self._version = self._select("version", "latest_propensity", "WHERE user_id = ?")
 
     def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
-        """Ask the cluster nothing more once `is_abandoned` says so; scans, which others wait for too, go on."""
+        """Send no more queries once `is_abandoned` returns true; scans, which others wait for too, continue."""
         self._is_abandoned = is_abandoned
 
     def _check(self) -> None:
         if self._is_abandoned():
-            raise StoreError("nobody waits for the answer any more")
+            raise StoreError("the query was abandoned")
 
     def _select(self, columns: str, table: str, rest: str = "") -> PreparedStatement:
         return self._shared.prepare(f"SELECT {columns} FROM {self._address.keyspace}.{table} {rest}")
@@ -138,7 +133,7 @@ class CassandraReader:
     def _ask(self, statement: PreparedStatement, values: Sequence[object] = (), page: int = _PAGE) -> Iterable[Any]:
         bound = statement.bind(values)
         bound.fetch_size = page
-        with plainly(self._address):
+        with store_errors(self._address):
             yield from self._shared.session.execute(bound)
 
     def _ask_all(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[Any]:
@@ -146,8 +141,8 @@ class CassandraReader:
             yield from rows
 
     def _answers(self, statement: PreparedStatement, values: Iterable[Sequence[object]]) -> Iterable[list[Any]]:
-        """The answer to each of the questions, in their order; few are held at once."""
-        with plainly(self._address):
+        """The rows of each query, in the order of the queries; few are held at once."""
+        with store_errors(self._address):
             answers = execute_concurrent_with_args(
                 self._shared.session, statement, values, concurrency=_CONCURRENT, results_generator=True
             )
@@ -160,19 +155,17 @@ class CassandraReader:
         self._check()
         if limit <= 0 or not _may_be(user_id):
             return []
-        lowest, highest = -(2**63) if start is None else start, 2**63 - 1 if end is None else end
         points: list[Point] = []
         # Newest first, but keys of one instant in their own order: it is read to its end before it is cut.
-        for row in self._ask(self._curve, (user_id, lowest, highest), min(limit + 16, _PAGE)):
-            if len(points) >= limit and row[0] != points[-1].event_time:
+        for row in self._ask(self._curve, (user_id, *times_between(start, end)), min(limit + 16, _PAGE)):
+            if len(points) >= limit and row[_TIME] != points[-1].event_time:
                 break
             if row[_EVENT_ID] is not None and row[_PROPENSITY] is not None:
-                points.append(Point(*row))
-        points.sort(key=lambda point: (point.event_time, RANK[point.event_type], point.event_key))
-        return points[-limit:]
+                points.append(_point(row))
+        return in_sequence(points)[-limit:]
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
-        """Where the given users stand."""
+        """The latest rows of the given users."""
         self._check()
         asked = sorted({user_id for user_id in user_ids if _may_be(user_id)})
         questions = [(asked[first : first + _AT_ONCE],) for first in range(0, len(asked), _AT_ONCE)]
@@ -198,7 +191,7 @@ class CassandraReader:
         return nsmallest(count, found, key=lambda user_id: (not user_id.startswith(prefix), user_id))
 
     def summary(self) -> Summary:
-        """What the keyspace holds."""
+        """How much the keyspace holds."""
         users, blocks = self._users.view(), self._blocks.view()
         newest = int(users.times.max()) if len(users.times) else None
         return Summary(len(users.ids), newest, sum(count for _, count in blocks))
@@ -228,17 +221,16 @@ class CassandraReader:
         return found
 
     def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
-        """All that is stored of each of the given users."""
+        """All stored scores of each given user."""
         questions = [(user_id,) for user_id in user_ids]
         for rows in self._answers(self._scores, questions):
-            whole = (score for score in map(Score._make, rows) if None not in score)
-            yield sorted(whole, key=lambda score: (score.event_time, RANK[score.event_type], score.event_key))
+            yield in_sequence(score for score in map(Score._make, rows) if None not in score)
 
     def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
-        """The user's conversions between two times, and what they are credited to."""
+        """The user's conversions between two times, and their credit."""
         if not _may_be(user_id):
             return []
-        times = (-(2**63) if start is None else start, 2**63 - 1 if end is None else end)
+        times = times_between(start, end)
         found = [
             Conversion(time, key, revenue, model_id, part, order_time, tuple(map(Share._make, shares)))
             for time, key, revenue, model_id, part, order_time, shares in self._ask(self._credits, (user_id, *times))
@@ -248,20 +240,18 @@ class CassandraReader:
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
         """Sums over the conversions of all users, from a view of them."""
-        first, last = day_of(-(2**63) if start is None else start), day_of(2**63 - 1 if end is None else end)
-        sums = sorted((key, sums) for key, sums in self._sums.view().by_key.items() if first <= key[0] <= last)
-        return [CreditSum(*key, tuple(each[: len(RULES)]), tuple(each[len(RULES) :])) for key, each in sums]
+        return self._sums.view().between(start, end)
 
     def grades(self) -> list[Grade]:
         """The grades of all models."""
         return sorted(grades_of(self._shared), key=lambda grade: (grade.model_id, grade.kind, grade.day))
 
     def models(self) -> list[StoredModel]:
-        """The models by which rows are scored."""
+        """The models that rows are scored by."""
         return models_of(self._shared)
 
     def statuses(self) -> list[FlowStatus]:
-        """What the processes of the flow said last."""
+        """The last status of each process."""
         found = [FlowStatus.from_json(text) for name, text in self._ask(self._statuses) if name.startswith(PROCESS)]
         return sorted(found, key=lambda status: status.process)
 
@@ -270,7 +260,7 @@ class CassandraReader:
         return next((row[0] for row in self._ask(self._provenance)), None)
 
     def version(self, user_id: str) -> int | None:
-        """The version of where a user stands."""
+        """The version of the user's latest row."""
         rows = self._ask(self._version, (user_id,)) if _may_be(user_id) else ()
         return next((row[0] for row in rows), None)
 
@@ -284,38 +274,37 @@ class CassandraReader:
         known[:] = ids
         return _Users(known, np.array(times, np.int64), np.array(propensities, np.float64))
 
-    def _scan_credits(self) -> _Sums:
-        count, sums = 0, dict[tuple[str, str, str], list[float]]()
+    def _scan_credits(self) -> CreditSums:
+        sums = CreditSums()
         for order_time, part, revenue, shares in self._ask(self._all_credits, page=_LARGE_PAGE):
-            if revenue is None or shares is None or part == _REPEAT:
-                continue
-            day, count = day_of(order_time), count + len(shares)
-            for _, _, kind, campaign, *rules in shares:
-                held = sums.setdefault((day, campaign, kind), [0.0] * 2 * len(RULES))
-                for place, share in enumerate(rules):
-                    held[place] += share if part == _ORDER else 0.0
-                    held[len(RULES) + place] += revenue * share
-        return _Sums(count, sums)
+            if revenue is not None and shares is not None:
+                sums.add(order_time, part, revenue, shares)
+        return sums
 
     def _scan_blocks(self) -> list[_Block]:
         # Counted here: the server warns of counting on its side. Rows of a block come together.
         return sorted((key, sum(1 for _ in letters)) for key, letters in groupby(self._ask(self._all_letters)))
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         if not self._closed:
             self._closed = True
             self._shared.close()
 
 
 def _may_be(user_id: str) -> bool:
-    """Whether somebody may have this id; Cassandra refuses keys that are empty or very long."""
+    """Whether a user can have this id; Cassandra refuses keys that are empty or very long."""
     return 0 < len(user_id.encode()) <= _LONGEST_ID
+
+
+def _point(row: Sequence[Any]) -> Point:
+    """A row of propensity_by_user; it has no value in columns that were added after it was written."""
+    return Point(**{name: value for name, value in zip(POINT, row, strict=True) if value is not None})
 
 
 def _latest(*row: Any) -> Latest:
     """A row of latest_propensity, which has an empty name where there is no action."""
-    found = Latest(*row)
+    found = Latest(**dict(zip(LATEST, row, strict=True)))
     return found if found.best_action else replace(found, best_action=None, gain=None, net=None)
 
 

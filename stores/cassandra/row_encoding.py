@@ -1,9 +1,9 @@
-"""Scored rows -> statements, in the bytes of Cassandra's native protocol.
+"""Encodes scored rows as statements of Cassandra's native protocol.
 
 A row is up to three statements, because a statement has one write timestamp: the body, at the event's time plus its
-type; what is computed, at the row's version; and, of a user's newest event, where the user stands. A conversion has two
-more, in the same way: its revenue, of its body, and what it is credited to, one list that is replaced as a whole.
-Numbers are big-endian, texts are the UTF-8 bytes that came, and nothing is decoded on the way.
+type; the computed values, at the row's version; and, of a user's newest event, the user's latest row. A conversion has
+two more, in the same way: its revenue, of its body, and its credit, one list that is replaced as a whole. Numbers are
+big-endian, texts are the received UTF-8 bytes, and nothing is decoded on the way.
 """
 
 from __future__ import annotations
@@ -18,35 +18,35 @@ from numpy.typing import NDArray
 from schemas.advice import NO_ACTION, Advice
 from schemas.compiled.compiling import compiled
 from schemas.credits import BASELINE, CREDIT, PARTS, RULES
+from schemas.event_fields import STORED
 from schemas.event_types import IS_CONVERSION, TYPES
 from schemas.events import EVENT_ID, ROW, TEXTS, USER_ID, EventBatch, put_bytes
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
+from stores.row_columns import COMPUTED, KEY, LATEST_ROW
 
-KEY = ("user_id", "event_time", "event_key")
-SHOWN = ("state", "segment", "campaign", "publisher", "product")
-COMPUTED = ("propensity", "seen", "version", "model_id")
-ADVISED = ("best_action", "gain", "net", "hold_out")
-BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, "quantity", "revenue")
+NUMBERS = ("quantity", "revenue")
+SHOWN = tuple(column.name for column in STORED if column.name not in NUMBERS)
+BODY_COLUMNS = (*KEY, "event_type", "event_id", *SHOWN, *NUMBERS)
 COMPUTED_COLUMNS = (*KEY, *COMPUTED)
-LATEST_COLUMNS = (*KEY, "event_type", *ADVISED, *COMPUTED)
+LATEST_COLUMNS = LATEST_ROW
 REVENUE_COLUMNS = (*KEY, "revenue")
 CREDIT_COLUMNS = (*KEY, "version", "model_id", "part", "order_time", "credits")
-"""Columns of the statements, in the order of their values; behind them come write timestamp and time to live."""
+"""Columns of the statements, in the order of their values; write timestamp and time to live come after them."""
 
 LARGE_PIECE = 32_768
-"""Bytes from which on the rest of a user's rows go into another piece."""
+"""Bytes after which the rest of a user's rows go into another piece."""
 
 _SHOWN = np.array([TEXTS.index(name) for name in SHOWN])
 _TYPES = np.frombuffer("".join(TYPES).encode(), np.uint8).reshape(len(TYPES), 2)
 _PARTS = np.frombuffer("".join(PARTS).encode(), np.uint8)
 _PART_EDGES = np.cumsum([0, *map(len, PARTS)])
 _BITS = np.dtype([(name, np.int64 if name in RULES else CREDIT[name]) for name in CREDIT.names or ()], align=True)
-"""A record of `CREDIT`, its shares as the bytes that they are."""
+"""A record of `CREDIT`, its shares as their bits."""
 _SHARE_SIZE = 112 + 12 * len(RULES)
-"""Bytes that one share takes at the most, without the campaign's name."""
+"""The most bytes of one share, without the campaign's name."""
 _FOR_EVER = 0
 _ADVICE = np.dtype([("action", np.int64), ("gain", np.int64), ("net", np.int64), ("held_out", np.bool_)], align=True)
-"""`ADVICE`, its numbers as the bits that are written."""
+"""`ADVICE`, its numbers as their bits."""
 
 PIECE = np.dtype(
     [
@@ -71,7 +71,12 @@ _REVENUE_CELLS, _CREDIT_CELLS = _REVENUE - len(KEY), _CREDIT - len(KEY)
 
 @dataclass(frozen=True, slots=True)
 class Heads:
-    """What precedes the values of each statement."""
+    """The bytes before the values of each statement.
+
+    >>> nothing = np.empty(0, np.uint8)
+    >>> len(Heads(nothing, nothing, nothing, nothing, nothing).body)
+    0
+    """
 
     body: NDArray[np.uint8]
     computed: NDArray[np.uint8]
@@ -83,8 +88,12 @@ class Heads:
 class Lifetime(NamedTuple):
     """How long rows live, in seconds; `now` and `base` count from 1970.
 
-    A row goes `retention` after its event, or after `now` where the event is said to come later; 0 is never. Times to
-    live count from `base`.
+    A row expires `retention` after its event, or after `now` if the event's time is later; 0 is never. Times to live
+    count from `base`.
+
+    >>> day = Lifetime(retention=86_400, now=1_000_000, base=1_000_000)
+    >>> day.is_over(timestamp=900_000_000), day.seconds_left(timestamp=990_000_000)
+    (True, 76400)
     """
 
     retention: int
@@ -92,17 +101,21 @@ class Lifetime(NamedTuple):
     base: int
 
     def is_over(self, timestamp: int) -> bool:
-        """Whether rows of an event (ms) have no time left, and so are not written."""
+        """Whether rows of an event at this time (ms) have expired, and so are not written."""
         return bool(_is_over(timestamp, self))
 
     def seconds_left(self, timestamp: int) -> int:
-        """The time to live of an event's rows."""
+        """The time to live of rows of an event at this time (ms)."""
         return int(_seconds_left(timestamp, self))
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Statements of one partition: their bytes, their number, and what the server counts against its limits."""
+    """Statements of one partition: their bytes, their number, and the bytes that the server counts against its limits.
+
+    >>> Piece(b"ann", b"<statement>", count=1, size=100).key
+    b'ann'
+    """
 
     key: bytes
     statements: memoryview | bytes
@@ -354,7 +367,7 @@ def _encode(
 
 
 def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece]:
-    """The statements that write scored rows, user by user; rows that have no time left are not written."""
+    """The statements that write scored rows, user by user; expired rows are not written."""
     batch, rivals = rows.events, np.ascontiguousarray(rows.rivals, np.int64)
     credits, campaigns = rows.credits.rows.view(_BITS), [name.encode() for name in rows.credits.campaigns]
     names, ends = np.frombuffer(b"".join(campaigns), np.uint8), np.cumsum([len(name) for name in campaigns])
@@ -376,7 +389,7 @@ def encode(rows: ScoredRows, heads: Heads, lifetime: Lifetime) -> Iterator[Piece
 
 
 def compile_now() -> None:
-    """Compile what `encode` needs, for batches of this process and for those that came from another."""
+    """Compile what `encode` needs, for batches of this process and for those received from another."""
     head, numbers = np.frombuffer(b"", np.uint8), np.empty(0, np.uint8)
     for rows, data in ((np.empty(0, ROW), np.empty(0, np.uint8)), (np.frombuffer(b"", ROW), head)):
         batch, nothing = EventBatch((), rows, data), np.empty(0, OUTCOME)

@@ -1,7 +1,7 @@
-"""Views of whole tables: made anew for every question while the table is small, in the background once it is large.
+"""Views of whole tables: read for every query while the table is small, in the background once it is large.
 
-Cassandra orders a table by the hash of its key, so a question over all users (who is the most likely to convert, who
-was active last, whose id starts so) needs all of them. Secondary indexes would not order them either.
+Cassandra orders a table by the hash of its key, so a query over all users (the most likely to convert, the most recent,
+ids with a prefix) reads all of them. Secondary indexes would not order them either.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 SMALL = 10_000
-"""Rows up to which every question reads the table."""
+"""Rows up to which every query reads the table."""
 _REST = 4.0
-"""Of a larger table a scan is followed by this many times its own duration without one."""
+"""After a scan of a larger table there is none for this many times its own duration."""
 _LEAST_REST = 1.0
 
 View = TypeVar("View")
@@ -25,7 +25,13 @@ class Scan(Generic[View]):
 
     Args:
         read: reads the whole table.
-        size: the number of rows that a view stands for.
+        size: the number of rows in a view.
+
+    >>> users = ["ann"]
+    >>> scan = Scan(lambda: list(users), len)
+    >>> users.append("bob")
+    >>> scan.view()
+    ['ann', 'bob']
     """
 
     def __init__(self, read: Callable[[], View], size: Callable[[View], int]) -> None:
@@ -37,9 +43,9 @@ class Scan(Generic[View]):
         self._error: Exception | None = None
 
     def view(self) -> View:
-        """The table as it is now, if it is small; else as it was at the last scan, while another one goes on.
+        """The current table if it is small; else that of the last scan, while another scan runs.
 
-        After two rests without a question the last scan is too old to answer with, and another one is waited for.
+        After two pauses without a query the last scan is too old, and the call waits for a new one.
         """
         with self._lock:
             error, self._error = self._error, None
@@ -64,7 +70,7 @@ class Scan(Generic[View]):
     def _scan_behind(self) -> None:
         try:
             self._scan()
-        except Exception as error:  # told at the next question
+        except Exception as error:  # raised at the next query
             self._error = error
         finally:
             self._running = False

@@ -19,18 +19,23 @@ from cassandra.query import PreparedStatement, tuple_factory
 
 from schemas.errors import StoreError
 from stores.cassandra.address import CassandraAddress
-from stores.cassandra.driver_errors import ERRORS, plainly
+from stores.cassandra.driver_errors import ERRORS, store_errors
 from stores.cassandra.protocol import Handler
 from stores.cassandra.scans import Scan, View
 
 PATIENCE = 10.0
-"""Seconds to wait for a node when connecting, and for the answer to a question."""
+"""Seconds to wait for a node when connecting, and for the response to a query."""
 _HEARTBEAT = 5.0
-"""Seconds between two looks at a silent connection: with `PATIENCE`, how soon a node that hangs is given up."""
+"""Seconds between heartbeats on an idle connection: with `PATIENCE`, how soon a node that hangs is given up."""
 
 
 class SharedSession:
-    """A session, and what was prepared with it. Get one from `open_session`, and close it as often."""
+    """A session with its prepared statements. Get one from `open_session`, and close it as often.
+
+    >>> shared = SharedSession(CassandraAddress(("db1",)), session=None)
+    >>> shared.scan("users", lambda: ["ann"], len).view()
+    ['ann']
+    """
 
     def __init__(self, address: CassandraAddress, session: Session) -> None:
         self.address, self.session = address, session
@@ -40,8 +45,8 @@ class SharedSession:
         self._lock = threading.Lock()
 
     def prepare(self, statement: str) -> PreparedStatement:
-        """The statement, prepared once."""
-        with self._lock, plainly(self.address):
+        """The prepared statement; it is prepared once."""
+        with self._lock, store_errors(self.address):
             if statement not in self._prepared:
                 prepared = self.session.prepare(statement)
                 prepared.is_idempotent = True
@@ -49,12 +54,12 @@ class SharedSession:
             return self._prepared[statement]
 
     def scan(self, table: str, read: Callable[[], View], size: Callable[[View], int]) -> Scan[View]:
-        """The view of a table that all readers of the session share."""
+        """The view of a table, shared by all readers of the session."""
         with self._lock:
             return self._scans.setdefault(table, Scan(read, size))
 
     def close(self) -> None:
-        """Let go of it; the last one ends the session."""
+        """Release the session; the last release ends it."""
         with _lock:
             self.users -= 1
             if self.users:
@@ -71,7 +76,7 @@ def open_session(address: CassandraAddress) -> SharedSession:
     """The process's session at an address; a forked process gets one of its own.
 
     Raises:
-        StoreError: nobody answers there, or not to this role, or the data centre is unknown.
+        StoreError: no node answers, the role is refused, or the data centre is unknown.
     """
     with _lock:
         key = os.getpid(), address
@@ -84,7 +89,7 @@ def open_session(address: CassandraAddress) -> SharedSession:
 def _connect(address: CassandraAddress) -> Session:
     logger = logging.getLogger("cassandra")
     if logger.level == logging.NOTSET:
-        logger.setLevel(logging.CRITICAL)  # its lines come with tracebacks; what matters is told by the store
+        logger.setLevel(logging.CRITICAL)  # its lines have tracebacks; the store reports what matters
     cluster = _cluster(address)
     try:
         session = cluster.connect()
@@ -141,7 +146,7 @@ def _login(address: CassandraAddress) -> PlainTextAuthProvider | None:
 
 
 def _tls(address: CassandraAddress) -> ssl.SSLContext | None:
-    """Connections to holders of the authority's certificates; the driver knows nodes by number, not by name."""
+    """TLS to nodes with a certificate of this authority; names are not checked: the driver has addresses."""
     if address.tls_ca is None:
         return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -149,7 +154,7 @@ def _tls(address: CassandraAddress) -> ssl.SSLContext | None:
     try:
         context.load_verify_locations(address.tls_ca)
     except (ssl.SSLError, OSError) as error:
-        raise StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: {address.tls_ca}: no certificate in PEM: {error}") from error
+        raise StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: {address.tls_ca}: not a PEM certificate: {error}") from error
     return context
 
 
@@ -160,18 +165,20 @@ def _datacenters(cluster: Cluster) -> list[str]:
 def _check_datacenter(address: CassandraAddress, cluster: Cluster) -> None:
     known = _datacenters(cluster)
     if address.datacenter is None and len(known) > 1:
-        raise StoreError(f"ADSTREAMS_CASSANDRA_DATACENTER: needed, the cluster has {', '.join(known)}")
+        raise StoreError(f"ADSTREAMS_CASSANDRA_DATACENTER: required, since the cluster has {', '.join(known)}")
     if address.datacenter is not None and address.datacenter not in known:
         raise _unknown_datacenter(address, known)
 
 
 def _unknown_datacenter(address: CassandraAddress, known: Iterable[str]) -> StoreError:
     names = ", ".join(known)
-    return StoreError(f"ADSTREAMS_CASSANDRA_DATACENTER: no {address.datacenter} in this cluster, it has {names}")
+    return StoreError(
+        f"ADSTREAMS_CASSANDRA_DATACENTER: unknown data centre {address.datacenter}; this cluster has {names}"
+    )
 
 
 def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> StoreError:
-    """Why no session came about."""
+    """The error that says why there is no session."""
     told = error.errors if isinstance(error, NoHostAvailable) else None
     causes = list(told.values()) if isinstance(told, dict) and told else [error]
     known = _datacenters(cluster)
@@ -180,14 +187,14 @@ def _refusal(address: CassandraAddress, cluster: Cluster, error: Exception) -> S
     for cause in causes:
         if isinstance(cause, AuthenticationFailed):
             if address.username is None:
-                return StoreError(f"ADSTREAMS_CASSANDRA_USERNAME: needed, Cassandra at {address} asks for a role")
+                return StoreError(f"ADSTREAMS_CASSANDRA_USERNAME: required: Cassandra at {address} asks for a login")
             return StoreError(
-                f"ADSTREAMS_CASSANDRA_USERNAME: Cassandra at {address} does not let role {address.username} in"
+                f"ADSTREAMS_CASSANDRA_USERNAME: Cassandra at {address} refuses role {address.username}"
                 " with this password"
             )
         if refused := re.search(r"\[SSL[^]]*\] (.*?)( \(_ssl|$)", str(cause)):
             return StoreError(f"ADSTREAMS_CASSANDRA_TLS_CA: no encrypted connection to {address}: {refused.group(1)}")
     silence = f"ADSTREAMS_CASSANDRA_HOSTS: no Cassandra answers at {address} within {PATIENCE:.0f} s"
     if address.tls_ca is None and any(isinstance(cause, ConnectionResetError | ConnectionShutdown) for cause in causes):
-        silence += "; it closed the connection: does it want encryption, and so ADSTREAMS_CASSANDRA_TLS_CA?"
+        silence += "; it closed the connection; if it requires TLS, set ADSTREAMS_CASSANDRA_TLS_CA"
     return StoreError(silence)

@@ -20,7 +20,7 @@ from schemas.stored_models import StoredModel
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.batches import Packer
 from stores.cassandra.delivery import DEADLINE, Deliveries
-from stores.cassandra.driver_errors import plainly
+from stores.cassandra.driver_errors import store_errors
 from stores.cassandra.protocol import EncodedBatch, encoded, head_of
 from stores.cassandra.row_encoding import (
     BODY_COLUMNS,
@@ -37,34 +37,38 @@ from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY, PROCESS, counting_period, grades_of, models_of, ready_tables, store_id
 
 BLOCK = 100
-"""Offsets whose dead letters are one partition."""
+"""How many offsets' dead letters are one partition."""
 
 _LETTER = ("source", "partition", "block", "offset", "reason", "detail", "payload")
 _LONG, _INT, _DOUBLE = struct.Struct(">q").pack, struct.Struct(">i").pack, struct.Struct(">d").pack
 _MOST_SEEN = 2**31
-"""Events of a user that its rows' versions can count."""
+"""The most events of a user that versions can count."""
 _OVERHEAD = 200
-"""Bytes that the server counts for a row beside its values, at the most."""
+"""The most bytes that the server counts for a row beside its values."""
 
 
 class CassandraWriter:
     """Writes in unlogged batches through the process's one session, a bounded number of them at once.
 
-    Every statement has its version as write timestamp, and can be sent any number of times. What a server does not
-    acknowledge is sent again, with growing delays, until it is or `deadline` has passed; nothing is skipped.
+    Every statement has its version as write timestamp, and can be sent any number of times. A batch that is not
+    acknowledged is retried with growing delays until it is or `deadline` has passed; none is skipped.
 
     Args:
         address: the keyspace.
-        first: whether to make tables that are missing, rather than to wait for them.
-        retention_days: days that a row lives from its event on; those that have none left are not written. 0 keeps all.
-        deadline: seconds for which a write is tried again after it first failed.
+        first: whether to create missing tables, rather than wait for them.
+        retention_days: days that a row is kept after its event; rows without time left are not written. 0 keeps all.
+        deadline: seconds for which a write is retried after its first failure.
 
     Raises:
         StoreError: the cluster cannot be used; the message names the setting.
+
+    >>> CassandraWriter(CassandraAddress(("no-such-host.invalid",)))
+    Traceback (most recent call last):
+    schemas.errors.StoreError: ADSTREAMS_CASSANDRA_HOSTS: no address is known for no-such-host.invalid
     """
 
     push_interval = 0.02
-    """Seconds after which held rows are sent: less would make batches smaller, more is seen by readers."""
+    """Seconds: a shorter interval would make batches smaller, readers would notice a longer one."""
 
     def __init__(
         self,
@@ -130,7 +134,7 @@ class CassandraWriter:
             self._packer.add(piece)
 
     def write_latest(self, rows: Sequence[Propensity]) -> None:
-        """Take where users stand."""
+        """Take users' latest rows."""
         self._deliveries.check()
         lifetime = self._lifetime()
         for row in rows:
@@ -156,27 +160,27 @@ class CassandraWriter:
             _add(self._letters, key, self._letter, [*values, *rest])
 
     def clear_dead_letters(self, letters: Sequence[DeadLetter]) -> None:
-        """Take dead letters that are to go: what deletes must not count its age from `_base`."""
+        """Take dead letters to delete: a deletion must not count its age from `_base`."""
         self._deliveries.check()
         for letter in letters:
             key, values = _place(letter)
             _add(self._letters, key, self._clear, [self._tick(), *values])
 
     def write_grades(self, grades: Sequence[Grade]) -> None:
-        """Take grades: they are few, and written at once.
+        """Take grades; they are few, and written immediately.
 
         Raises:
-            StoreError: they cannot be.
+            StoreError: they cannot be written.
         """
         table, marks = f"{self._address.keyspace}.grades", ", ".join("?" * len(COLUMNS))
         insert = self._shared.prepare(f"INSERT INTO {table} ({', '.join(COLUMNS)}) VALUES ({marks}) USING TIMESTAMP ?")
-        with plainly(self._address):
+        with store_errors(self._address):
             execute_concurrent_with_args(
                 self._shared.session, insert, [(*grade.values, grade.version) for grade in grades]
             )
 
     def erase(self, erasures: Sequence[Erasure]) -> None:
-        """Take erasures. What is deleted is so at a write timestamp above those of all rows of events up to then.
+        """Take erasures. Deletions have a write timestamp above those of all rows of events up to that time.
 
         In `latest_propensity` it must not be above those of later events: there it is the last µs of the time itself.
         """
@@ -191,17 +195,17 @@ class CassandraWriter:
             self._send_now(user_hash, encoded(self._erasure, [user_hash, until, _LONG(last)]))
 
     def _send_now(self, key: bytes, statement: bytes) -> None:
-        """Send a statement by itself: one that deletes must not count its age from `_base`."""
+        """Send a statement by itself: a deletion must not count its age from `_base`."""
         self._deliveries.send(EncodedBatch(self._address.keyspace, key, [statement], 1, None))
 
     def erasures(self) -> list[Erasure]:
-        """All that was noted."""
+        """All recorded erasures."""
         statement = self._shared.prepare(f"SELECT user_hash, until FROM {self._address.keyspace}.erasures")
-        with plainly(self._address):
+        with store_errors(self._address):
             return [Erasure(*row) for row in self._shared.session.execute(statement)]
 
     def models(self) -> list[StoredModel]:
-        """The models that were added."""
+        """The models."""
         return models_of(self._shared)
 
     def grades(self) -> list[Grade]:
@@ -217,9 +221,9 @@ class CassandraWriter:
         self._decide("DELETE FROM {} WHERE valid_from = ? IF model_id = ?", model.valid_from, model.model_id)
 
     def note_status(self, status: FlowStatus) -> None:
-        """Note how a process of the flow is."""
+        """Replace a process's status."""
         statement = self._shared.prepare(f"INSERT INTO {self._address.keyspace}.store (name, id) VALUES (?, ?)")
-        with plainly(self._address):
+        with store_errors(self._address):
             self._shared.session.execute(statement, (f"{PROCESS}{status.process}", status.to_json()))
 
     def provenance(self) -> str | None:
@@ -227,7 +231,7 @@ class CassandraWriter:
         return next((text for (text,) in self._rows("SELECT id FROM {}.store WHERE name = 'provenance'")), None)
 
     def note_provenance(self, text: str, before: str | None) -> None:
-        """Note what fills the keyspace, unless that has changed."""
+        """Record what fills the keyspace, unless that has changed."""
         if before is None:
             self._decide("INSERT INTO {} (name, id) VALUES ('provenance', ?) IF NOT EXISTS", text, table="store")
         else:
@@ -246,26 +250,26 @@ class CassandraWriter:
 
     def _rows(self, statement: str) -> list[tuple[str, ...]]:
         prepared = self._shared.prepare(statement.format(self._address.keyspace))
-        with plainly(self._address):
+        with store_errors(self._address):
             return list(self._shared.session.execute(prepared))
 
     def _decide(self, statement: str, *values: object, table: str = "models") -> None:
-        """Let the replicas agree on a change of a table."""
+        """Change a table by a lightweight transaction."""
         prepared = self._shared.prepare(statement.format(f"{self._address.keyspace}.{table}"))
-        with plainly(self._address):
+        with store_errors(self._address):
             self._shared.session.execute(prepared, values)
 
     def _tick(self) -> bytes:
-        """A write timestamp later than all before: dead letters have no version, their order is that of the calls."""
+        """A write timestamp later than all before: dead letters have no version, they are ordered by the calls."""
         self._clock = max(self._clock + 1, time.time_ns() // 1000)
         return _LONG(self._clock)
 
     def _lifetime(self) -> Lifetime:
-        """How long rows live that are written now.
+        """The lifetime of rows that are written now.
 
         Of two cells with one write timestamp Cassandra keeps, before it compares them, the one that expires later, and
         then the one of the smaller time to live. Both must be the same whenever a body is written: so times to live
-        count from the start of a long period, and the server is told to count so.
+        count from the start of a long period, and each batch carries that time.
         """
         now = int(time.time())
         if not self._retention or not self._tells_time:
@@ -288,14 +292,14 @@ class CassandraWriter:
         self._deliveries.send(EncodedBatch(self._address.keyspace, pieces[0].key, parts, statements, now))
 
     def push(self) -> None:
-        """Send what is held, without waiting for answers."""
+        """Send held rows, without waiting for acknowledgements."""
         self._deliveries.check()
         self._packer.push()
         self._letters.push()
         self._one_node = len(self._shared.session.cluster.metadata.all_hosts()) < 2
 
     def flush(self) -> None:
-        """Return once every write is acknowledged, by the very store that this writer was opened on."""
+        """Return once every write is acknowledged, and check that the store is still the one that was opened."""
         self.push()
         self._deliveries.wait()
         if store_id(self._shared, self._deadline) != self.store_id:
@@ -305,7 +309,7 @@ class CassandraWriter:
             )
 
     def close(self) -> None:
-        """Let go of the session."""
+        """Release the session."""
         if not self._closed:
             self._closed = True
             self._deliveries.close()
@@ -318,11 +322,11 @@ def _add(packer: Packer, key: bytes, head: bytes, values: Sequence[bytes]) -> No
 
 
 def _place(letter: DeadLetter) -> tuple[bytes, list[bytes]]:
-    """A dead letter's partition key as one text of bytes, and the values of its whole key."""
+    """A dead letter's partition key as routed, and the values of its whole key."""
     parts = [letter.source.encode(), _INT(letter.partition), _LONG(letter.offset // BLOCK)]
     return routing_key(parts), [*parts, _LONG(letter.offset)]
 
 
 def routing_key(parts: Iterable[bytes]) -> bytes:
-    """A partition key of several columns, in the form in which Cassandra hashes it."""
+    """A partition key of several columns, encoded as Cassandra hashes it."""
     return b"".join(struct.pack(">H", len(part)) + part + b"\0" for part in parts)

@@ -11,25 +11,21 @@ from typing import Any
 from schemas.credits import RULES
 from schemas.dead_letters import DeadLetter
 from schemas.errors import StoreError
-from schemas.event_types import RANK, rank_in_sql
+from schemas.event_types import rank_in_sql
 from schemas.flow_status import FlowStatus
 from schemas.grades import Grade
 from schemas.stored_models import StoredModel
-from stores.base import Conversion, CreditSum, Latest, Point, Score, Share, Summary
+from stores.answers import DAY, Conversion, CreditSum, Latest, Point, Score, Share, Summary
+from stores.row_columns import LATEST, POINT, SCORE
+from stores.row_rules import in_sequence, times_between
 from stores.searching import beginnings, begins_so
-from stores.sqlite.database import connect, identity, plainly
+from stores.sqlite.database import connect, identity, store_errors
 from stores.sqlite.statements import GRADE_COLUMNS, IS_LETTER, LETTER, MODELS, SHARE
 
-_DAY = 86_400_000
 _STEPS = 50_000
-"""Instructions of SQLite's machine, about a millisecond's, between two looks at whether somebody still waits."""
+"""Instructions of SQLite's virtual machine between two checks whether the query is abandoned: about a millisecond."""
 
-_POINT = (
-    "event_time, event_key, event_id, event_type, state, segment, campaign, publisher, product, quantity, revenue,"
-    " propensity, seen, model_id"
-)
-_LATEST = "user_id, event_time, event_type, propensity, seen, model_id, best_action, gain, net, hold_out"
-_SCORE = ", ".join(Score._fields)
+_POINT, _LATEST, _SCORE = ", ".join(POINT), ", ".join(LATEST), ", ".join(SCORE)
 _CREDITS = f"""
 SELECT event_time, event_key, revenue, credited.model_id, part, order_time,
   {SHARE.replace("campaign", "touch.campaign")}
@@ -38,7 +34,7 @@ FROM conversion_credit AS credited JOIN touch_credit AS touch USING (user_id, ev
 WHERE user_id = ? AND event_time >= ? AND event_time <= ? ORDER BY event_time, event_key, place
 """
 _OF_CONVERSION = 6
-"""Columns of that which are the conversion's."""
+"""How many of these columns are the conversion's; the others are a share's."""
 _SUMS = f"""
 WITH credited AS MATERIALIZED (
   SELECT user_id, event_time, event_key, part, order_time FROM conversion_credit
@@ -51,11 +47,11 @@ FROM credited CROSS JOIN propensity_by_user USING (user_id, event_time, event_ke
   CROSS JOIN touch_credit AS touch USING (user_id, event_time, event_key)
 GROUP BY day, touch.campaign, touch.type ORDER BY day, touch.campaign, touch.type
 """
-"""What `credit_by_day` has of the orders between two times, in the time that these take and no others."""
+"""`credit_by_day` of the orders between two times; orders outside of them cost no time."""
 
 
 def _behind(prefix: str) -> str | None:
-    """The least text behind all that start with `prefix`; None where there is none."""
+    """The least text greater than all that start with `prefix`; None where there is no such text."""
     prefix = prefix.rstrip(chr(0x10FFFF))
     if not prefix:
         return None
@@ -63,26 +59,33 @@ def _behind(prefix: str) -> str | None:
     return prefix[:-1] + chr(0xE000 if following == 0xD800 else following)
 
 
-def _bounded(time: int) -> int:
-    """A time as far as the file can compare it."""
-    return min(max(time, -(2**63)), 2**63 - 1)
-
-
 class SqliteReader:
-    """Reads the file; every question sees the newest state that was written."""
+    """Reads the file; every query sees the newest committed state.
+
+    Raises:
+        StoreError: the file cannot be opened, or is not a database.
+
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> reader = SqliteReader(Path(folder.name) / "rows.db")
+    >>> reader.curve("ann"), reader.summary()
+    ([], Summary(users=0, newest=None, dead_letters=0))
+    >>> reader.close()
+    >>> folder.cleanup()
+    """
 
     def __init__(self, path: Path) -> None:
         self._path, self._connection = path, connect(path)
         self._identity = identity(path)
 
     def stop_when(self, is_abandoned: Callable[[], bool]) -> None:
-        """Give up what is asked from now on once `is_abandoned` says so."""
+        """Abort later queries once `is_abandoned` returns true."""
         self._connection.set_progress_handler(is_abandoned, _STEPS)
 
     def _ask(self, statement: str, values: Sequence[object] = ()) -> Iterator[Any]:
         if identity(self._path) != self._identity:
             raise StoreError(f"SQLite file {self._path}: it was removed or replaced")
-        with plainly(self._path):
+        with store_errors(self._path):
             yield from self._connection.execute(statement, values)
 
     def curve(self, user_id: str, start: int | None = None, end: int | None = None, limit: int = 2_000) -> list[Point]:
@@ -90,13 +93,12 @@ class SqliteReader:
         rows = self._ask(
             f"SELECT {_POINT} FROM propensity_by_user WHERE user_id = ? AND event_time >= ? AND event_time <= ?"
             f" ORDER BY event_time DESC, {rank_in_sql('event_type')} DESC, event_key DESC LIMIT ?",
-            (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end, limit),
+            (user_id, *times_between(start, end), limit),
         )
-        points = (Point(*row) for row in rows)
-        return sorted(points, key=lambda p: (p.event_time, RANK[p.event_type], p.event_key))
+        return in_sequence(Point(**dict(zip(POINT, row, strict=True))) for row in rows)
 
     def latest(self, user_ids: Sequence[str]) -> list[Latest]:
-        """Where the given users stand."""
+        """The latest rows of the given users."""
         marks = ", ".join("?" * len(user_ids))
         return self._latest(f"WHERE user_id IN ({marks}) ORDER BY user_id", *user_ids)
 
@@ -112,10 +114,11 @@ class SqliteReader:
 
     def _latest(self, rest: str, *values: object) -> list[Latest]:
         rows = self._ask(f"SELECT {_LATEST} FROM latest_propensity {rest}", values)
-        return [Latest(*(*row[:-1], bool(row[-1]))) for row in rows]
+        found = (dict(zip(LATEST, row, strict=True)) for row in rows)
+        return [Latest(**each | {"hold_out": bool(each["hold_out"])}) for each in found]
 
     def search(self, prefix: str, count: int) -> list[str]:
-        """User ids that start with a prefix in any case, by the index: each spelling of it is a range."""
+        """User ids that start with a prefix in any case; each spelling is a range of the index."""
         pattern, found = begins_so(prefix), list(islice(self._starting(prefix), max(count, 0)))
         for beginning in beginnings(prefix):
             others = (each for each in self._starting(beginning) if pattern.match(each) and not each.startswith(prefix))
@@ -125,7 +128,7 @@ class SqliteReader:
         return found
 
     def _starting(self, prefix: str) -> Iterator[str]:
-        """User ids that start with a prefix as it is spelt, in order."""
+        """User ids that start with exactly this prefix, in order."""
         rows = self._ask(
             "SELECT user_id FROM latest_propensity WHERE user_id >= ?1 AND (?2 IS NULL OR user_id < ?2)"
             " ORDER BY user_id",
@@ -134,7 +137,7 @@ class SqliteReader:
         return (user_id for (user_id,) in rows)
 
     def summary(self) -> Summary:
-        """What the file holds."""
+        """How much the file holds."""
         (row,) = self._ask(
             "SELECT (SELECT count(*) FROM latest_propensity), (SELECT max(event_time) FROM latest_propensity),"
             " (SELECT count(*) FROM dead_letters)"
@@ -160,7 +163,7 @@ class SqliteReader:
         return [user_id for (user_id,) in self._ask("SELECT user_id FROM latest_propensity")]
 
     def scores(self, user_ids: Sequence[str]) -> Iterator[list[Score]]:
-        """All that is stored of each of the given users."""
+        """All stored scores of each given user."""
         for user_id in user_ids:
             rows = self._ask(
                 f"SELECT {_SCORE} FROM propensity_by_user WHERE user_id = ?"
@@ -170,8 +173,8 @@ class SqliteReader:
             yield list(map(Score._make, rows))
 
     def credits(self, user_id: str, start: int | None = None, end: int | None = None) -> list[Conversion]:
-        """The user's conversions between two times, and what they are credited to."""
-        rows = self._ask(_CREDITS, (user_id, -(2**63) if start is None else start, 2**63 - 1 if end is None else end))
+        """The user's conversions between two times, and their credit."""
+        rows = self._ask(_CREDITS, (user_id, *times_between(start, end)))
         return [
             Conversion(time, key, revenue, model_id, part, begun, tuple(Share(*row[_OF_CONVERSION:]) for row in shares))
             for (time, key, revenue, model_id, part, begun), shares in groupby(
@@ -180,10 +183,10 @@ class SqliteReader:
         ]
 
     def credit_sums(self, start: int | None = None, end: int | None = None) -> list[CreditSum]:
-        """Sums over the conversions of all users, from the rows as they are now."""
-        first = _bounded(-(2**63) if start is None else start // _DAY * _DAY)
-        last = _bounded(2**63 - 1 if end is None else (end // _DAY + 1) * _DAY - 1)
-        rows = self._ask(_SUMS, (first, last))
+        """Sums over the conversions of all users, from the current rows."""
+        first = None if start is None else start // DAY * DAY
+        last = None if end is None else (end // DAY + 1) * DAY - 1
+        rows = self._ask(_SUMS, times_between(first, last))
         return [
             CreditSum(day, campaign, kind, tuple(sums[: len(RULES)]), tuple(sums[len(RULES) :]))
             for day, campaign, kind, *sums in rows
@@ -194,11 +197,11 @@ class SqliteReader:
         return [Grade(*row) for row in self._ask(f"SELECT {GRADE_COLUMNS} FROM grades ORDER BY model_id, kind, day")]
 
     def models(self) -> list[StoredModel]:
-        """The models by which rows are scored."""
+        """The models that rows are scored by."""
         return [StoredModel(*row) for row in self._ask(MODELS)]
 
     def statuses(self) -> list[FlowStatus]:
-        """What the processes of the flow said last."""
+        """The last status of each process."""
         rows = self._ask("SELECT status FROM flow_status ORDER BY process")
         return [FlowStatus.from_json(text) for (text,) in rows]
 
@@ -207,7 +210,7 @@ class SqliteReader:
         return next((text for (text,) in self._ask("SELECT told FROM provenance")), None)
 
     def version(self, user_id: str) -> int | None:
-        """The version of where a user stands."""
+        """The version of the user's latest row."""
         return next(
             (row[0] for row in self._ask("SELECT version FROM latest_propensity WHERE user_id = ?", (user_id,))), None
         )

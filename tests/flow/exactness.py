@@ -20,8 +20,9 @@ from schemas.events import Event
 from schemas.messages import MessageBatch
 from schemas.scored import Propensity
 from settings import load_settings
-from stores.base import Conversion, Latest, Reader, day_of
-from stores.choosing import reader_of
+from stores.answers import Conversion, Latest, day_of
+from stores.base import Reader
+from stores.store_registry import reader_of
 from tests.flow.running import ROOT
 from tests.flow.streaming import Stream
 from tests.reference import Credit, event_key, final_credits, final_rows, is_held_out, load

@@ -17,9 +17,9 @@ from schemas.events import Event
 from schemas.messages import MessageBatch
 from settings import Settings
 from steps.flow_parts import parts_of
-from stores.choosing import reader_of
 from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
+from stores.store_registry import reader_of
 from tests.flow.exactness import MODEL
 from tests.flow.running import PATIENCE, count, make_recovery, processes, query, run_flow, running_flow, wait_for
 from tests.flow.streaming import Stream

@@ -122,5 +122,5 @@ def test_a_store_of_a_version_before_is_taken_for_what_fills_it_first(days: list
     query(tmp_path / "store.db", "DROP TABLE provenance")
     run = run_flow(file=days[0], **settings)
     assert run.returncode == 0, run.stderr
-    assert "does not say what filled it" in run.stderr
+    assert "does not record what filled it" in run.stderr
     refused(run_flow(file=days[1], **settings))

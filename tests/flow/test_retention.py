@@ -17,7 +17,7 @@ from settings import load_settings
 from steps.known_models import KnownModels
 from steps.progress import count_sequenced
 from steps.sequencing import sequencer
-from stores.choosing import reader_of
+from stores.store_registry import reader_of
 from tests.flow.running import ROOT, run_flow
 from tests.services.cassandra import Cassandra
 

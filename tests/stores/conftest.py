@@ -1,4 +1,4 @@
-"""The stores that every test of this folder is run against."""
+"""The stores that the tests of this folder are run against."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from stores.sqlite.reader import SqliteReader
 from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import wait_for
 from tests.services.cassandra import Cassandra
+
+pytest.register_assert_rewrite("tests.stores.conformance")
 
 TABLES = (
     "propensity_by_user",
@@ -109,15 +111,9 @@ def clustered(tables: CassandraAddress) -> Iterator[Clustered]:
         yield Clustered(tables, stack)
 
 
-STORES = ("sqlite", pytest.param("cassandra", marks=pytest.mark.needs("cassandra")))
-
-
-@pytest.fixture(params=STORES)
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Embedded | Clustered]:
-    """An empty store with `writer()` and `reader()`; what they give is closed behind the test."""
-    if request.param == "cassandra":
-        yield request.getfixturevalue("clustered")
-        return
+@pytest.fixture
+def embedded(tmp_path: Path) -> Iterator[Embedded]:
+    """An empty store in SQLite."""
     with ExitStack() as stack:
         yield Embedded(tmp_path / "rows.db", stack)
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from schemas.advice import ADVICE, Advice
+from schemas.event_fields import STORED
 from schemas.event_types import TYPES
 from schemas.events import Event
 from schemas.scored import COMPUTED_AGAIN, OUTCOME, ScoredRows
-from stores.base import Latest, Point
+from stores.answers import Latest, Point
 from tests.model.driving import batch_of
 from tests.reference import event_key
 
@@ -49,9 +50,15 @@ def scored(*events, version=1, seen=1, propensity=0.5, again=False, model_id="m"
 def point(of: Event, propensity=0.5, seen=1, model_id="m") -> Point:
     """What a store gives for an event."""
     return Point(
-        of.timestamp, event_key(of.event_id), of.event_id, of.type, of.state, of.segment, of.campaign,
-        of.publisher, of.product, of.quantity, of.revenue, propensity, seen, model_id,
-    )  # fmt: skip
+        event_time=of.timestamp,
+        event_key=event_key(of.event_id),
+        event_id=of.event_id,
+        event_type=of.type,
+        propensity=propensity,
+        seen=seen,
+        model_id=model_id,
+        **{column.name: getattr(of, column.name) for column in STORED},
+    )
 
 
 def latest(of: Event, propensity=0.5, seen=1, model_id="m", **advice) -> Latest:

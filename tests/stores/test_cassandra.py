@@ -20,19 +20,30 @@ from schemas.dead_letters import DeadLetter
 from schemas.erasures import Erasure
 from schemas.errors import StoreError
 from schemas.scored import Propensity
-from stores.base import Summary
+from stores.answers import Summary
 from stores.cassandra import reader, scans, session, tables
 from stores.cassandra.address import CassandraAddress
 from stores.cassandra.reader import CassandraReader
-from stores.cassandra.row_encoding import BODY_COLUMNS, KEY
+from stores.cassandra.row_encoding import BODY_COLUMNS
 from stores.cassandra.session import open_session
 from stores.cassandra.tables import DAY
 from stores.cassandra.writer import CassandraWriter
+from stores.row_columns import KEY
 from tests.flow.running import wait_for
 from tests.model.driving import Run, chunks
 from tests.model.worlds import MODELS
+from tests.stores.conformance.erasures import versioned
+from tests.stores.conformance.suite import StoreConformance
 from tests.stores.conftest import address_of, ask, one_line
 from tests.stores.rows import TIME, event, latest, point, scored
+
+
+@pytest.mark.needs("cassandra")
+class TestCassandra(StoreConformance):
+    @pytest.fixture
+    def store(self, clustered):
+        return clustered
+
 
 # What wins
 
@@ -98,6 +109,23 @@ def test_rows_without_a_body_and_bodies_without_a_score_are_skipped(clustered):
     assert len(ask(clustered, "SELECT event_key FROM propensity_by_user WHERE user_id = 'u'")) == 8
     assert clustered.reader().curve("u") == [point(each) for each in world[::2]]
     assert clustered.reader().curve("u", limit=3) == [point(each) for each in world[4::2]]
+
+
+def test_no_write_of_before_an_erasure_comes_back(clustered):
+    """A stale process's rows, whatever it had seen: what is deleted is so at greater versions."""
+    writer = clustered.writer()
+    writer.erase([Erasure.of("u", TIME + 10)])
+    writer.flush()
+    stale = clustered.writer()
+    for row in (versioned(event("old", 0), 1), versioned(event("late", 10), 2_000_000)):
+        writer.write(row)
+        stale.write(row)
+    writer.flush()
+    stale.flush()
+    assert clustered.reader().curve("u") == []
+    writer.write(versioned(event("then", 11), 1))
+    writer.flush()
+    assert [each.event_id for each in clustered.reader().curve("u")] == ["then"]
 
 
 # Batches
@@ -315,7 +343,7 @@ def test_a_host_that_does_not_exist_is_one_plain_line():
 def test_an_unknown_data_centre_is_refused_with_those_there_are(cassandra):
     with pytest.raises(StoreError) as error:
         CassandraReader(address_of(cassandra, "k", datacenter="moon"))
-    assert one_line(error) == "ADSTREAMS_CASSANDRA_DATACENTER: no moon in this cluster, it has datacenter1"
+    assert one_line(error) == "ADSTREAMS_CASSANDRA_DATACENTER: unknown data centre moon; this cluster has datacenter1"
     with CassandraWriterOf(address_of(cassandra, "adstreams_dc", datacenter="datacenter1")) as writer:
         assert writer.store_id
 

@@ -17,10 +17,17 @@ from stores.sqlite.writer import SqliteWriter
 from tests.flow.running import query
 from tests.model.driving import Run
 from tests.model.worlds import MODELS
+from tests.stores.conformance.suite import StoreConformance
 from tests.stores.rows import TIME, event, point, scored
 
 ROOT = Path(__file__).parent.parent.parent
 OPENERS = [SqliteWriter, SqliteReader]
+
+
+class TestSqlite(StoreConformance):
+    @pytest.fixture
+    def store(self, embedded):
+        return embedded
 
 
 @pytest.mark.parametrize("opener", OPENERS)
@@ -79,6 +86,7 @@ WRITE = """
 import sys
 from pathlib import Path
 from stores.sqlite.writer import SqliteWriter
+from tests.stores.conformance.suite import StoreConformance
 from tests.stores.rows import event, scored
 
 first, path = int(sys.argv[1]), Path(sys.argv[2])

@@ -5,7 +5,8 @@ import pytest
 from schemas.errors import StoreError
 from schemas.events import Event
 from schemas.stored_models import StoredModel
-from stores.base import Latest, Reader
+from stores.answers import Latest
+from stores.base import Reader
 from stores.sqlite.reader import SqliteReader
 from tests.viz.browsing import wait_for
 from tests.viz.streams import DECAY, HOUR, SEED, START, Stream, journey, load

@@ -20,7 +20,7 @@ from schemas.credits import RULES
 from schemas.events import Event
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from schemas.provenance import Provenance
-from stores.base import CreditSum
+from stores.answers import CreditSum
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import DAY, DECAY, HOSTILE, HOUR, ROOT, SEED, START, Stream, journey, load
 from viz.credited import NO_TOUCH, basis, credited

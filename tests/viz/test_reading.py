@@ -15,7 +15,8 @@ from tornado.testing import bind_unused_port
 from tornado.web import Application
 
 from schemas.errors import StoreError
-from stores.base import CreditSum, Reader
+from stores.answers import CreditSum
+from stores.base import Reader
 from stores.sqlite.reader import SqliteReader
 from tests.viz.streams import START, Stream, journey
 from viz import store_reading as reading

@@ -13,7 +13,7 @@ from schemas.credits import BASELINE
 from schemas.event_types import TYPES
 from schemas.events import Event
 from schemas.stored_models import StoredModel
-from stores.base import Point
+from stores.answers import Point
 from stores.sqlite.reader import SqliteReader
 from tests.model.driving import batch_of
 from tests.viz.streams import DAY, DECAY, HOUR, SEED, START, Stream, journey, load
