@@ -3,7 +3,7 @@
 -- greater value, in the order of its bytes in Cassandra, so that both stores show the same.
 
 CREATE TABLE IF NOT EXISTS store (
-  id TEXT NOT NULL -- one row, drawn when the file is made: tells it from another of its name
+  id TEXT NOT NULL -- one row, drawn when the file is made: identifies the store
 );
 
 -- What filled the store, one row of JSON (schemas/provenance.py): events of another world are refused.
@@ -11,7 +11,7 @@ CREATE TABLE IF NOT EXISTS provenance (
   told TEXT NOT NULL
 );
 
--- What each process of the flow last said of itself, in JSON (schemas/flow_status.py).
+-- The last status of each process of the flow, in JSON (schemas/flow_status.py).
 CREATE TABLE IF NOT EXISTS flow_status (
   process INTEGER NOT NULL PRIMARY KEY,
   status  TEXT    NOT NULL
@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS propensity_by_user (
   revenue    REAL    NOT NULL,
   propensity REAL    NOT NULL, -- right after the event
   seen       INTEGER NOT NULL, -- the user's distinct events up to and including this one
-  version    INTEGER NOT NULL, -- the greater is the truer
+  version    INTEGER NOT NULL, -- the higher version wins
   model_id   TEXT    NOT NULL,
   PRIMARY KEY (user_id, event_time DESC, event_key)
 ) WITHOUT ROWID;
@@ -46,10 +46,10 @@ CREATE TABLE IF NOT EXISTS latest_propensity (
   seen       INTEGER NOT NULL,
   version    INTEGER NOT NULL,
   model_id   TEXT    NOT NULL,
-  best_action TEXT,             -- what is most worth doing next; empty, as gain and net, where nothing is
+  best_action TEXT,             -- next best action; null, as gain and net, where there is none
   gain       REAL,              -- by how much it would raise the propensity
   net        REAL,              -- gain x value of a conversion - cost
-  hold_out   INTEGER NOT NULL   -- 1: nothing may be tried on the user
+  hold_out   INTEGER NOT NULL   -- 1: control group, do not target
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS latest_by_propensity ON latest_propensity (propensity);
@@ -64,15 +64,15 @@ CREATE TABLE IF NOT EXISTS conversion_credit (
   event_key  INTEGER NOT NULL,
   part       TEXT    NOT NULL, -- order, item, refund or repeat
   order_time INTEGER NOT NULL, -- when the order began; of a refund without one its own time
-  version    INTEGER NOT NULL, -- the greater is the truer
+  version    INTEGER NOT NULL, -- the higher version wins
   model_id   TEXT    NOT NULL,
   PRIMARY KEY (user_id, event_time DESC, event_key)
 ) WITHOUT ROWID;
 
 CREATE INDEX IF NOT EXISTS credit_by_order ON conversion_credit (order_time);
 
--- What each touch before a conversion has of it by each rule, and last what no touch has, the baseline's. Of one
--- conversion each rule's shares sum up to 1.
+-- The share of each touch before a conversion by each rule, and last the share of no touch, the baseline. Of one
+-- conversion the shares sum up to 1 by each rule.
 CREATE TABLE IF NOT EXISTS touch_credit (
   user_id    TEXT    NOT NULL,
   event_time INTEGER NOT NULL, -- the conversion's
@@ -116,20 +116,20 @@ CREATE TABLE IF NOT EXISTS dead_letters (
   PRIMARY KEY (source, "partition", "offset")
 ) WITHOUT ROWID;
 
--- Who was erased: events of the user up to then, of any time of arrival, are dropped. Nothing else of the person is kept.
+-- Erased users: events up to then are dropped whenever they arrive. Nothing else of the person is kept.
 CREATE TABLE IF NOT EXISTS erasures (
   user_hash INTEGER NOT NULL PRIMARY KEY, -- xxh3-64 of the user id, signed
   until     INTEGER NOT NULL              -- event time, ms since 1970
 ) WITHOUT ROWID;
 
--- By which model rows are scored: the newest that is valid at the event's time. The first is valid from the least time.
+-- The models that score rows: the newest that is valid at the event's time. The first is valid from the least time.
 CREATE TABLE IF NOT EXISTS models (
   valid_from INTEGER NOT NULL PRIMARY KEY, -- event time, ms since 1970
   model_id   TEXT    NOT NULL,
   file       TEXT    NOT NULL              -- the model file, JSON
 ) WITHOUT ROWID;
 
--- How scores did once their labels were known; of one key the newer grade stays.
+-- The quality of scores, measured once their labels are known; of one key the newer grade stays.
 CREATE TABLE IF NOT EXISTS grades (
   model_id      TEXT    NOT NULL,
   kind          TEXT    NOT NULL, -- event: right after one; clock: at a clock time
@@ -139,7 +139,7 @@ CREATE TABLE IF NOT EXISTS grades (
   users         INTEGER NOT NULL,
   positives     INTEGER NOT NULL, -- rows with an order within the model's horizon
   graded_until  INTEGER NOT NULL, -- event time, ms since 1970: the last moment whose label was known
-  version       INTEGER NOT NULL, -- the greater is the newer
+  version       INTEGER NOT NULL, -- the higher version wins
   auc           REAL,             -- these are empty where all rows have one label; _low and _high: 95% over users
   auc_low       REAL,
   auc_high      REAL,
