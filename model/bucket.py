@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from model.attribution.rules import Attribution, count_credits, fill_credits
 from model.emission import derive_all, emit, let_go
-from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
+from model.features.plan import DEFAULT_LENGTH, FeaturePlan
+from model.features.structures import Running
 from model.sealed import Sealed
 from model.sequences.arrays import allocate, grown
 from model.sequences.entries import ENTRY, MOST_CAMPAIGNS, knows_types_of
@@ -139,10 +140,7 @@ class Bucket:
 
     def _begin(self, plan: FeaturePlan) -> None:
         self._followed = plan
-        features = plan.features.copy()
-        for feature in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
-            features[feature, CAMPAIGN] = self._campaign(plan.campaigns[features[feature, CAMPAIGN]])
-        self._plan = (features, plan.windows, plan.half_lives, plan.never)
+        self._plan = plan.numbered({name: self._campaign(name) for name in plan.campaigns})
         self._marks = allocate((len(self._records), plan.marks), np.int32)
         self._decays = allocate((len(self._records), plan.decays), np.int64)
 
@@ -150,7 +148,7 @@ class Bucket:
         """Compute anew all that follows from the sequences."""
         count = len(self._records)
         self._marks, self._decays = self._marks[:count], self._decays[:count]
-        derive_all(self._records, self._entries, self._marks, self._decays, self._plan, self._length)
+        derive_all(self._records, self._entries, self._values, self._plan, self._length)
 
     def _campaign(self, name: str) -> int:
         text = np.frombuffer(name.encode(), np.uint8)
@@ -164,6 +162,11 @@ class Bucket:
         if len(self._campaigns) > MOST_CAMPAIGNS:
             more = "use more buckets (ADSTREAMS_BUCKETS)"
             raise OverflowError(f"more than {MOST_CAMPAIGNS:,} campaigns in one bucket: {more}")
+
+    @property
+    def _values(self) -> Running:
+        """The running values of all users."""
+        return self._followed.running(self._marks, self._decays)
 
     def __len__(self) -> int:
         """The number of users."""
@@ -195,24 +198,22 @@ class Bucket:
             rows, campaigns, order, groups, self._records, self._entries, self._used, self._campaigns,
             self._length, fates,
         )  # fmt: skip
-        outcomes, features = np.empty(changed, OUTCOME), np.empty((changed, len(self._plan[0])))
+        outcomes, features = np.empty(changed, OUTCOME), np.empty((changed, len(self._plan.features)))
         emit(
-            rows, order, groups, self._records, self._entries, campaigns, self._marks, self._decays, self._plan,
+            rows, order, groups, self._records, self._entries, campaigns, self._values, self._plan,
             self._length, fates, outcomes, features,
         )  # fmt: skip
         credits = NO_CREDITS if attribution is None else self._credits(groups, attribution)
-        let_go(groups, self._records, self._entries, self._marks, self._plan, self._length)
+        let_go(groups, self._records, self._entries, self._values, self._plan, self._length)
         return Update(outcomes, features, fates, int(late), int(retimed), credits)
 
     def _credits(self, groups: NDArray[np.void], attribution: Attribution) -> Credits:
-        count = count_credits(groups, self._records, self._entries, self._length, attribution.look_back)
+        count = count_credits(groups, self._records, self._entries, self._length, attribution.vectors.look_back)
         if not count:
             return NO_CREDITS
         credits = np.empty(count, CREDIT)
-        fill_credits(
-            groups, self._records, self._entries, self._plan, self._length, attribution.look_back,
-            attribution.starts, attribution.weights, attribution.intercepts, credits,
-        )  # fmt: skip
+        vectors = attribution.vectors
+        fill_credits(groups, self._records, self._entries, self._plan, self._length, vectors, credits)
         return Credits.of(credits, self._campaigns.text)
 
     def _make_room(self, rows: NDArray[np.void]) -> None:

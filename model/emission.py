@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from model.features.arithmetic import fraction_bits
 from model.features.recursion import compute, forget, observe, restart, shift_marks
+from model.features.structures import Held, Running
 from model.sequences.entries import campaign_of, is_ghost, type_of
 from model.sequences.merging import CONFLICT, NEW, evict, live_from
 from schemas.compiled.compiling import compiled, inlined
@@ -43,8 +45,7 @@ def emit(
     users,
     entries,
     campaign_of_row,
-    marks,
-    decays,
+    values,
     plan,
     length,
     fates,
@@ -52,22 +53,23 @@ def emit(
     features,
 ):
     """Run the recursion over what changed, and write an outcome and its features for every live entry of it."""
-    out, growths = 0, np.empty(len(plan[2]), np.float64)
+    out, growths, bits = 0, np.empty(len(plan.half_lives), np.float64), fraction_bits(length)
     for group in groups:
         if group.dirty == group.known and users[group.slot].size == group.known:
             continue
         slot, user = group.slot, users[group.slot]
         first, size, begin = user.first, user.size, group.dirty
-        my_marks, my_decays = marks[slot], decays[slot]
+        held = Held(entries, first, length, bits)
+        running = Running(values.marks[slot], values.decays[slot], growths)
         if group.known == 0:
-            forget(my_marks, my_decays, plan)
+            forget(plan, running)
         elif group.dirty < group.known:
             live = 0
             while begin > 0 and live < length:
                 begin -= 1
                 if not is_ghost(entries[first + begin].tag):
                     live += 1
-            restart(my_marks, my_decays, plan, begin)
+            restart(plan, running, begin)
         seen = user.evicted_live + size - user.ghosts - live_from(user, entries, begin)
         row_at, last_of_instant = group.start, -1
         for place in range(begin, size):
@@ -75,14 +77,14 @@ def emit(
             if is_ghost(entry.tag):
                 continue
             seen += 1
-            observe(entries, first, place, length, my_marks, my_decays, plan, growths)
+            observe(held, plan, running, place)
             if place < group.dirty:
                 continue
             if place > last_of_instant:
                 last_of_instant = place
                 while last_of_instant + 1 < size and entries[first + last_of_instant + 1].timestamp == entry.timestamp:
                     last_of_instant += 1
-            compute(entries, first, entry.timestamp, length, my_marks, my_decays, plan, growths, features[out])
+            compute(held, plan, running, entry.timestamp, features[out])
             outcome = outcomes[out]
             outcome.timestamp, outcome.event_key, outcome.seen = entry.timestamp, entry.key, seen
             outcome.version = entry.timestamp * 1000 + user.raised + user.evicted + last_of_instant + 1
@@ -97,21 +99,24 @@ def emit(
 
 
 @compiled
-def let_go(groups, users, entries, marks, plan, length):
+def let_go(groups, users, entries, values, plan, length):
     """Drop what is too old of the users of a batch."""
+    growths = np.empty(0, np.float64)
     for group in groups:
         gone = evict(users[group.slot], entries, length, length // 8)
         if gone > 0:
-            shift_marks(marks[group.slot], plan, gone)
+            shift_marks(plan, Running(values.marks[group.slot], values.decays[group.slot], growths), gone)
 
 
 @compiled
-def derive_all(users, entries, marks, decays, plan, length):
+def derive_all(users, entries, values, plan, length):
     """Run the recursion over every user's sequence, from nothing."""
-    growths = np.empty(len(plan[2]), np.float64)
+    growths, bits = np.empty(len(plan.half_lives), np.float64), fraction_bits(length)
     for slot in range(len(users)):
         user = users[slot]
-        forget(marks[slot], decays[slot], plan)
+        running = Running(values.marks[slot], values.decays[slot], growths)
+        held = Held(entries, user.first, length, bits)
+        forget(plan, running)
         for place in range(user.size):
             if not is_ghost(entries[user.first + place].tag):
-                observe(entries, user.first, place, length, marks[slot], decays[slot], plan, growths)
+                observe(held, plan, running, place)

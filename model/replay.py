@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 import xxhash
 from numpy.typing import NDArray
 
 from model.bucket import Bucket
+from model.features.count import Count
 from model.features.curve import walk
-from model.features.kinds import Count, Feature
-from model.features.plan import CAMPAIGN, DEFAULT_LENGTH, FeaturePlan
+from model.features.plan import DEFAULT_LENGTH, FeaturePlan
+from model.features.registry import Feature
 from model.sequences.entries import ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
 from model.sequences.orders import mark_items
 from model.sequences.texts import texts_of
@@ -133,14 +135,12 @@ class Replay:
         """
         plan = FeaturePlan.of(features)
         numbers = {name: number for number, name in enumerate(self.names)}
-        table = plan.features.copy()
-        for row in np.flatnonzero(table[:, CAMPAIGN] >= 0).tolist():
-            table[row, CAMPAIGN] = numbers.get(plan.campaigns[table[row, CAMPAIGN]], len(numbers))
-        out = np.empty((len(moments), len(features)))
-        marks, decays = np.empty(plan.marks, np.int32), np.empty(plan.decays, np.int64)
-        edges = np.searchsorted(moments.users, np.arange(len(self.bounds)))
-        arrays = (table, plan.windows, plan.half_lives, plan.never)
-        _walk_all(self.entries, self.bounds, edges, moments.times, moments.counts, length, marks, decays, arrays, out)
+        out, edges = (
+            np.empty((len(moments), len(features))),
+            np.searchsorted(moments.users, np.arange(len(self.bounds))),
+        )
+        arrays, asked = plan.numbered(numbers, len(numbers)), _Asked(edges, moments.times, moments.counts)
+        _walk_all(self.entries, self.bounds, asked, length, arrays, plan.one_user(), out)
         return out
 
     def last_before(self, moments: Moments) -> NDArray[np.int64]:
@@ -158,6 +158,14 @@ class Replay:
         inside[inside] = self.users[events[places[inside]]] == moments.users[inside]
         found[inside] = self.timestamps[events[places[inside]]]
         return found
+
+
+class _Asked(NamedTuple):
+    """Moments (m) by their users, whose lie at `edges[user]:edges[user + 1]`: times in ms, and counts of events."""
+
+    edges: NDArray[np.int64]
+    times: NDArray[np.int64]
+    counts: NDArray[np.int64]
 
 
 @compiled
@@ -180,12 +188,10 @@ def _mark_all(entries, bounds):
 
 
 @compiled
-def _walk_all(entries, bounds, edges, times, counts, length, marks, decays, plan, features):
-    """Features of every user's moments, which lie at `edges[user]:edges[user + 1]`."""
+def _walk_all(entries, bounds, asked, length, plan, running, features):
+    """Features (m, n) of every user's moments, from entries that lie at `bounds[user]:bounds[user + 1]`."""
     for user in range(len(bounds) - 1):
-        low, high = edges[user], edges[user + 1]
+        low, high = asked.edges[user], asked.edges[user + 1]
         if low < high:
-            own = entries[bounds[user] : bounds[user + 1]]
-            walk(
-                own, times[low:high], counts[low:high] - bounds[user], length, marks, decays, plan, features[low:high]
-            )  # fmt: skip
+            own, counts = entries[bounds[user] : bounds[user + 1]], asked.counts[low:high] - bounds[user]
+            walk(own, asked.times[low:high], counts, length, plan, running, features[low:high])

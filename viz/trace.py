@@ -15,8 +15,8 @@ from model.attribution.explanation import Explainer, Explanation
 from model.attribution.rules import LOOK_BACK
 from model.durations import to_milliseconds
 from model.features.automated import is_automated
+from model.features.count import Count
 from model.features.curve import Curve, Sequence
-from model.features.kinds import Count
 from model.scoring.propensity import Model
 from model.timeline import Models
 from schemas.event_types import RANK, TYPE_OF

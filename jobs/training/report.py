@@ -21,7 +21,8 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from jobs.grading.grade_tables import MEASURES, TOO_FEW, RatioTable
 from jobs.grading.measures import Scored, verdict
 from model.durations import to_milliseconds, write_duration
-from model.features.kinds import Count, DecayedCount
+from model.features.count import Count
+from model.features.decayed_count import DecayedCount
 from model.scoring.propensity import Model
 from model.scoring.training_record import Estimate, Grades
 

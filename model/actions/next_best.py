@@ -1,14 +1,7 @@
 """What to do next: by how much each action would raise a propensity, and which is worth its cost.
 
 The gain of an action is p(history + one more event) - p(history), both at one time and within the model's horizon. It
-follows from the features alone:
-
-| feature                  | with one more matching event at that time                                    |
-|--------------------------|------------------------------------------------------------------------------|
-| `count`, `decayed_count` | ln(1 + n) becomes ln(2 + n)                                                  |
-| `recency`                | 0                                                                            |
-| `events_since`           | 0; without a match ln(1 + n) becomes ln(2 + n)                               |
-| `time_between`           | what `recency` is now, which is computed beside the model's features for it  |
+follows from the features alone: each kind of feature knows its change (`gain` in `model.features.template.Kind`).
 
 A sequence that has its L events already is taken to keep the oldest. Of a trained model the vectors of its bootstrap
 give an interval: without the smallest tenth of their gains and the greatest. It is an association that the model has
@@ -20,14 +13,16 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.actions.catalogue import HOLD_OUT, HOLD_OUT_SEED, Actions, Purchase, Response
 from model.features.automated import DAILY_EVENTS
+from model.features.count import Count
 from model.features.curve import Curve, Sequence
-from model.features.kinds import Count, DecayedCount, EventsSince, Feature, Recency, TimeBetween
+from model.features.registry import Feature, code_of, gain, kind_of
 from model.scoring.propensity import Model, Scorer
 from schemas.advice import ADVICE, NO_ACTION
 from schemas.compiled.compiling import compiled, inlined
@@ -37,11 +32,11 @@ from schemas.events import USER_ID, EventBatch
 CAP_WINDOW = timedelta(hours=24)
 OUTSIDE = 10
 """One of so many vectors is left out at either end of an interval."""
-_MORE, _ZERO, _OTHER = range(3)
 _UNLIMITED = -1
+_NOTHING = -1
+"""The column of a feature that is not needed."""
 _LARGEST = 700.0
 """Of a change of a logit: e to it is a number."""
-_LN2 = math.log(2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +56,15 @@ class Option:
     net: float | None
     capped: bool
     best: bool
+
+
+class Move(NamedTuple):
+    """How one more event changes a feature: its column, its kind's code, whether it matches, and a column beside."""
+
+    column: int
+    code: int
+    is_match: bool
+    beside: int
 
 
 class Advisor:
@@ -87,19 +91,20 @@ class Advisor:
         self.actions = actions.known_to(tuple(model.features[place] for place in weighty))
         self._value = actions.value
         self._intercepts = np.array([model.intercept, *(vector.intercept for vector in model.bootstrap)])
-        moves, uses = dict[tuple[int, int, int], int](), [list[tuple[int, int]]() for _ in self.actions]
+        moves, uses = dict[Move, int](), [list[tuple[int, int]]() for _ in self.actions]
         bought = 0
         for action, own in sorted(zip(self.actions, uses, strict=True), key=lambda each: isinstance(each[0], Response)):
             for place, feature in enumerate(model.features):
-                kind = _change(feature, action)
-                if kind is not None and self._vectors[:, place].any():
-                    other = column(_recency(feature)) if isinstance(feature, TimeBetween) else -1
-                    move = moves.setdefault((column(feature), kind, other), len(moves))
-                    own.append((move, place))
+                kind, is_match = kind_of(feature), _matches(feature, action)
+                if (is_match or kind.counts_others) and self._vectors[:, place].any():
+                    beside = kind.beside_of(feature, action.campaign) if is_match else None
+                    other = _NOTHING if beside is None else column(beside)
+                    move = Move(column(feature), code_of(feature), is_match, other)
+                    own.append((moves.setdefault(move, len(moves)), place))
             if isinstance(action, Purchase):
                 bought = len(moves)
         flat = [use for own in uses for use in own]
-        self._moves = np.array(list(moves), np.int64).reshape(-1, 3)
+        self._moves = np.array(list(moves), np.int64).reshape(-1, len(Move._fields))
         self._steps = np.array([move for move, _ in flat], np.int64)
         self._edges = np.cumsum([0, *map(len, uses)])
         self._weights = np.ascontiguousarray(self._vectors[:, [place for _, place in flat]])
@@ -182,36 +187,21 @@ class NextAction:
         return self._advisor.options(features[0], float(self._score(features)[0]))
 
 
-def _recency(feature: TimeBetween) -> Recency:
-    """What the time between the two newest events will be after one more."""
-    return Recency(aggregation="recency", weight=0.0, type=feature.type, campaign=feature.campaign, never=feature.never)
-
-
 def _shown(action: Purchase) -> Count:
     """How many a user had that count for an action's cap."""
     return Count(aggregation="count", weight=0.0, type=action.type, campaign=action.campaign, look_back=CAP_WINDOW)
 
 
-def _change(feature: Feature, action: Purchase | Response) -> int | None:
-    """How an action changes a feature, None where it does not."""
-    matches = feature.type in (None, action.type) and feature.campaign in (None, action.campaign)
-    match feature:
-        case Count() | DecayedCount():
-            return _MORE if matches else None
-        case EventsSince():
-            return _ZERO if matches else _MORE
-        case Recency():
-            return _ZERO if matches else None
-    return _OTHER if matches else None
+def _matches(feature: Feature, action: Purchase | Response) -> bool:
+    """Whether a feature is about the event that an action is."""
+    return feature.type in (None, action.type) and feature.campaign in (None, action.campaign)
 
 
 @inlined
 def _moved(features, move):
-    """By how much a move changes its feature: (column, kind, another column)."""
-    before = features[move[0]]
-    if move[1] == _MORE:
-        return _LN2 if before == 0.0 else math.log1p(math.exp(-before))
-    return (features[move[2]] if move[1] == _OTHER else 0.0) - before
+    """By how much a `Move`, as a row of numbers, changes its feature."""
+    beside = 0.0 if move[3] == _NOTHING else features[move[3]]
+    return gain(move[1], features[move[0]], beside, move[2] != 0)
 
 
 @compiled

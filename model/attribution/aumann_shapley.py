@@ -16,11 +16,13 @@ logit is nearly straight, so that few nodes are enough, as many more as it moves
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from model.features.plan import COUNT, DECAYED, KIND, RECENCY, SCALE, SINCE, TYPE
-from model.features.recursion import HOUR, matches
+from model.features.registry import begin, blend, counts_others, share
+from model.features.structures import KIND, NOBODY, TYPE, matches
 from model.sequences.entries import is_counted, type_of
 from schemas.compiled.compiling import compiled, inlined
 from schemas.event_types import TYPES
@@ -34,125 +36,89 @@ _NODES = np.concatenate([(nodes + 1) / 2 for nodes, _ in _RULES])
 _WEIGHTS = np.concatenate([weights / 2 for _, weights in _RULES])
 """Where the integral over u is taken, and how much each node counts, for one number of nodes behind the other."""
 
-NOBODY = -1
+
+class Vector(NamedTuple):
+    """A model's weights (n, of the features of a plan) and intercept."""
+
+    weights: NDArray[np.float64]
+    intercept: float
 
 
-@inlined
-def _newest(entries, low, high, fading, features, feature, resting):
-    """The newest matching event that counts of `entries[low:high]`, of those that do not fade in where `resting`."""
-    for place in range(high - 1, low - 1, -1):
-        counts = is_counted(entries[place].tag) and not (resting and fading[place - low])
-        if counts and matches(features, feature, entries[place].tag):
-            return place
-    return NOBODY
+class Sums(NamedTuple):
+    """The features (n) as sums ln(1 + b + alpha d).
 
+    Attributes:
+        rests: b of each feature.
+        sums: d of each.
+        is_sum: whether it is one; other features have 0 in both.
+    """
 
-@inlined
-def _live(entries, low, high, fading, resting):
-    count = 0
-    for place in range(low, high):
-        count += is_counted(entries[place].tag) and not (resting and fading[place - low])
-    return count
-
-
-@inlined
-def _value(entries, low, high, time, fading, features, feature, never, resting):
-    """A feature that is no sum, and the place of the event that sets it."""
-    newest = _newest(entries, low, high, fading, features, feature, resting)
-    kind = features[feature, KIND]
-    if kind == SINCE:
-        after = low if newest == NOBODY else newest + 1
-        return math.log1p(_live(entries, after, high, fading[after - low :], resting)), newest
-    if newest == NOBODY:
-        return never, newest
-    if kind == RECENCY:
-        return math.log1p((time - entries[newest].timestamp) / HOUR), newest
-    before = _newest(entries, low, newest, fading, features, feature, resting)
-    if before == NOBODY:
-        return never, newest
-    return math.log1p((entries[newest].timestamp - entries[before].timestamp) / HOUR), newest
-
-
-@inlined
-def _since(entries, low, high, fading, features, feature):
-    """Where a feature begins to count events since the last that matches; NOBODY if that one fades in: it is no sum."""
-    newest = _newest(entries, low, high, fading, features, feature, False)
-    if newest == NOBODY:
-        return low
-    return NOBODY if fading[newest - low] else newest + 1
+    rests: NDArray[np.float64]
+    sums: NDArray[np.float64]
+    is_sum: NDArray[np.bool_]
 
 
 @compiled
-def _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums, is_sum):
-    """What each event adds to the sums of features that have a weight.
+def _collect(view, plan, weights, terms, into):
+    """Fill `into` (`Sums`), and `terms` (events, n) with what each event that fades in adds to each d, else 0.
 
-    Fills `terms` (events, features), 0 where an event does not fade in, and by feature b, d, and whether it is a sum.
+    Features without a weight are left out.
     """
-    features, windows, half_lives = plan[0], plan[1], plan[2]
-    begins, decays = np.full(len(features), low), np.empty(len(half_lives))
+    features = plan.features
+    begins, halves = np.full(len(features), view.low), np.empty(len(plan.half_lives))
     counted = np.empty((len(TYPES), len(features)), np.int64)  # by type of event
     counts = np.zeros(len(TYPES), np.int64)
-    rests[:], sums[:] = 0.0, 0.0
+    into.rests[:], into.sums[:] = 0.0, 0.0
     for feature in range(len(features)):
         kind = features[feature, KIND]
-        is_sum[feature] = kind <= DECAYED
-        if kind == SINCE and weights[feature] != 0.0:
-            begins[feature] = _since(entries, low, high, fading, features, feature)
-            is_sum[feature] = begins[feature] != NOBODY
-        if weights[feature] == 0.0 or not is_sum[feature]:
+        into.is_sum[feature] = False
+        if weights[feature] == 0.0:
             continue
-        for type_ in range(len(TYPES)):
-            if kind == SINCE or features[feature, TYPE] < 0 or features[feature, TYPE] == type_:
+        begins[feature] = begin(kind, view, plan, feature)
+        into.is_sum[feature] = begins[feature] != NOBODY
+        for type_ in range(len(TYPES) if into.is_sum[feature] else 0):
+            if counts_others(kind) or features[feature, TYPE] < 0 or features[feature, TYPE] == type_:
                 counted[type_, counts[type_]] = feature
                 counts[type_] += 1
-    for place in range(low, high):
-        entry, mine = entries[place], terms[place - low]
-        mine[:], decays[:] = 0.0, 0.0
+    for place in range(view.low, view.high):
+        entry, mine = view.entries[place], terms[place - view.low]
+        mine[:], halves[:] = 0.0, 0.0
         if not is_counted(entry.tag):
             continue
-        age, type_ = time - entry.timestamp, type_of(entry.tag)
+        type_ = type_of(entry.tag)
         for feature in counted[type_, : counts[type_]]:
-            kind, scale, term = features[feature, KIND], features[feature, SCALE], 1.0
-            if kind == SINCE:
-                if place < begins[feature]:
-                    continue
-            elif not matches(features, feature, entry.tag) or (kind == COUNT and age > windows[scale]):
+            if place < begins[feature]:
                 continue
-            if kind == DECAYED:
-                if decays[scale] == 0.0:
-                    decays[scale] = np.exp2(-age / half_lives[scale])
-                term = decays[scale]
-            if fading[place - low]:
+            term = share(features[feature, KIND], view, plan, feature, place, halves)
+            if view.fading[place - view.low]:
                 mine[feature] = term
-                sums[feature] += term
+                into.sums[feature] += term
             else:
-                rests[feature] += term
+                into.rests[feature] += term
 
 
 @compiled
-def shares(entries, low, high, time, fading, plan, weights, intercept, terms, of_event, of_feature):
-    """What each of the events `entries[low:high]` that are `fading`, and each feature, adds to v; returns v(0), v(1).
+def shares(view, plan, vector, terms, of_event, of_feature):
+    """What each of the view's events that fade in, and each feature, adds to v; returns v(0), v(1).
 
-    The newest L events up to `time` are given, no more. Fills `of_event` (high - low) and `of_feature`, whose sums are
-    v(1) - v(0) each, but for the error of the integral, which v(0) takes: the first sum and v(0) are v(1) exactly.
-    `terms` (high - low or more, features) is room to work in. Features without a weight cost nothing, those that no
-    event fades into nothing at the nodes.
+    The newest L events up to `view.time` are given, no more. Fills `of_event` (events) and `of_feature` (n), whose sums
+    are v(1) - v(0) each, but for the error of the integral, which v(0) takes: the first sum and v(0) are v(1) exactly.
+    `terms` (events or more, n) is room to work in. Features without a weight cost nothing, those that no event fades
+    into nothing at the nodes.
     """
-    features, never = plan[0], plan[3]
-    m = len(features)
+    weights, m = vector.weights, len(plan.features)
     rests, sums, is_sum = np.empty(m), np.empty(m), np.empty(m, np.bool_)
-    _collect(entries, low, high, time, fading, plan, weights, terms, rests, sums, is_sum)
+    _collect(view, plan, weights, terms, Sums(rests, sums, is_sum))
     moving, count, setters = np.empty(m, np.int64), 0, np.empty(m, np.int64)
-    steps, slopes, start, step, greatest, way = np.zeros(m), np.zeros(m), intercept, 0.0, 0.0, 0.0
+    steps, slopes, start, step, greatest, way = np.zeros(m), np.zeros(m), vector.intercept, 0.0, 0.0, 0.0
     for feature in range(m):
         weight = weights[feature]
         if weight == 0.0:
             continue
         if not is_sum[feature]:
-            without, _ = _value(entries, low, high, time, fading, features, feature, never[feature], True)
-            reached, setters[feature] = _value(
-                entries, low, high, time, fading, features, feature, never[feature], False
-            )  # fmt: skip
+            kind = plan.features[feature, KIND]
+            without, _ = blend(kind, view, plan, feature, True)
+            reached, setters[feature] = blend(kind, view, plan, feature, False)
             steps[feature] = reached - without
             start, step = start + weight * without, step + weight * steps[feature]
             way += abs(weight * steps[feature])
@@ -188,24 +154,26 @@ def shares(entries, low, high, time, fading, plan, weights, intercept, terms, of
         whole += weights[feature] * math.log(1.0 + rests[feature] + sums[feature])
         slopes[feature] *= weights[feature]
         of_feature[feature] = slopes[feature] * sums[feature]
-    for place in range(high - low):
-        if fading[place]:
+    for place in range(view.high - view.low):
+        if view.fading[place]:
             for at in range(count):
                 of_event[place] += slopes[moving[at]] * terms[place, moving[at]]
     for feature in range(m):
         if steps[feature] != 0.0:
             of_feature[feature] = all_slopes * weights[feature] * steps[feature]
-            of_event[_fading_setter(entries, low, fading, features, feature, setters[feature])] += of_feature[feature]
+            of_event[_fading_setter(view, plan, feature, setters[feature])] += of_feature[feature]
     whole = 1.0 / (1.0 + math.exp(-whole))
     return whole - of_event.sum(), whole
 
 
 @inlined
-def _fading_setter(entries, low, fading, features, feature, newest):
-    """The place behind `low` of the newest event that fades in and has a part in a feature that is no sum."""
+def _fading_setter(view, plan, feature, newest):
+    """The place behind `view.low` of the newest event that fades in and has a part in a feature that is no sum."""
     place = newest
     while not (
-        fading[place - low] and is_counted(entries[place].tag) and matches(features, feature, entries[place].tag)
+        view.fading[place - view.low]
+        and is_counted(view.entries[place].tag)
+        and matches(plan, feature, view.entries[place].tag)
     ):
         place -= 1
-    return place - low
+    return place - view.low

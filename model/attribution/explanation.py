@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution.aumann_shapley import shares
+from model.attribution.aumann_shapley import Vector, shares
 from model.attribution.rules import LOOK_BACK, short_term
 from model.features.curve import Sequence, entries_of
 from model.features.plan import FeaturePlan
+from model.features.structures import Fading
 from model.scoring.propensity import Model
 from schemas.event_types import IS_TOUCH
 
@@ -77,9 +78,6 @@ class Explainer:
         """v(0), v(1), and what each of the events from `low` to `high` and each feature adds."""
         weights, intercept = vector
         of_event, of_feature, terms = np.empty(high - low), np.empty(len(weights)), np.empty((high - low, len(weights)))
-        plan = (self._plan.features, self._plan.windows, self._plan.half_lives, self._plan.never)
-        start, whole = shares(
-            entries_of(sequence, self._plan), low, high, time, fading, plan, weights, intercept, terms,
-            of_event, of_feature,
-        )  # fmt: skip
+        view = Fading(entries_of(sequence, self._plan), low, high, time, fading)
+        start, whole = shares(view, self._plan.arrays, Vector(weights, intercept), terms, of_event, of_feature)
         return start, whole, of_event, of_feature

@@ -16,12 +16,13 @@ takes back from the user's newest order up to its instant.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution.aumann_shapley import shares
+from model.attribution.aumann_shapley import Vector, shares
+from model.features.structures import Fading
 from model.scoring.propensity import Model
 from model.sequences.entries import (
     ITEM,
@@ -48,6 +49,22 @@ FIRST, LAST = 0.4, 0.4
 """Shares of the first and the last touch in `position`."""
 
 
+class Vectors(NamedTuple):
+    """The vectors of models (m) that credit with the features (n) of a plan.
+
+    Attributes:
+        starts: from when on each of the models but the first is valid (m - 1), in ms since 1970.
+        weights: (m, n).
+        intercepts: (m).
+        look_back: how long before a conversion a touch may be, in ms.
+    """
+
+    starts: NDArray[np.int64]
+    weights: NDArray[np.float64]
+    intercepts: NDArray[np.float64]
+    look_back: int
+
+
 class Attribution:
     """What crediting needs of the models of a store: each conversion is credited by the one that is valid at its time.
 
@@ -56,18 +73,15 @@ class Attribution:
         look_back: how long before a conversion a touch may be, in ms.
 
     Attributes:
-        starts: from when on each of the models but the first is valid (models - 1), in ms since 1970.
-        weights: of each of the models (models, columns of their plan).
-        intercepts: the models' own.
+        vectors: the same for compiled code.
     """
 
     def __init__(self, models: Models, look_back: int = LOOK_BACK) -> None:
-        self.look_back, self.starts = look_back, models.starts
-        self.weights = np.zeros((len(models.models), len(models.plan.features)))
-        self.intercepts = np.empty(len(models.models))
+        weights, intercepts = np.zeros((len(models.models), models.plan.count)), np.empty(len(models.models))
         for number, (model, columns) in enumerate(zip(models.models, models.columns, strict=True)):
-            weights, self.intercepts[number] = short_term(model)
-            np.add.at(self.weights[number], columns, weights)
+            own, intercepts[number] = short_term(model)
+            np.add.at(weights[number], columns, own)
+        self.vectors = Vectors(models.starts, weights, intercepts, look_back)
 
 
 def short_term(model: Model) -> tuple[NDArray[np.float64], float]:
@@ -118,19 +132,23 @@ def count_credits(groups, users, entries, length, look_back):
 
 @compiled
 def _is_touch(entry, time, look_back):
+    """Whether an entry is a touch of a conversion at a time (ms)."""
     return is_live_touch(entry.tag) and time - entry.timestamp <= look_back
 
 
 @compiled
-def fill_credits(
-    groups, users, entries, plan, length, look_back, starts, weights, intercepts, credits
-):  # fmt: skip
-    """Write the credits of every conversion that a batch brought or changed, in the order in which `emit` has them."""
-    at, outcome, of_feature, longest = 0, -1, np.empty(weights.shape[1]), 0
+def fill_credits(groups, users, entries, plan, length, vectors, credits):
+    """Write the credits of every conversion that a batch brought or changed, in the order in which `emit` has them.
+
+    `groups` are what the batch did to which of the `users`, whose sequences lie in `entries`
+    (`model.sequences.merging`); of each the newest `length` events count. `plan` has the features of the `vectors`
+    (`Vectors`). As many `credits` are filled in as `count_credits` finds.
+    """
+    at, outcome, of_feature, longest = 0, -1, np.empty(vectors.weights.shape[1]), 0
     for group in groups:
         longest = max(longest, users[group.slot].size)
     of_event_, fading_ = np.empty(longest), np.empty(longest, np.bool_)
-    terms = np.empty((longest, weights.shape[1]))
+    terms = np.empty((longest, vectors.weights.shape[1]))
     for group in groups:
         user = users[group.slot]
         for place in range(user.first + group.dirty, user.first + user.size):
@@ -144,13 +162,12 @@ def fill_credits(
             if order != NOBODY:
                 order_time = entries[order].timestamp
                 of_event, fading = of_event_[: order - low], fading_[: order - low]
-                model = np.searchsorted(starts, order_time, side="right")
+                model = np.searchsorted(vectors.starts, order_time, side="right")
                 for touch in range(low, order):
-                    fading[touch - low] = _is_touch(entries[touch], order_time, look_back)
-                _, whole = shares(
-                    entries, low, order, order_time, fading, plan, weights[model], intercepts[model], terms,
-                    of_event, of_feature,
-                )  # fmt: skip
+                    fading[touch - low] = _is_touch(entries[touch], order_time, vectors.look_back)
+                view = Fading(entries, low, order, order_time, fading)
+                vector = Vector(vectors.weights[model], vectors.intercepts[model])
+                _, whole = shares(view, plan, vector, terms, of_event, of_feature)
                 for touch in range(low, order):
                     if fading[touch - low]:
                         credit = credits[at]

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.durations import to_milliseconds
-from model.features.kinds import Count
+from model.features.count import Count
 
 WINDOW = timedelta(hours=24)
 _WINDOW = to_milliseconds(WINDOW)

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.kinds import Feature
+from model.features.arithmetic import fraction_bits
 from model.features.plan import DEFAULT_LENGTH, FeaturePlan
 from model.features.recursion import advance, compute, forget, grow, observe
+from model.features.registry import Feature
+from model.features.structures import Held, Running
 from model.scoring.propensity import Model, Scorer
 from model.sequences.entries import ENTRY, make_tag
 from model.sequences.orders import mark_items, orders_of
@@ -66,21 +68,23 @@ _NOTHING = FeaturePlan.of(())
 
 
 @compiled
-def walk(entries, times, counts, length, marks, decays, plan, features):
-    """Features at each of the ascending `times`, from as many of the entries as its one of the ascending `counts`."""
-    forget(marks, decays, plan)
-    taken, growths = 0, np.empty(len(plan[2]), np.float64)
+def walk(entries, times, counts, length, plan, running, features):
+    """Features (m, n) at each of the ascending `times` (m) in ms, from as many of the entries as `counts` (m) say.
+
+    `counts` ascend. `running` is one user's, and is left as it stands after the last of the times.
+    """
+    held, taken = Held(entries, 0, length, fraction_bits(length)), 0
+    forget(plan, running)
     for at in range(len(times)):
         time = times[at]
         while taken < counts[at]:
-            observe(entries, 0, taken, length, marks, decays, plan, growths)
+            observe(held, plan, running, taken)
             taken += 1
-        later_marks, later_decays = marks.copy(), decays.copy()
+        later = Running(running.marks.copy(), running.decays.copy(), running.growths)
         if taken > 0:
-            since = entries[taken - 1].timestamp
-            advance(entries, 0, taken, time, since, later_marks, later_decays, plan)
-        grow(time, plan, growths)
-        compute(entries, 0, time, length, later_marks, later_decays, plan, growths, features[at])
+            advance(held, plan, later, taken, time, entries[taken - 1].timestamp)
+        grow(time, plan, later)
+        compute(held, plan, later, time, features[at])
 
 
 class Curve:
@@ -99,20 +103,10 @@ class Curve:
     def features(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:
         """Features (m, number of features) at the ascending `times` (m) in ms; events of that very time count."""
         entries = entries_of(sequence, self._plan)
-        features = self._plan.features.copy()
-        out = np.empty((len(times), len(features)))
-        marks, decays = np.empty(self._plan.marks, np.int32), np.empty(self._plan.decays, np.int64)
-        plan = (features, self._plan.windows, self._plan.half_lives, self._plan.never)
-        walk(
-            entries,
-            np.ascontiguousarray(times, np.int64),
-            np.searchsorted(sequence.timestamps, times, "right"),
-            self._length,
-            marks,
-            decays,
-            plan,
-            out,
-        )
+        out = np.empty((len(times), len(self._plan.arrays.features)))
+        counts = np.searchsorted(sequence.timestamps, times, "right")
+        times = np.ascontiguousarray(times, np.int64)
+        walk(entries, times, counts, self._length, self._plan.arrays, self._plan.one_user(), out)
         return out
 
     def propensity(self, sequence: Sequence, times: NDArray[np.int64]) -> NDArray[np.float64]:

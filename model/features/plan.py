@@ -2,77 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.durations import to_milliseconds
-from model.features.kinds import Count, DecayedCount, EventsSince, Feature, Recency
+from model.features.registry import Feature, code_of, kind_of
+from model.features.structures import CAMPAIGN, FIRST_TAIL, Plan, Running
 from schemas.event_types import TYPES
 
 DEFAULT_LENGTH = 1_000
 """L, the number of newest events of a user that count."""
-COUNT, DECAYED, RECENCY, SINCE, BETWEEN = range(5)
-KIND, TYPE, CAMPAIGN, SCALE, PLACE = range(5)
-"""Columns of `FeaturePlan.features`: kind, type and campaign (-1 = any), and where time scale and running value are."""
-HEAD, LIVE, COUNTED, NUMBER, FIRST_TAIL = range(5)
-"""Marks that every user has: the first event among the newest L, their number, how many of them features count, the
-number of the last that they count, from any number on, and a tail per window from there on."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeaturePlan:
     """What the recursion over a sequence keeps and computes.
 
-    Shapes: `features` (n, 5) int64; `windows` and `half_lives` int64 in ms; `never` (n,) float64.
-    `campaigns` are the names that column CAMPAIGN indexes; a bucket puts its own numbers there. `marks` and `decays`
-    are how many int32 and int64 running values a user has.
+    Attributes:
+        arrays: the features; column CAMPAIGN holds places in `campaigns`.
+        campaigns: the names of campaigns that features are about, in order.
+        marks, decays: how many int32 and int64 running values a user has.
+
+    >>> from model.features.count import Count
+    >>> plan = FeaturePlan.of([Count(aggregation="count", weight=1.0, type="CL", campaign="spring", look_back="7d")])
+    >>> plan.campaigns, plan.arrays.windows.tolist(), plan.marks
+    (('spring',), [604800000], 6)
     """
 
-    features: NDArray[np.int64]
-    windows: NDArray[np.int64]
-    half_lives: NDArray[np.int64]
-    never: NDArray[np.float64]
+    arrays: Plan
     campaigns: tuple[str, ...]
     marks: int
     decays: int
 
     @classmethod
     def of(cls, features: Sequence[Feature]) -> FeaturePlan:
-        """The plan of a model's features."""
-        windows = sorted({to_milliseconds(f.look_back) for f in features if isinstance(f, Count)})
-        half_lives = sorted({to_milliseconds(f.half_life) for f in features if isinstance(f, DecayedCount)})
-        campaigns = tuple(sorted({f.campaign for f in features if f.campaign is not None}))
+        """The plan of a model's features.
+
+        Raises:
+            TypeError: a feature's kind is not registered.
+        """
+        windows = sorted({to_milliseconds(each.window) for each in features if each.window is not None})
+        half_lives = sorted({to_milliseconds(each.decay) for each in features if each.decay is not None})
+        campaigns = tuple(sorted({each.campaign for each in features if each.campaign is not None}))
         rows, marks, decays = [], FIRST_TAIL + len(windows), 0
         for feature in features:
-            kind, scale, place = BETWEEN, 0, marks
-            match feature:
-                case Count():
-                    kind, scale = COUNT, windows.index(to_milliseconds(feature.look_back))
-                    marks += 1
-                case DecayedCount():
-                    kind, scale = DECAYED, half_lives.index(to_milliseconds(feature.half_life))
-                    place = decays
-                    decays += 1
-                case Recency():
-                    kind = RECENCY
-                    marks += 1
-                case EventsSince():
-                    kind = SINCE
-                    marks += 2
-                case _:
-                    marks += 2
+            kind, scale = kind_of(feature), 0
+            if feature.window is not None:
+                scale = windows.index(to_milliseconds(feature.window))
+            elif feature.decay is not None:
+                scale = half_lives.index(to_milliseconds(feature.decay))
             type_ = -1 if feature.type is None else TYPES.index(feature.type)
             campaign = -1 if feature.campaign is None else campaigns.index(feature.campaign)
-            rows.append((kind, type_, campaign, scale, place))
-        return cls(
-            features=np.array(rows, np.int64),
+            rows.append((code_of(feature), type_, campaign, scale, decays if kind.decays else marks))
+            marks, decays = marks + kind.marks, decays + kind.decays
+        arrays = Plan(
+            features=np.array(rows, np.int64).reshape(-1, 5),
             windows=np.array(windows, np.int64),
             half_lives=np.array(half_lives, np.int64),
-            never=np.array([getattr(f, "never", 0.0) for f in features], np.float64),
-            campaigns=campaigns,
-            marks=marks,
-            decays=decays,
+            never=np.array([getattr(each, "never", 0.0) for each in features], np.float64),
         )
+        return cls(arrays, campaigns, marks, decays)
+
+    @property
+    def count(self) -> int:
+        """How many features there are."""
+        return len(self.arrays.features)
+
+    def one_user(self) -> Running:
+        """Room for the running values of one user; they are not set."""
+        return self.running(np.empty(self.marks, np.int32), np.empty(self.decays, np.int64))
+
+    def running(self, marks: NDArray[np.int32], decays: NDArray[np.int64]) -> Running:
+        """Running values in these arrays, of one user or of users (n)."""
+        return Running(marks, decays, np.empty(len(self.arrays.half_lives), np.float64))
+
+    def numbered(self, numbers: Mapping[str, int], unknown: int = -2) -> Plan:
+        """The arrays with other numbers for campaigns, and `unknown` for names that have none."""
+        features = self.arrays.features.copy()
+        for row in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
+            features[row, CAMPAIGN] = numbers.get(self.campaigns[features[row, CAMPAIGN]], unknown)
+        return self.arrays._replace(features=features)

@@ -47,3 +47,5 @@ compiled = nb.njit(cache=True)
 """Compiles a function, once for all runs."""
 inlined = nb.njit(cache=True, inline="always")
 """Compiles a small function into its callers."""
+joined = nb.njit(inline="always")
+"""The same for a function whose text was generated: it is kept as a part of its callers alone."""

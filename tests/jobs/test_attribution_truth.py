@@ -15,7 +15,8 @@ from xxhash import xxh3_64_intdigest
 from model.attribution.rules import LOOK_BACK, Attribution
 from model.bucket import Bucket
 from model.durations import to_milliseconds
-from model.features.kinds import DecayedCount, Feature
+from model.features.decayed_count import DecayedCount
+from model.features.registry import Feature
 from model.replay import Replay
 from model.scoring.propensity import Model
 from model.timeline import Models

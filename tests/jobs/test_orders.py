@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from jobs.remarks import TimesOfDay
 from jobs.training.logs import log_of
 from jobs.training.training_rows import draw, label
-from model.features.kinds import Count
+from model.features.count import Count
 from schemas.credits import RULES
 from schemas.event_types import TYPES
 from schemas.events import Event

@@ -12,7 +12,7 @@ import pytest
 from xxhash import xxh3_64_intdigest
 
 from jobs.training.logs import Log, log_of, read_log
-from model.features.kinds import Count
+from model.features.count import Count
 from schemas.avro.codec import codec
 from schemas.logs.log_writer import LogWriter
 from tests.jobs.running import complaint, jobs

@@ -33,9 +33,9 @@ def test_models_share_the_columns_of_features_that_differ_in_their_weights_only(
     other = MODELS["rich"].model_copy(
         update={"features": tuple(each.model_copy(update={"weight": 0.5}) for each in MODELS["rich"].features[3:6])}
     )
-    assert len(Models(MODELS["rich"], [later(other, TIME)]).plan.features) == len(MODELS["rich"].features)
+    assert Models(MODELS["rich"], [later(other, TIME)]).plan.count == len(MODELS["rich"].features)
     both = Models(MODELS["seed"], [at(0, "decay")])
-    assert len(both.plan.features) == len({each.name for name in ("seed", "decay") for each in MODELS[name].features})
+    assert both.plan.count == len({each.name for name in ("seed", "decay") for each in MODELS[name].features})
 
 
 @given(st.lists(events, max_size=25), cuts, lengths, st.permutations(NAMES), st.tuples(*[st.sampled_from(TIMES)] * 2))
