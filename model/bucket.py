@@ -204,7 +204,7 @@ class Bucket:
             self._length, fates, outcomes, features,
         )  # fmt: skip
         credits = NO_CREDITS if attribution is None else self._credits(groups, attribution)
-        let_go(groups, self._records, self._entries, self._values, self._plan, self._length)
+        let_go(groups, self._records, self._entries, self._marks, self._plan, self._length)
         return Update(outcomes, features, fates, int(late), int(retimed), credits)
 
     def _credits(self, groups: NDArray[np.void], attribution: Attribution) -> Credits:

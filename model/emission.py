@@ -99,13 +99,12 @@ def emit(
 
 
 @compiled
-def let_go(groups, users, entries, values, plan, length):
+def let_go(groups, users, entries, marks, plan, length):
     """Drop what is too old of the users of a batch."""
-    growths = np.empty(0, np.float64)
     for group in groups:
         gone = evict(users[group.slot], entries, length, length // 8)
         if gone > 0:
-            shift_marks(plan, Running(values.marks[group.slot], values.decays[group.slot], growths), gone)
+            shift_marks(plan, marks[group.slot], gone)
 
 
 @compiled

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from model.actions.catalogue import Actions
 from model.actions.next_best import Advisor, hold_out
+from model.features.kinds import Feature
 from model.features.plan import FeaturePlan
-from model.features.registry import Feature
 from model.scoring.propensity import Model, Scorer
 from model.scoring.training_record import at_milliseconds
 from schemas.advice import ADVICE, NO_ACTION, Advice

@@ -23,8 +23,8 @@ from jobs.training.train import asked_look_back
 from jobs.training.training import Split, score
 from jobs.training.training_rows import FIT, TEST, VALIDATE, Rows, look_back_for
 from model.durations import write_duration
+from model.features.kinds import Feature
 from model.features.recency import Recency
-from model.features.registry import Feature
 from model.scoring.known_campaigns import unknown_campaigns
 from schemas.errors import JobError
 from schemas.event_types import TYPES

@@ -16,8 +16,8 @@ from jobs.clusters import cluster_of, open_registry
 from jobs.log_options import print_remarks, print_span
 from jobs.remarks import TimesOfDay, of_ids
 from model.features.automated import automated_users
+from model.features.kinds import Feature
 from model.features.plan import DEFAULT_LENGTH
-from model.features.registry import Feature
 from model.replay import Moments, Replay
 from model.scoring.training_record import at_milliseconds
 from schemas.avro.codec import Codec

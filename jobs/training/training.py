@@ -27,7 +27,7 @@ from jobs.training.training_rows import (
     rows_of,
 )
 from model.durations import to_milliseconds
-from model.features.registry import Feature
+from model.features.kinds import Feature
 from model.scoring.propensity import Model, Scorer, ShortTerm, Vector
 from model.scoring.training_record import Metrics, Part, TrainedOn, from_milliseconds
 from schemas.errors import JobError

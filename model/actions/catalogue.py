@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import xxhash
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from model.features.registry import Feature
+from model.features.kinds import Feature
 from schemas.errors import ActionsFileError, first_problem
 from schemas.event_types import BOUGHT, EVENT_TYPES, NOT_BOUGHT
 

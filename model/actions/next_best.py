@@ -22,7 +22,7 @@ from model.actions.catalogue import HOLD_OUT, HOLD_OUT_SEED, Actions, Purchase, 
 from model.features.automated import DAILY_EVENTS
 from model.features.count import Count
 from model.features.curve import Curve, Sequence
-from model.features.registry import Feature, code_of, gain, kind_of
+from model.features.kinds import Feature, code_of, for_each_kind, gain, kind_of
 from model.scoring.propensity import Model, Scorer
 from schemas.advice import ADVICE, NO_ACTION
 from schemas.compiled.compiling import compiled, inlined
@@ -198,10 +198,13 @@ def _matches(feature: Feature, action: Purchase | Response) -> bool:
 
 
 @inlined
+@for_each_kind
 def _moved(features, move):
     """By how much a `Move`, as a row of numbers, changes its feature."""
     beside = 0.0 if move[3] == _NOTHING else features[move[3]]
-    return gain(move[1], features[move[0]], beside, move[2] != 0)
+    before, is_match = features[move[0]], move[2] != 0
+    moved = gain(move[1], before, beside, is_match)
+    return moved  # noqa: RET504 a call of an operation is all of a statement or of what it assigns
 
 
 @compiled

@@ -21,8 +21,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.features.registry import begin, blend, counts_others, share
-from model.features.structures import KIND, NOBODY, TYPE, matches
+from model.features.kinds import begin, blend, counts_others, for_each_kind, share
+from model.features.structures import NOBODY, Span, matches
 from model.sequences.entries import is_counted, type_of
 from schemas.compiled.compiling import compiled, inlined
 from schemas.event_types import TYPES
@@ -35,6 +35,16 @@ _RULES = [np.polynomial.legendre.leggauss(order) for order in _ORDERS]
 _NODES = np.concatenate([(nodes + 1) / 2 for nodes, _ in _RULES])
 _WEIGHTS = np.concatenate([weights / 2 for _, weights in _RULES])
 """Where the integral over u is taken, and how much each node counts, for one number of nodes behind the other."""
+
+
+class Fading(NamedTuple):
+    """The events `entries[low:high]` up to `time` (ms), of which some fade in, as `fading` (high - low) says."""
+
+    entries: NDArray[np.void]
+    low: int
+    high: int
+    time: int
+    fading: NDArray[np.bool_]
 
 
 class Vector(NamedTuple):
@@ -59,45 +69,49 @@ class Sums(NamedTuple):
 
 
 @compiled
+@for_each_kind
 def _collect(view, plan, weights, terms, into):
     """Fill `into` (`Sums`), and `terms` (events, n) with what each event that fades in adds to each d, else 0.
 
     Features without a weight are left out.
     """
-    features = plan.features
+    features, entries, fading = plan.features, view.entries, view.fading
+    rests, sums, is_sum = into.rests, into.sums, into.is_sum
+    span = Span(view.low, view.high, view.time)
     begins, halves = np.full(len(features), view.low), np.empty(len(plan.half_lives))
     counted = np.empty((len(TYPES), len(features)), np.int64)  # by type of event
     counts = np.zeros(len(TYPES), np.int64)
-    into.rests[:], into.sums[:] = 0.0, 0.0
-    for feature in range(len(features)):
-        kind = features[feature, KIND]
-        into.is_sum[feature] = False
-        if weights[feature] == 0.0:
+    rests[:], sums[:], is_sum[:] = 0.0, 0.0, False
+    for number in range(len(features)):
+        if weights[number] == 0.0:
             continue
-        begins[feature] = begin(kind, view, plan, feature)
-        into.is_sum[feature] = begins[feature] != NOBODY
-        for type_ in range(len(TYPES) if into.is_sum[feature] else 0):
-            if counts_others(kind) or features[feature, TYPE] < 0 or features[feature, TYPE] == type_:
-                counted[type_, counts[type_]] = feature
+        feature = features[number]
+        begins[number] = begin(feature.kind, feature, span, entries, fading)
+        is_sum[number] = begins[number] != NOBODY
+        for type_ in range(len(TYPES) if is_sum[number] else 0):
+            if counts_others(feature.kind) or feature.type < 0 or feature.type == type_:
+                counted[type_, counts[type_]] = number
                 counts[type_] += 1
-    for place in range(view.low, view.high):
-        entry, mine = view.entries[place], terms[place - view.low]
+    for place in range(span.low, span.high):
+        entry, mine = entries[place], terms[place - span.low]
         mine[:], halves[:] = 0.0, 0.0
         if not is_counted(entry.tag):
             continue
         type_ = type_of(entry.tag)
-        for feature in counted[type_, : counts[type_]]:
-            if place < begins[feature]:
+        for number in counted[type_, : counts[type_]]:
+            if place < begins[number]:
                 continue
-            term = share(features[feature, KIND], view, plan, feature, place, halves)
-            if view.fading[place - view.low]:
-                mine[feature] = term
-                into.sums[feature] += term
+            feature = features[number]
+            term = share(feature.kind, feature, span, entries, fading, place, halves)
+            if fading[place - span.low]:
+                mine[number] = term
+                sums[number] += term
             else:
-                into.rests[feature] += term
+                rests[number] += term
 
 
 @compiled
+@for_each_kind
 def shares(view, plan, vector, terms, of_event, of_feature):
     """What each of the view's events that fade in, and each feature, adds to v; returns v(0), v(1).
 
@@ -106,7 +120,8 @@ def shares(view, plan, vector, terms, of_event, of_feature):
     `terms` (events or more, n) is room to work in. Features without a weight cost nothing, those that no event fades
     into nothing at the nodes.
     """
-    weights, m = vector.weights, len(plan.features)
+    weights, m, entries, fading = vector.weights, len(plan.features), view.entries, view.fading
+    span = Span(view.low, view.high, view.time)
     rests, sums, is_sum = np.empty(m), np.empty(m), np.empty(m, np.bool_)
     _collect(view, plan, weights, terms, Sums(rests, sums, is_sum))
     moving, count, setters = np.empty(m, np.int64), 0, np.empty(m, np.int64)
@@ -116,9 +131,9 @@ def shares(view, plan, vector, terms, of_event, of_feature):
         if weight == 0.0:
             continue
         if not is_sum[feature]:
-            kind = plan.features[feature, KIND]
-            without, _ = blend(kind, view, plan, feature, True)
-            reached, setters[feature] = blend(kind, view, plan, feature, False)
+            own = plan.features[feature]
+            without, _ = blend(own.kind, own, span, entries, fading, True)
+            reached, setters[feature] = blend(own.kind, own, span, entries, fading, False)
             steps[feature] = reached - without
             start, step = start + weight * without, step + weight * steps[feature]
             way += abs(weight * steps[feature])
@@ -154,26 +169,23 @@ def shares(view, plan, vector, terms, of_event, of_feature):
         whole += weights[feature] * math.log(1.0 + rests[feature] + sums[feature])
         slopes[feature] *= weights[feature]
         of_feature[feature] = slopes[feature] * sums[feature]
-    for place in range(view.high - view.low):
-        if view.fading[place]:
+    for place in range(span.high - span.low):
+        if fading[place]:
             for at in range(count):
                 of_event[place] += slopes[moving[at]] * terms[place, moving[at]]
     for feature in range(m):
         if steps[feature] != 0.0:
             of_feature[feature] = all_slopes * weights[feature] * steps[feature]
-            of_event[_fading_setter(view, plan, feature, setters[feature])] += of_feature[feature]
+            setter = _fading_setter(plan.features[feature], span, entries, fading, setters[feature])
+            of_event[setter] += of_feature[feature]
     whole = 1.0 / (1.0 + math.exp(-whole))
     return whole - of_event.sum(), whole
 
 
 @inlined
-def _fading_setter(view, plan, feature, newest):
-    """The place behind `view.low` of the newest event that fades in and has a part in a feature that is no sum."""
+def _fading_setter(feature, span, entries, fading, newest):
+    """The place behind `span.low` of the newest event that fades in and has a part in a feature that is no sum."""
     place = newest
-    while not (
-        view.fading[place - view.low]
-        and is_counted(view.entries[place].tag)
-        and matches(plan, feature, view.entries[place].tag)
-    ):
+    while not (fading[place - span.low] and is_counted(entries[place].tag) and matches(feature, entries[place].tag)):
         place -= 1
-    return place - view.low
+    return place - span.low

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution.aumann_shapley import Vector, shares
+from model.attribution.aumann_shapley import Fading, Vector, shares
 from model.attribution.rules import LOOK_BACK, short_term
 from model.features.curve import Sequence, entries_of
 from model.features.plan import FeaturePlan
-from model.features.structures import Fading
 from model.scoring.propensity import Model
 from schemas.event_types import IS_TOUCH
 

@@ -21,8 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from model.attribution.aumann_shapley import Vector, shares
-from model.features.structures import Fading
+from model.attribution.aumann_shapley import Fading, Vector, shares
 from model.scoring.propensity import Model
 from model.sequences.entries import (
     ITEM,

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from model.features.arithmetic import log1p_of_count
-from model.features.structures import PLACE, SCALE, matches
+from model.features.structures import matches
 from model.features.template import Kind, Template, TimeScale
 from schemas.compiled.compiling import inlined
 
@@ -31,35 +31,34 @@ class Count(Template):
 
 
 @inlined
-def enter(held, plan, feature, running, place):
+def enter(feature, at, entries, marks, decays, growths):
     """One more."""
-    running.marks[plan.features[feature, PLACE]] += 1
+    marks[feature.place] += 1
 
 
 @inlined
-def leave(held, plan, feature, running, place, end):
+def leave(feature, at, entries, marks, decays, growths):
     """One less."""
-    running.marks[plan.features[feature, PLACE]] -= 1
+    marks[feature.place] -= 1
 
 
 @inlined
-def value(held, plan, feature, running, time):
+def value(feature, at, entries, marks, decays, growths):
     """ln(1 + n)."""
-    return log1p_of_count(running.marks[plan.features[feature, PLACE]])
+    return log1p_of_count(marks[feature.place])
 
 
 @inlined
-def begin(view, plan, feature):
+def begin(feature, span, entries, fading):
     """From the first event on."""
-    return view.low
+    return span.low
 
 
 @inlined
-def share(view, plan, feature, place, halves):
+def share(feature, span, entries, fading, place, halves):
     """1 within the window."""
-    entry = view.entries[place]
-    inside = view.time - entry.timestamp <= plan.windows[plan.features[feature, SCALE]]
-    return 1.0 if inside and matches(plan, feature, entry.tag) else 0.0
+    entry = entries[place]
+    return 1.0 if span.time - entry.timestamp <= feature.span and matches(feature, entry.tag) else 0.0
 
 
 @inlined

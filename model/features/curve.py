@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.features.arithmetic import fraction_bits
+from model.features.kinds import Feature
 from model.features.plan import DEFAULT_LENGTH, FeaturePlan
 from model.features.recursion import advance, compute, forget, grow, observe
-from model.features.registry import Feature
 from model.features.structures import Held, Running
 from model.scoring.propensity import Model, Scorer
 from model.sequences.entries import ENTRY, make_tag

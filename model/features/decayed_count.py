@@ -10,7 +10,7 @@ import numpy as np
 
 from model.features.arithmetic import growth, shifted, term
 from model.features.count import gain
-from model.features.structures import PLACE, SCALE, matches
+from model.features.structures import matches
 from model.features.template import Kind, Template, TimeScale
 from schemas.compiled.compiling import inlined
 
@@ -32,57 +32,53 @@ class DecayedCount(Template):
 
 
 @inlined
-def enter(held, plan, feature, running, place):
-    """Add the event's term; `running.growths` are those of its time."""
-    growth_now = running.growths[plan.features[feature, SCALE]]
-    running.decays[plan.features[feature, PLACE]] += term(growth_now, held.bits)
+def enter(feature, at, entries, marks, decays, growths):
+    """Add the event's term; the growths are those of its time."""
+    decays[feature.place] += term(growths[feature.scale], at.bits)
 
 
 @inlined
-def leave(held, plan, feature, running, place, end):
-    """Take the event's term away, as it is at the time of the event at `end`."""
-    half_life, at = plan.half_lives[plan.features[feature, SCALE]], plan.features[feature, PLACE]
-    then, now = held.entries[held.first + place].timestamp, held.entries[held.first + end].timestamp
-    halvings = now // half_life - then // half_life
-    gone = shifted(term(growth(then, half_life), held.bits), halvings)
-    running.decays[at] = max(running.decays[at] - gone, np.int64(0))
+def leave(feature, at, entries, marks, decays, growths):
+    """Take the event's term away, as it is at `at.time`."""
+    then = entries[at.first + at.place].timestamp
+    halvings = at.time // feature.span - then // feature.span
+    gone = shifted(term(growth(then, feature.span), at.bits), halvings)
+    decays[feature.place] = max(decays[feature.place] - gone, np.int64(0))
 
 
 @inlined
-def halve(plan, feature, running, halvings):
+def halve(feature, decays, halvings):
     """Shift the sum."""
-    at = plan.features[feature, PLACE]
-    running.decays[at] = shifted(running.decays[at], halvings)
+    decays[feature.place] = shifted(decays[feature.place], halvings)
 
 
 @inlined
-def value(held, plan, feature, running, time):
+def value(feature, at, entries, marks, decays, growths):
     """ln(1 + d).
 
     log(1 + x) is as exact here as log1p(x) and takes half of its time: x is at least 0, and the result is compared in
     absolute terms.
     """
-    sum_ = running.decays[plan.features[feature, PLACE]]
+    sum_ = decays[feature.place]
     if sum_ <= 0:
         return 0.0
-    unit = 1.0 / (np.int64(1) << held.bits)
-    return math.log(1.0 + sum_ * unit / running.growths[plan.features[feature, SCALE]])
+    return math.log(1.0 + sum_ * (1.0 / (np.int64(1) << at.bits)) / growths[feature.scale])
 
 
 @inlined
-def begin(view, plan, feature):
+def begin(feature, span, entries, fading):
     """From the first event on."""
-    return view.low
+    return span.low
 
 
 @inlined
-def share(view, plan, feature, place, halves):
+def share(feature, span, entries, fading, place, halves):
     """2^(-age / half_life)."""
-    entry, scale = view.entries[place], plan.features[feature, SCALE]
-    if not matches(plan, feature, entry.tag):
+    entry, scale = entries[place], feature.scale
+    if not matches(feature, entry.tag):
         return 0.0
     if halves[scale] == 0.0:
-        halves[scale] = np.exp2(-(view.time - entry.timestamp) / plan.half_lives[scale])
+        halves[scale] = np.exp2(-(span.time - entry.timestamp) / feature.span)
     return halves[scale]
 
 

@@ -7,11 +7,11 @@ from typing import Literal
 
 from model.features.arithmetic import log1p_of_count
 from model.features.count import gain as one_more
-from model.features.newest import forget_place, is_gone, newest_before, shift_place
-from model.features.structures import COUNTED, NOBODY, NUMBER, PLACE
+from model.features.newest_match import forget_place, is_gone, newest_before, shift_place
+from model.features.structures import COUNTED, NOBODY, NUMBER
 from model.features.template import Kind, Template
 from model.sequences.entries import is_counted
-from schemas.compiled.compiling import compiled, inlined
+from schemas.compiled.compiling import inlined
 
 
 class EventsSince(Template):
@@ -25,52 +25,42 @@ class EventsSince(Template):
 
 
 @inlined
-def enter(held, plan, feature, running, place):
+def enter(feature, at, entries, marks, decays, growths):
     """It is the newest; its number is kept beside its place."""
-    at = plan.features[feature, PLACE]
-    running.marks[at] = place
-    running.marks[at + 1] = running.marks[NUMBER]
+    marks[feature.place] = at.place
+    marks[feature.place + 1] = marks[NUMBER]
 
 
 @inlined
-def value(held, plan, feature, running, time):
+def value(feature, at, entries, marks, decays, growths):
     """ln(1 + events after the newest)."""
-    at = plan.features[feature, PLACE]
-    if is_gone(running, at):
-        return log1p_of_count(running.marks[COUNTED])
-    return log1p_of_count(running.marks[NUMBER] - running.marks[at + 1])
+    known = not is_gone(marks[feature.place], marks)
+    return log1p_of_count(marks[NUMBER] - marks[feature.place + 1] if known else marks[COUNTED])
 
 
 @inlined
-def begin(view, plan, feature):
+def begin(feature, span, entries, fading):
     """Behind the newest matching event; if that fades in, the feature is no sum."""
-    newest = newest_before(view, plan, feature, view.high, False)
+    newest = newest_before(feature, span, span.high, entries, fading, False)
     if newest == NOBODY:
-        return view.low
-    return NOBODY if view.fading[newest - view.low] else newest + 1
+        return span.low
+    return NOBODY if fading[newest - span.low] else newest + 1
 
 
 @inlined
-def share(view, plan, feature, place, halves):
+def share(feature, span, entries, fading, place, halves):
     """1, of any event."""
     return 1.0
 
 
-@compiled
-def _count(view, begin, resting):
-    """How many events from `begin` on count, of those that do not fade in where `resting`."""
-    count = 0
-    for place in range(begin, view.high):
-        count += is_counted(view.entries[place].tag) and not (resting and view.fading[place - view.low])
-    return count
-
-
 @inlined
-def blend(view, plan, feature, resting):
+def blend(feature, span, entries, fading, resting):
     """The value by the newest event that counts, and its place."""
-    newest = newest_before(view, plan, feature, view.high, resting)
-    after = view.low if newest == NOBODY else newest + 1
-    return math.log1p(_count(view, after, resting)), newest
+    newest = newest_before(feature, span, span.high, entries, fading, resting)
+    count = 0
+    for place in range(span.low if newest == NOBODY else newest + 1, span.high):
+        count += is_counted(entries[place].tag) and not (resting and fading[place - span.low])
+    return math.log1p(count), newest
 
 
 @inlined

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.durations import to_milliseconds
-from model.features.registry import Feature, code_of, kind_of
-from model.features.structures import CAMPAIGN, FIRST_TAIL, Plan, Running
+from model.features.kinds import Feature, code_of, kind_of
+from model.features.structures import FEATURE, FIRST_TAIL, Plan, Running
 from schemas.event_types import TYPES
 
 DEFAULT_LENGTH = 1_000
@@ -22,7 +22,7 @@ class FeaturePlan:
     """What the recursion over a sequence keeps and computes.
 
     Attributes:
-        arrays: the features; column CAMPAIGN holds places in `campaigns`.
+        arrays: the features; their `campaign` is a place in `campaigns`.
         campaigns: the names of campaigns that features are about, in order.
         marks, decays: how many int32 and int64 running values a user has.
 
@@ -56,13 +56,15 @@ class FeaturePlan:
                 scale = half_lives.index(to_milliseconds(feature.decay))
             type_ = -1 if feature.type is None else TYPES.index(feature.type)
             campaign = -1 if feature.campaign is None else campaigns.index(feature.campaign)
-            rows.append((code_of(feature), type_, campaign, scale, decays if kind.decays else marks))
+            place, never = decays if kind.decays else marks, getattr(feature, "never", 0.0)
+            span = feature.window or feature.decay
+            length = 0 if span is None else to_milliseconds(span)
+            rows.append((code_of(feature), type_, campaign, scale, place, never, length))
             marks, decays = marks + kind.marks, decays + kind.decays
         arrays = Plan(
-            features=np.array(rows, np.int64).reshape(-1, 5),
+            features=np.array(rows, FEATURE),
             windows=np.array(windows, np.int64),
             half_lives=np.array(half_lives, np.int64),
-            never=np.array([getattr(each, "never", 0.0) for each in features], np.float64),
         )
         return cls(arrays, campaigns, marks, decays)
 
@@ -82,6 +84,6 @@ class FeaturePlan:
     def numbered(self, numbers: Mapping[str, int], unknown: int = -2) -> Plan:
         """The arrays with other numbers for campaigns, and `unknown` for names that have none."""
         features = self.arrays.features.copy()
-        for row in np.flatnonzero(features[:, CAMPAIGN] >= 0).tolist():
-            features[row, CAMPAIGN] = numbers.get(self.campaigns[features[row, CAMPAIGN]], unknown)
+        for row in np.flatnonzero(features["campaign"] >= 0).tolist():
+            features["campaign"][row] = numbers.get(self.campaigns[features["campaign"][row]], unknown)
         return self.arrays._replace(features=features)

@@ -6,8 +6,8 @@ import math
 from typing import Literal
 
 from model.features.arithmetic import HOUR
-from model.features.newest import forget_place, is_gone, newest_before, no_sum, shift_place
-from model.features.structures import NOBODY, PLACE
+from model.features.newest_match import forget_place, is_gone, newest_before, no_sum, shift_place
+from model.features.structures import NOBODY
 from model.features.template import Kind, Template
 from schemas.compiled.compiling import inlined
 
@@ -24,27 +24,27 @@ class Recency(Template):
 
 
 @inlined
-def enter(held, plan, feature, running, place):
+def enter(feature, at, entries, marks, decays, growths):
     """It is the newest."""
-    running.marks[plan.features[feature, PLACE]] = place
+    marks[feature.place] = at.place
 
 
 @inlined
-def value(held, plan, feature, running, time):
+def value(feature, at, entries, marks, decays, growths):
     """ln(1 + hours since the newest)."""
-    at = plan.features[feature, PLACE]
-    if is_gone(running, at):
-        return plan.never[feature]
-    return math.log(1.0 + (time - held.entries[held.first + running.marks[at]].timestamp) / HOUR)
+    newest = marks[feature.place]
+    if is_gone(newest, marks):
+        return feature.never
+    return math.log(1.0 + (at.time - entries[at.first + newest].timestamp) / HOUR)
 
 
 @inlined
-def blend(view, plan, feature, resting):
+def blend(feature, span, entries, fading, resting):
     """The value by the newest event that counts, and its place."""
-    newest = newest_before(view, plan, feature, view.high, resting)
+    newest = newest_before(feature, span, span.high, entries, fading, resting)
     if newest == NOBODY:
-        return plan.never[feature], newest
-    return math.log1p((view.time - view.entries[newest].timestamp) / HOUR), newest
+        return feature.never, newest
+    return math.log1p((span.time - entries[newest].timestamp) / HOUR), newest
 
 
 @inlined

@@ -1,4 +1,4 @@
-"""What compiled code works on: a plan's arrays, a user's running values, and a sequence."""
+"""What compiled code works on: a plan's features, a user's running values, and places in a sequence."""
 
 from __future__ import annotations
 
@@ -10,9 +10,21 @@ from numpy.typing import NDArray
 from model.sequences.entries import campaign_of, type_of
 from schemas.compiled.compiling import inlined
 
-KIND, TYPE, CAMPAIGN, SCALE, PLACE = range(5)
-"""Columns of `Plan.features`: the kind's code, type and campaign (-1 = any), the place of the time scale in `windows`
-or `half_lives`, and the place of the first running value in `Running.marks` or `Running.decays`."""
+FEATURE = np.dtype(
+    [
+        ("kind", np.int64),
+        ("type", np.int64),
+        ("campaign", np.int64),
+        ("scale", np.int64),
+        ("place", np.int64),
+        ("never", np.float64),
+        ("span", np.int64),
+    ],
+    align=True,
+)
+"""A feature: its kind's code, its type and campaign (-1 = any), the place of its time scale among the plan's windows or
+half-lives, the place of its first running value among the marks or decays, its value without the events that it needs,
+and its time scale in ms."""
 HEAD, LIVE, COUNTED, NUMBER, FIRST_TAIL = range(5)
 """Marks that every user has: the first event among the newest L, their number, how many of them features count, the
 number of the last that they count, from any number on, and a tail per window from there on."""
@@ -24,16 +36,14 @@ class Plan(NamedTuple):
     """The features (n) that a recursion computes.
 
     Attributes:
-        features: (n, 5) int64, columns as above.
+        features: (n) `FEATURE`.
         windows: the look-backs (w) of windowed features, int64 ms; each has a tail.
         half_lives: the half-lives (h) of decayed features, int64 ms.
-        never: (n) float64, the value of a feature without the events that it needs.
     """
 
-    features: NDArray[np.int64]
+    features: NDArray[np.void]
     windows: NDArray[np.int64]
     half_lives: NDArray[np.int64]
-    never: NDArray[np.float64]
 
 
 class Held(NamedTuple):
@@ -49,7 +59,7 @@ class Held(NamedTuple):
 
 
 class Running(NamedTuple):
-    """One user's running values.
+    """Running values of one user; with a dimension for users in front, of all.
 
     Attributes:
         marks: (m) int32, those that every user has and then those of features.
@@ -62,21 +72,35 @@ class Running(NamedTuple):
     growths: NDArray[np.float64]
 
 
-class Fading(NamedTuple):
-    """The events `entries[low:high]` up to `time` (ms), of which some fade in (`model.attribution.aumann_shapley`).
+class At(NamedTuple):
+    """Where an operation of a kind takes place. All are numbers: Numba would count references to arrays.
 
-    `fading` (high - low) says which do; the others are there all the time. Places are those of `entries`.
+    Attributes:
+        first: where the user's sequence begins among the entries.
+        place: the event that comes or goes, behind `first`.
+        end: the sequence ends before it, behind `first`.
+        time: in ms.
+        bits: those behind the point of decayed sums.
     """
 
-    entries: NDArray[np.void]
+    first: int | np.int64
+    place: int | np.int64
+    end: int | np.int64
+    time: int | np.int64
+    bits: int | np.int64
+
+
+class Span(NamedTuple):
+    """The events `entries[low:high]` up to `time` (ms), of which some fade in (`model.attribution.aumann_shapley`)."""
+
     low: int
     high: int
     time: int
-    fading: NDArray[np.bool_]
 
 
 @inlined
-def matches(plan, feature, tag):
+def matches(feature, tag):
     """Whether a feature is about events of this tag."""
-    type_, campaign = plan.features[feature, TYPE], plan.features[feature, CAMPAIGN]
-    return (type_ < 0 or type_ == type_of(tag)) and (campaign < 0 or campaign == campaign_of(tag))
+    return (feature.type < 0 or feature.type == type_of(tag)) and (
+        feature.campaign < 0 or feature.campaign == campaign_of(tag)
+    )

@@ -61,26 +61,28 @@ Operation = Callable[..., Any]
 class Kind:
     """A kind of feature: its declaration, its running values, and what it does, as compiled functions.
 
-    An operation that is None does nothing. `feature` is a feature's row in `Plan.features`; `place` and `end` are
-    places in a `Held` sequence. Operations of running values change `running` and return nothing:
+    An operation that is None does nothing. `feature` is a `FEATURE` of a plan, `at` an `At`, `entries` the sequence,
+    and `marks`, `decays` and `growths` the user's `Running` values (`model.features.structures`):
 
-    - `reset(plan, feature, running)`: set them to those of an empty sequence; before it they are 0.
-    - `enter(held, plan, feature, running, place)`: the matching event at `place` comes; all before it are in.
-    - `leave(held, plan, feature, running, place, end)`: the matching event at `place`, the oldest that is in, goes; the
-      sequence ends before `end`. It leaves the feature's window, or the newest L; the latter also without a window.
-    - `halve(plan, feature, running, halvings)`: so many half-lives pass.
-    - `shift(plan, feature, running, evicted)`: so many entries are dropped at the front of the sequence.
-    - `value(held, plan, feature, running, time)`: the feature at a time (ms) at which the values stand.
+    - `reset(feature, marks)`: set the feature's marks to those of an empty sequence; before it they are 0.
+    - `enter(feature, at, entries, marks, decays, growths)`: the matching event at `at.place` comes; all before it are
+      in, and the growths are of its time.
+    - `leave(feature, at, entries, marks, decays, growths)`: the matching event at `at.place`, the oldest that is in,
+      goes at `at.time`: it leaves the feature's window or the newest L. The sequence ends before `at.end`.
+    - `halve(feature, decays, halvings)`: so many half-lives pass.
+    - `shift(feature, marks, evicted)`: so many entries are dropped at the front of the sequence.
+    - `value(feature, at, entries, marks, decays, growths)`: the feature at `at.time`, at which the values stand.
 
-    Credit (`model.attribution.aumann_shapley`) takes a feature as ln(1 + b + alpha d) where it is such a sum:
+    Credit (`model.attribution.aumann_shapley`) takes a feature as ln(1 + b + alpha d) where it is such a sum. Of the
+    entries in a `Span` those fade in for which `fading` (high - low) is true; the others are there all the time.
 
-    - `begin(view, plan, feature)`: the first place of a `Fading` view from which events add to the sum; `NOBODY` if the
+    - `begin(feature, span, entries, fading)`: the first place from which events add to the sum; `NOBODY` if the
       feature is no sum there.
-    - `share(view, plan, feature, place, halves)`: what the event at `place`, not before `begin` and of the feature's
-      type unless `counts_others`, adds to it. `halves` (h) has 2^(-age / half-life) of the event, or 0 where it was
-      not computed yet.
-    - `blend(view, plan, feature, resting)`: of a feature that is no sum, its value and the place of the event that sets
-      it, by all events, or by those alone that do not fade in where `resting`.
+    - `share(feature, span, entries, fading, place, halves)`: what the event at `place`, not before `begin` and of the
+      feature's type unless `counts_others`, adds to it. `halves` (h) has 2^(-age / half-life) of the event, or 0 where
+      it was not computed yet.
+    - `blend(feature, span, entries, fading, resting)`: of a feature that is no sum, its value and the place of the
+      event that sets it, by all events, or by those alone that do not fade in where `resting`.
 
     And for the next action (`model.actions.next_best`):
 

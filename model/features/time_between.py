@@ -6,9 +6,9 @@ import math
 from typing import Literal
 
 from model.features.arithmetic import HOUR
-from model.features.newest import forget_place, is_gone, newest_before, no_sum, shift_place
+from model.features.newest_match import is_gone, newest_before, no_sum, shift_place
 from model.features.recency import Recency
-from model.features.structures import NOBODY, PLACE
+from model.features.structures import NOBODY
 from model.features.template import Kind, Template
 from schemas.compiled.compiling import inlined
 
@@ -25,48 +25,43 @@ class TimeBetween(Template):
 
 
 @inlined
-def reset(plan, feature, running):
+def reset(feature, marks):
     """No event yet."""
-    forget_place(plan, feature, running)
-    running.marks[plan.features[feature, PLACE] + 1] = NOBODY
+    marks[feature.place] = marks[feature.place + 1] = NOBODY
 
 
 @inlined
-def enter(held, plan, feature, running, place):
+def enter(feature, at, entries, marks, decays, growths):
     """It is the newest; the one that was is the one before."""
-    at = plan.features[feature, PLACE]
-    running.marks[at + 1] = running.marks[at]
-    running.marks[at] = place
+    marks[feature.place + 1] = marks[feature.place]
+    marks[feature.place] = at.place
 
 
 @inlined
-def shift(plan, feature, running, evicted):
+def shift(feature, marks, evicted):
     """Mend both places."""
-    shift_place(plan, feature, running, evicted)
-    at = plan.features[feature, PLACE] + 1
-    running.marks[at] = max(running.marks[at] - evicted, NOBODY)
+    shift_place(feature, marks, evicted)
+    marks[feature.place + 1] = max(marks[feature.place + 1] - evicted, NOBODY)
 
 
 @inlined
-def value(held, plan, feature, running, time):
+def value(feature, at, entries, marks, decays, growths):
     """ln(1 + hours between the two)."""
-    at = plan.features[feature, PLACE]
-    if is_gone(running, at + 1):
-        return plan.never[feature]
-    newest, before = held.entries[held.first + running.marks[at]], held.entries[held.first + running.marks[at + 1]]
-    return math.log(1.0 + (newest.timestamp - before.timestamp) / HOUR)
+    newest, before = marks[feature.place], marks[feature.place + 1]
+    if is_gone(before, marks):
+        return feature.never
+    gap = entries[at.first + newest].timestamp - entries[at.first + before].timestamp
+    return math.log(1.0 + gap / HOUR)
 
 
 @inlined
-def blend(view, plan, feature, resting):
+def blend(feature, span, entries, fading, resting):
     """The value by the two newest events that count, and the place of the newest."""
-    newest = newest_before(view, plan, feature, view.high, resting)
-    if newest == NOBODY:
-        return plan.never[feature], newest
-    before = newest_before(view, plan, feature, newest, resting)
-    if before == NOBODY:
-        return plan.never[feature], newest
-    return math.log1p((view.entries[newest].timestamp - view.entries[before].timestamp) / HOUR), newest
+    newest = newest_before(feature, span, span.high, entries, fading, resting)
+    before = newest_before(feature, span, newest, entries, fading, resting)
+    if newest == NOBODY or before == NOBODY:
+        return feature.never, newest
+    return math.log1p((entries[newest].timestamp - entries[before].timestamp) / HOUR), newest
 
 
 @inlined

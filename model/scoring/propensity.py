@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from model.durations import Duration
-from model.features.registry import Feature
+from model.features.kinds import Feature
 from model.features.template import Weight
 from model.scoring.training_record import Metrics, TrainedOn
 from schemas.compiled.compiling import compiled

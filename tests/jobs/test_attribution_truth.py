@@ -16,7 +16,7 @@ from model.attribution.rules import LOOK_BACK, Attribution
 from model.bucket import Bucket
 from model.durations import to_milliseconds
 from model.features.decayed_count import DecayedCount
-from model.features.registry import Feature
+from model.features.kinds import Feature
 from model.replay import Replay
 from model.scoring.propensity import Model
 from model.timeline import Models

@@ -6,7 +6,7 @@ import numpy as np
 
 from model.actions.catalogue import Actions
 from model.actions.next_best import Advisor
-from model.features.registry import Feature
+from model.features.kinds import Feature
 from model.scoring.propensity import Model, Scorer
 from simulator import World
 from tests.flow.running import ROOT
