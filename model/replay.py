@@ -16,8 +16,6 @@ from model.features.count import Count
 from model.features.curve import walk
 from model.features.kinds import Feature
 from model.features.plan import DEFAULT_LENGTH, FeaturePlan
-from model.features.kinds import Feature
-from model.features.plan import DEFAULT_LENGTH, FeaturePlan
 from model.sequences.entries import ENTRY, GHOST, ITEM, REFUND, pack_tags, unpack_tags
 from model.sequences.orders import mark_items
 from model.sequences.texts import texts_of

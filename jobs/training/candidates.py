@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from jobs.training.logs import Log
 from model.durations import parse_duration, write_duration
 from model.features.decayed_count import DecayedCount
-from model.features.decayed_count import DecayedCount
 from model.features.kinds import Feature
 from schemas.event_types import EVENT_TYPES, TYPES
 from schemas.events import MISSING
