@@ -164,6 +164,9 @@ def value(feature: dict[str, Any], newest: list[Event], time: int) -> float:
             return math.log1p(after)
         case "time_between":
             return math.log1p((times[-1] - times[-2]) / HOUR) if len(times) > 1 else feature["never"]
+        case "distinct_campaigns":
+            recent = [event for event in newest if time - event["timestamp"] <= milliseconds(feature["look_back"])]
+            return math.log1p(len({event["campaign"] for event in recent if is_matching(event, feature)}))
     raise ValueError(feature["aggregation"])
 
 
@@ -175,7 +178,7 @@ def propensity_at(model: dict[str, Any], newest: list[Event], time: int) -> floa
 
 def gain(model: dict[str, Any], newest: list[Event], time: int, action: dict[str, Any]) -> float:
     """By how much one more event at `time` raises the propensity; the oldest of L events stays for it."""
-    more = {"timestamp": time, "type": action["type"], "campaign": action.get("campaign", "")}
+    more = {"timestamp": time, "type": action["type"], "campaign": action.get("campaign", "NA")}
     return propensity_at(model, [*newest, more], time) - propensity_at(model, newest, time)
 
 
@@ -337,6 +340,16 @@ def parts(
         case "decayed_count":
             half_life = milliseconds(feature["half_life"])
             terms = [own * 2.0 ** (-age / half_life) for own, age in zip(matching, ages, strict=True)]
+        case "distinct_campaigns":
+            window, campaigns = milliseconds(feature["look_back"]), defaultdict[str, list[int]](list)
+            for number, event in enumerate(newest):
+                if matching[number] and ages[number] <= window:
+                    campaigns[event["campaign"]].append(number)
+            terms = [0.0] * len(newest)
+            for numbers in campaigns.values():
+                held = [number for number in numbers if not touches[number]][:1] or numbers
+                for number in held:
+                    terms[number] = 1 / len(held)
         case "events_since":
             last = max((number for number, own in enumerate(matching) if own), default=-1)
             if last >= 0 and touches[last]:

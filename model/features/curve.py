@@ -50,12 +50,12 @@ class Sequence:
 
 
 def entries_of(sequence: Sequence, plan: FeaturePlan) -> NDArray[np.void]:
-    """A sequence as a bucket keeps it, with the plan's numbers for campaigns and one for all others."""
+    """A sequence as a bucket keeps it, with the plan's numbers for campaigns, and numbers of its own for others."""
     names = {name: number for number, name in enumerate(plan.campaigns)}
     entries = np.zeros(len(sequence.timestamps), ENTRY)
     entries["timestamp"] = sequence.timestamps
     entries["tag"] = [
-        make_tag(kind, names.get(campaign, len(names)), refund)
+        make_tag(kind, names.setdefault(campaign, len(names)), refund)
         for kind, campaign, refund in zip(
             sequence.types.tolist(), sequence.campaigns, sequence.is_refund.tolist(), strict=True
         )

@@ -20,6 +20,7 @@ from pydantic import Field
 
 from model.features.count import COUNT
 from model.features.decayed_count import DECAYED_COUNT
+from model.features.distinct_campaigns import DISTINCT_CAMPAIGNS
 from model.features.events_since import EVENTS_SINCE
 from model.features.recency import RECENCY
 from model.features.template import Kind, Template
@@ -27,7 +28,7 @@ from model.features.time_between import TIME_BETWEEN
 from schemas.compiled.compiling import joined
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-KINDS: tuple[Kind, ...] = (COUNT, DECAYED_COUNT, RECENCY, EVENTS_SINCE, TIME_BETWEEN)
+KINDS: tuple[Kind, ...] = (COUNT, DECAYED_COUNT, RECENCY, EVENTS_SINCE, TIME_BETWEEN, DISTINCT_CAMPAIGNS)
 
 if TYPE_CHECKING:
     Feature: TypeAlias = Template

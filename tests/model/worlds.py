@@ -34,6 +34,8 @@ RICH = {
         {"aggregation": "events_since", "type": "CN", "weight": -0.15},
         {"aggregation": "time_between", "never": 2.5, "weight": 0.3},
         {"aggregation": "time_between", "type": "CL", "campaign": "b", "never": 1.5, "weight": -0.35},
+        {"aggregation": "distinct_campaigns", "look_back": "2d", "weight": 0.35},
+        {"aggregation": "distinct_campaigns", "type": "IM", "look_back": "7d", "weight": -0.25},
     ],
 }
 DOCUMENTS = {"seed": load(FOLDER / "seed.json"), "decay": load(FOLDER / "decay.json"), "rich": RICH}
