@@ -489,6 +489,9 @@ class PlainScorer:
         never: float,
     ) -> float:
         now = history[-1][0]
+        if aggregation == "distinct_campaigns":
+            recent = [event for event in history if now - event[0] <= scale and event[1] != SILENT]
+            return math.log1p(len({each for _, of, each in recent if kind in (None, of) and campaign in (None, each)}))
         total, last, silent = 0.0, None, 0
         for after, (time, event_type, event_campaign) in enumerate(reversed(history)):
             age = now - time

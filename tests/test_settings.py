@@ -326,7 +326,7 @@ def test_stopping_is_one_plain_line_and_exit_code_2(capsys):
 
 
 def default_of(name):
-    """A setting's default as the README writes it; nothing where there is none."""
+    """A setting's default as docs/settings.md writes it; nothing where there is none."""
     field = Settings.model_fields[name.removeprefix("ADSTREAMS_").lower()]
     if isinstance(field.default, Path) and field.default.is_absolute():
         return str(field.default.relative_to(ROOT))
@@ -340,10 +340,10 @@ def default_of(name):
 @pytest.mark.parametrize("name", setting_names())
 def test_the_readme_documents_every_setting_with_its_default(name):
     """On one line of a table: the name, then the default."""
-    lines = [line for line in (ROOT / "README.md").read_text().splitlines() if f"`{name}`" in line]
-    assert lines, f"README.md says nothing of {name}"
+    lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if f"`{name}`" in line]
+    assert lines, f"docs/settings.md lacks {name}"
     plain = [re.sub(r"(?<=\d)[,_](?=\d{3})", "", line) for line in lines]
-    assert any(default_of(name) in line for line in plain), f"README.md does not tell the default of {name}"
+    assert any(default_of(name) in line for line in plain), f"docs/settings.md lacks the default of {name}"
 
 
 def test_every_setting_has_a_description():

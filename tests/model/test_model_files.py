@@ -145,7 +145,7 @@ def test_a_feature_has_a_name_for_people():
 
 def test_a_plan_shares_time_scales():
     plan = FeaturePlan.of(MODELS["rich"].features)
-    assert plan.arrays.windows.tolist() == [1, 172_800_000]
+    assert plan.arrays.windows.tolist() == [1, 172_800_000, 604_800_000]
     assert plan.arrays.half_lives.tolist() == [3_600_000.0, 86_400_000.0]
     assert plan.campaigns == ("a", "b", "c")
 
