@@ -1,6 +1,6 @@
 """The dataflow: events in, propensity over time out.
 
-Run it with `python -m bytewax.run dataflow`; settings are environment variables `ADSTREAMS_*` (see the README).
+Run it with `python -m bytewax.run dataflow`; settings are environment variables `ADSTREAMS_*` (see `docs/settings.md`).
 """
 
 from __future__ import annotations

@@ -338,7 +338,7 @@ def default_of(name):
 
 
 @pytest.mark.parametrize("name", setting_names())
-def test_the_readme_documents_every_setting_with_its_default(name):
+def test_the_settings_reference_has_every_setting_with_its_default(name):
     """On one line of a table: the name, then the default."""
     lines = [line for line in (ROOT / "docs" / "settings.md").read_text().splitlines() if f"`{name}`" in line]
     assert lines, f"docs/settings.md lacks {name}"
