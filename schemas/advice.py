@@ -36,7 +36,7 @@ class Advice:
 
     @classmethod
     def none(cls, count: int) -> Advice:
-        """Of so many rows, that nothing is worth doing, and that nobody is held out."""
+        """No action for any of `count` rows, and nobody held out."""
         rows = np.zeros(count, ADVICE)
         rows["action"] = NO_ACTION
         return cls(rows)

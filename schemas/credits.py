@@ -1,4 +1,4 @@
-"""Credit on its way to the stores: what each touch before a conversion has of it, by six rules."""
+"""Credit on its way to the stores: the share of each touch before a conversion, by six rules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemas.compiled.compiling import compiled
 
 RULES = ("credit", "last", "first", "linear", "time_decay", "position")
 BASELINE = -1
-"""The `type` of the row that has what is nobody's; its other columns about the touch are 0."""
+"""The `type` of the row for the share of no touch; its other columns about the touch are 0."""
 LONGEST_CAMPAIGN = 256
 """Bytes of a campaign's name that are kept with a credit: a conversion may have a thousand of them in one row."""
 
@@ -26,7 +26,7 @@ CREDIT = np.dtype(
     [
         ("touch_time", np.int64),  # ms since 1970
         ("touch_key", np.int64),
-        ("order_time", np.int64),  # of the order's first conversion, or where there is none the conversion's own
+        ("order_time", np.int64),  # of the order's first conversion; without one, the conversion's own
         ("outcome", np.int32),  # the conversion, a row of the outcomes
         ("campaign", np.int32),  # index into the names
         ("type", np.int8),  # index into `schemas.event_types.TYPES`, or BASELINE

@@ -1,4 +1,4 @@
-"""What happens to a message that is not a valid event: it is kept, with the reason and where it came from."""
+"""Dead letters: messages that are not valid events, kept with the reason and their origin."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ REASONS = {
     "revenue": "revenue must be a finite number",
     "time_range": "the timestamp must lie between 1970 and 2100",
     "time_ahead": "the timestamp is later than the message itself by more than the allowed skew",
-    "disputed": "too many events of its user came again with another body",
+    "disputed": "too many of its user's events were repeated with another body",
     "too_late": "older than the newest events of its user after older ones were dropped",
 }
-"""Every reason that a dead letter can give, and what it means."""
+"""Every reason for a dead letter, and what it means."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """A rejected message; (source, partition, offset) is its key, so that a replay doubles none."""
+    """A rejected message; (source, partition, offset) is its key, so that a replay duplicates none."""
 
     source: str
     partition: int
@@ -35,5 +35,5 @@ class DeadLetter:
 
     @property
     def place(self) -> tuple[str, int, int]:
-        """Its key: where what it holds came from."""
+        """Its key: the origin of the message."""
         return self.source, self.partition, self.offset

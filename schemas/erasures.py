@@ -1,4 +1,4 @@
-"""A person's request to be forgotten, and whose dead letters are whose."""
+"""Requests to erase a user, and the users that dead letters belong to."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from schemas.dead_letters import DeadLetter
 
 _SIGN, _ALL = 1 << 63, 1 << 64
 _NO_AVRO = {"unframed", "unknown_schema", "undecodable"}
-"""Reasons that no row of a file has: a message may be JSON too, and is none the less no event."""
+"""Reasons that occur only for messages: a message may also be JSON, and still not be an event."""
 _NO_COLUMNS = "wrong_shape"
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _DIGITS = 100
-"""As many as a number has that is an id."""
+"""Digits of the largest number that can be an id."""
 _FALSE_TIMES = {"time_range", "time_ahead"}
 
 
@@ -63,7 +63,7 @@ class Readable(Protocol):
     """What reads the heads of messages."""
 
     def identity(self, message: bytes) -> dict[str, Any]:
-        """Whose a message is and when, as far as that can be read of it."""
+        """The user and time of a message, as far as they can be read."""
 
 
 def row_of(letter: DeadLetter) -> dict[str, Any] | None:
@@ -76,13 +76,13 @@ def row_of(letter: DeadLetter) -> dict[str, Any] | None:
 def owners_of(letter: DeadLetter, codec: Readable) -> tuple[frozenset[str], int | None] | None:
     """The ids that the user may have whose event a letter was to be, and its time (ms) where that can be believed.
 
-    None where nobody's can be read of it. There are several where the id was no text: a number is an id in whole and
+    None where no user can be read from it. There are several where the id was no text: a number is an id in whole and
     with a point. A line of a file that has no columns is of whoever one of its fields names.
     """
     if letter.reason == _NO_COLUMNS:
         fields = _fields(letter.payload)
         return (fields, None) if fields else None
-    held = _object(letter.payload)  # also where it was to be a message: JSON says whose it is, whatever it lacks
+    held = _object(letter.payload)  # for messages too: JSON names the user even when it is incomplete
     if held is None:
         held = codec.identity(letter.payload)
     found = frozenset(each for value in _named(held, "userid") for each in _ids(value))
@@ -94,7 +94,7 @@ def owners_of(letter: DeadLetter, codec: Readable) -> tuple[frozenset[str], int 
 
 
 def letters_of(erasures: Iterable[Erasure], letters: Iterable[DeadLetter], codec: Readable) -> list[DeadLetter]:
-    """Of some dead letters those that go with erasures: of those users, and of no later time."""
+    """The dead letters to delete with these erasures: those of the same users, and of no later time."""
     until = {each.user_id: each.until for each in sorted(erasures, key=lambda each: each.until)}
     found = []
     for letter in letters:
@@ -105,7 +105,7 @@ def letters_of(erasures: Iterable[Erasure], letters: Iterable[DeadLetter], codec
 
 
 def _object(payload: bytes) -> dict[str, Any] | None:
-    """What a JSON object holds; None where it is none."""
+    """The contents of a JSON object; None for anything else."""
     try:
         held = json.loads(payload)
     except (ValueError, RecursionError):
@@ -130,7 +130,7 @@ def _named(held: Any, name: str) -> Iterator[Any]:
 def _ids(value: Any) -> list[str]:
     """The texts that a value may have as an id."""
     match value:
-        case str():  # what is no UTF-8 is nobody's id
+        case str():  # ids are always UTF-8
             return [value] if value and not _SURROGATE.search(value) else []
         case bool():
             return [str(value).lower(), str(value)]

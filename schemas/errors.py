@@ -87,7 +87,7 @@ class NoSchemaError(MessageError, LookupError):
 
 
 class StateError(AdStreamsError, ValueError):
-    """Saved state that the flow cannot go on from."""
+    """Saved state that the flow cannot resume from."""
 
 
 class SnapshotError(StateError):
@@ -99,7 +99,7 @@ class DamagedError(StateError):
 
 
 class ServiceError(AdStreamsError):
-    """Something outside the process that cannot be used; the message names it and says why."""
+    """An external service that cannot be used; the message names it and the reason."""
 
 
 class StoreError(ServiceError):
@@ -115,7 +115,7 @@ class RegistryError(ServiceError):
 
 
 def first_problem(error: ValidationError) -> str:
-    """The first thing that is wrong with a file of JSON, on one line: where it is, and what."""
+    """The first problem in a JSON file, on one line: its place, and what is wrong."""
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "file"
     if first["type"] == "extra_forbidden":

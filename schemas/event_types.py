@@ -1,7 +1,7 @@
 """The types of events: the one table from which everything that lists, orders or counts types is made.
 
 A new type takes one row here, and a new version of `event.avsc` and `propensity.avsc` whose `EventType` has its code as
-the last symbol; the versions before are kept as `event_v2.avsc` and `propensity_v2.avsc`. A row says what the type is:
+the last symbol; the versions before are kept as `event_v2.avsc` and `propensity_v2.avsc`. The columns:
 
 - `code`: two capital letters, in messages, logs, tables, models, actions and the API;
 - `number`: its place among the symbols of the Avro schema, and what recovery directories hold. A new type takes the

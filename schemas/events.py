@@ -31,7 +31,7 @@ ROW = np.dtype(
         ("quantity", np.int32),
         ("start", np.int32, (len(TEXTS),)),  # spans of the text fields in the batch's data
         ("stop", np.int32, (len(TEXTS),)),
-        ("payload_start", np.int32),  # span of the message as it came; empty for an event from columns
+        ("payload_start", np.int32),  # span of the original message; empty for an event from columns
         ("payload_stop", np.int32),
         ("origin", np.uint16),  # index into the batch's origins
         ("type", np.uint8),  # index into `schemas.event_types.TYPES`
@@ -50,7 +50,7 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventBatch:
-    """Events: `rows` (n records of `ROW`), the bytes their spans point into, and the partitions that they came from.
+    """Events: `rows` (n records of `ROW`), the bytes their spans point into, and their source partitions.
 
     Several batches may share their bytes. Python's cost is paid per batch and never per event; between processes a
     batch travels as two blocks of bytes.
@@ -68,7 +68,7 @@ class EventBatch:
         return _unpack, (self.origins, own.rows.tobytes(), own.data.tobytes())
 
     def origin(self, row: int) -> Origin:
-        """Where one row came from."""
+        """The source partition of one row."""
         return self.origins[int(self.rows[row]["origin"])]
 
     def text(self, row: int, field: int) -> str:
@@ -84,7 +84,7 @@ class EventBatch:
         return [str(raw[start:stop], "utf-8") for start, stop in spans]
 
     def payload(self, row: int) -> bytes:
-        """The message as it came; empty where the event came as columns."""
+        """The original message; empty for an event from columns."""
         record = self.rows[row]
         return self.data[record["payload_start"] : record["payload_stop"]].tobytes()
 

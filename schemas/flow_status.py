@@ -1,4 +1,4 @@
-"""What a process of a flow says of itself every few seconds, for those who watch it. No score rests on it."""
+"""The status that each process of a flow reports every few seconds, for monitoring. No score depends on it."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 SILENCE = 15_000
-"""Milliseconds without one after which a process counts as stopped or frozen."""
+"""Milliseconds without a report after which a process counts as stopped or frozen."""
 
 RUNNING, ENDED, STOPPED = "running", "ended", "stopped"
 
 LEAST_RUN = 500
-"""Milliseconds of a run that tell its speed."""
+"""Milliseconds of a run that its speed is measured over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class FlowStatus:
 
     @property
     def speed(self) -> float:
-        """Milliseconds of event time that pass in one of the clock, over this run; 0 before enough was read to tell."""
+        """Milliseconds of event time that pass in one of the clock, over this run; 0 until enough was read."""
         if self.first is None or self.newest is None or self.first_read is None or self.last_read is None:
             return 0.0
         passed = self.last_read - self.first_read
@@ -68,7 +68,7 @@ def members_of(statuses: Sequence[FlowStatus]) -> list[FlowStatus]:
 
 
 def problem_of(statuses: Sequence[FlowStatus], now: int) -> str:
-    """Why the flow is not well at the wall clock's `now` (ms); empty while it runs, and when its source has ended.
+    """Why the flow is unhealthy at the wall clock's `now` (ms); empty while it runs, and when its source has ended.
 
     >>> status = FlowStatus(0, 1, "host", 7, started=0, beat=60_000)
     >>> problem_of([status], 61_000), problem_of([], 0)

@@ -1,4 +1,4 @@
-"""How a model's scores did, once their labels were known."""
+"""Grades: how good a model's scores were, measured once their labels are known."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Grade:
 
     @property
     def judgement(self) -> Judgement:
-        """What the measures say about the model."""
+        """The verdict on the model."""
         if self.auc is None:
             return Judgement(Standing.UNKNOWN, "all rows have one label so far")
         ratio = self.observed_over_expected_low, self.observed_over_expected_high
@@ -57,7 +57,7 @@ class Grade:
 
     @property
     def verdict(self) -> str:
-        """What the measures say about the model, in words."""
+        """The verdict on the model, in words."""
         return self.judgement.words
 
     @property

@@ -1,4 +1,4 @@
-"""Messages as they come from a source: many at once, in one block of bytes."""
+"""Messages from a source: many at once, in one block of bytes."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class MessageBatch:
 
     `bounds` (n + 1) are the edges of the messages in `data`; `offsets` (n) their places in the source; `times` (n) the
     messages' own timestamps in ms, negative where a message has none, or None where the source knows no such time.
-    Messages of several partitions may lie one behind the other: `runs` says whose, and how many of each. `erasing` has
-    the messages without a value but with a key: their numbers in the batch, and the keys.
+    Messages of several partitions may be concatenated: `runs` has the partition and the number of each run. `erasing`
+    has the messages without a value but with a key: their numbers in the batch, and the keys.
     """
 
     source: str
@@ -52,7 +52,7 @@ class MessageBatch:
 
     @classmethod
     def join(cls, batches: Sequence[MessageBatch]) -> MessageBatch:
-        """The messages of several batches, each of one partition, one behind the other."""
+        """The messages of several batches, each of one partition, concatenated."""
         if len(batches) == 1:
             return batches[0]
         lengths = np.concatenate([np.diff(batch.bounds) for batch in batches])

@@ -9,7 +9,7 @@ from typing import Any
 
 SIMULATOR, FILE, KAFKA = "simulator", "file", "kafka"
 _NAMED = 3
-"""Names that are said; of more only how many."""
+"""Names to list; further ones are only counted."""
 
 Input = Mapping[str, str | int]
 """What identifies an input beside its name; what is equal by it is one input."""

@@ -1,4 +1,4 @@
-"""Rows on their way to the stores: what the sequences say about each event, and its propensity."""
+"""Rows on their way to the stores: each event's place in its sequence, and its propensity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ OUTCOME = np.dtype(
         ("timestamp", np.int64),  # event time, ms
         ("event_key", np.int64),
         ("seen", np.int64),  # the user's distinct events up to and including this one
-        ("version", np.int64),  # of two rows with one key the greater is the truer
+        ("version", np.int64),  # of two rows with one key the higher version wins
         ("user_row", np.int32),  # a row of the batch that has the user's id
         ("body_row", np.int32),  # the row of the batch that has the event, or COMPUTED_AGAIN
         ("type", np.uint8),
@@ -28,7 +28,7 @@ OUTCOME = np.dtype(
     ],
     align=True,
 )
-"""What the sequences say about one event. Rows of one user are in the sequence's order."""
+"""One event's place in its sequence. Rows of one user are in the sequence's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class ScoredRows:
     Each row's `model` (n) is the place among the ids `models` of the model that scored it. An outcome whose `body_row`
     is `COMPUTED_AGAIN` is of an event that came earlier: only its propensity, `seen` and `version` are new. `rivals`
     are the rows of the batch that no outcome names although their bodies are new: they lost against another body of
-    their identity, and are written for the fields in which they are the greater. `advice` (n) says what to do next
+    their identity, and are written for the fields in which they are the greater. `advice` (n) is what to do next
     after each outcome, `credits` are those of all conversions among them. All rows up to the erasures in `forgotten` go
     before these come.
     """

@@ -1,6 +1,6 @@
 """Times that are whole numbers: what they count since 1970, and how they become milliseconds.
 
-A schema's logical type says what a time counts. Where it says nothing, a setting does; or the number itself, since
+A schema's logical type determines the unit of a time. Without one a setting does; or the number itself, since
 the numbers of the years 1973 to 2100 in seconds, ms, µs and ns never meet. What is finer than a millisecond is cut off
 towards the past, before 1970 too.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 from schemas.compiled.compiling import inlined
 
 SECONDS, MILLIS, MICROS, NANOS, AUTO = range(5)
-"""What a time counts; `AUTO`: what its size says."""
+"""The unit of a time; `AUTO`: inferred from its size."""
 UNITS = ("s", "ms", "us", "ns", "auto")
 """The same as the setting names them."""
 NAMES = ("seconds", "milliseconds", "microseconds", "nanoseconds")
@@ -21,14 +21,14 @@ LOGICAL = {
 }
 """What Avro's logical types count. A local time is one of UTC here."""
 _FIRST, _LAST = 100_000_000, 4_102_444_800
-"""Seconds since 1970 between which a number's size tells its unit: March 1973 and the end of 2099."""
+"""Seconds since 1970 between which the unit can be inferred from a number's size: March 1973 and the end of 2099."""
 NO_TIME = -(1 << 62)
-"""In the place of a time that a number's size does not tell."""
+"""In place of a time whose unit cannot be inferred."""
 
 
 @inlined
 def unit_of_size(value):
-    """The unit by which a number is a time between 1973 and 2100; `AUTO` where there is none."""
+    """The unit by which a number is a time between 1973 and 2100; `AUTO` without one."""
     if _FIRST <= value <= _LAST:
         return SECONDS
     if _FIRST * 1_000 <= value <= _LAST * 1_000:
@@ -42,7 +42,7 @@ def unit_of_size(value):
 
 @inlined
 def to_millis(value, unit):
-    """A number of a unit as ms; `NO_TIME` where its size does not tell, or as seconds is far out of any range."""
+    """A number of a unit as ms; `NO_TIME` where its unit cannot be inferred, or the time is far out of range."""
     if unit == AUTO:
         unit = unit_of_size(value)
     if unit == SECONDS:

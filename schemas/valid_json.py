@@ -1,4 +1,4 @@
-"""JSON of anything, valid by RFC 8259 whatever it holds."""
+"""JSON of any value, always valid by RFC 8259."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The rules that every event keeps, whichever way it came: one validator for messages and for files."""
+"""The rules for every event: one validator for messages and for files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A made-up world of users, touchpoints and conversions in which the true propensity is known.
+"""A synthetic world of users, touchpoints and conversions whose true propensity is known.
 
 `Simulator` yields the events, `Oracle` the truth about them. The package reads and writes nothing and
 of the project it knows `schemas` alone.

@@ -1,4 +1,4 @@
-"""How many of a user's own impressions an impression comes after."""
+"""How many of a user's impressions precede an impression."""
 
 from __future__ import annotations
 

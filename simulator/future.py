@@ -1,4 +1,4 @@
-"""What is still to come: the chance that an event leads to a conversion within a horizon."""
+"""The future: the probability that an event leads to a conversion within a horizon."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Outlook:
 
 
 def _mean_over_campaigns(world: World, kind: int, values: Floats) -> Floats:
-    """The mean over the campaign that an event of this type will draw, whatever its parent's."""
+    """The mean over the campaign that an event of this type will draw, independent of its parent's."""
     split = len(world.campaigns)
     if kind == PS:
         mean = np.einsum("kcn,c->kn", values[:, split:-1], np.array(world.search_shares))

@@ -1,4 +1,4 @@
-"""What was observed of some users, in the order in which an oracle looks back on it."""
+"""The observed events of some users, in the order in which an oracle looks back on them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events that no event caused: impressions, organic searches, baseline conversions, and those of further types."""
+"""Events without a cause: impressions, organic searches, baseline conversions, and those of further types."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from simulator.rows import ROW, Rows, bare
 from simulator.world import World
 
 FURTHER_RATE = 0.2
-"""Events a day of each type that the world has no rules for, of each user alike: they tell nothing of the user."""
+"""Events a day of each type that the world has no rules for, the same for every user."""
 
 
 class Immigrants:
-    """The immigrants of each block (a simulated day), whatever happened in the blocks before."""
+    """The immigrants of each block (a simulated day), independent of the blocks before."""
 
     def __init__(self, world: World, users: Population, seed: int) -> None:
         self._world, self._seed = world, seed

@@ -1,4 +1,4 @@
-"""What goes wrong on an event's way: it comes again, it comes late, and things come that are no events.
+"""Faults of delivery: events that are repeated, late ones, and messages that are not events.
 
 What happens to an event is drawn from the seed and the event's number alone, so that the messages and their order do
 not depend on how many events are taken at a time.
@@ -25,7 +25,7 @@ DELAY_MS = 6 * 3_600_000
 
 
 class Kind(IntEnum):
-    """What a message is."""
+    """The kinds of messages."""
 
     EVENT = 0
     BROKEN = 1
@@ -33,7 +33,7 @@ class Kind(IntEnum):
 
 
 class _Fate(IntEnum):
-    """What a draw decides."""
+    """The purposes of draws."""
 
     LATE = 0
     DELAY = 1
@@ -54,7 +54,7 @@ class Mishaps:
 
 @dataclass(frozen=True, slots=True)
 class Mixed:
-    """Messages in the order in which they are sent: user ids as keys, and the times of the events they came from."""
+    """Messages in the order in which they are sent: user ids as keys, and the times of their events."""
 
     keys: list[bytes]
     values: list[bytes]
@@ -93,7 +93,7 @@ class Mixer:
         return self._send(int(np.searchsorted(self._waiting["due"], now)))
 
     def rest(self) -> Mixed:
-        """Send all that waits."""
+        """Send everything that is waiting."""
         return self._send(len(self._waiting))
 
     def _send(self, count: int) -> Mixed:
@@ -129,7 +129,7 @@ class Mixer:
         return draw(self._seed, fate, numbers)
 
     def _damaged(self, events: EventBatch, chosen: Ints, values: NDArray[np.object_]) -> list[bytes]:
-        """For each of some events a message that is no valid event, of one kind or another."""
+        """An invalid message for each of some events, of several kinds."""
         damage = self._draw(_Fate.DAMAGE, events.rows["offset"][chosen]) * 6
         kinds, parts = np.floor(damage).astype(np.int64), damage % 1
         wrong = EventBatch(events.origins, events.rows[chosen], events.data)
@@ -148,16 +148,16 @@ class Mixer:
 
 
 def _spoilt(message: bytes, kind: int, part: float) -> bytes:
-    """A message cut short, with the header of an unknown schema, or bytes that are no message at all."""
+    """A message cut short, with the header of an unknown schema, or arbitrary bytes."""
     if kind == 3:
         return message[: int(part * len(message))]
-    if kind == 4:  # the first byte tells both framings apart, and what tells schemas apart ends within the first five
+    if kind == 4:  # the first byte identifies the framing, and the first five bytes the schema
         return message[:2] + bytes(byte ^ 0x7F for byte in message[2:5]) + message[5:]
     return b"{" + int(part * 2**48).to_bytes(6, "big") * (1 + int(part * 8))
 
 
 def draw(seed: int, purpose: int, numbers: Ints) -> Floats:
-    """Uniform numbers in [0, 1), one for each of `numbers` and purpose, whatever else is drawn.
+    """Uniform numbers in [0, 1), one for each of `numbers` and purpose, independent of other draws.
 
     SplitMix64 as a hash: Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014.
 

@@ -1,4 +1,4 @@
-"""The truth about the simulated users: their propensity, and what a conversion is owed to."""
+"""The truth about the simulated users: their propensity, and what caused each conversion."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Oracle:
         return chance
 
     def posterior(self, history: History, user: Ints, at: Ints | int) -> Floats:
-        """π: the probability of each hidden class given what was seen, (questions, classes).
+        """π: the probability of each hidden class given the observed events, (questions, classes).
 
         The classes are activity x intent, the intent varying fastest.
         """
@@ -102,7 +102,7 @@ class Oracle:
             - np.outer(days, classes.rate + organic)
             - np.outer(bought, classes.intent)
         )
-        # A search is organic or induced by an earlier event; only the first tells anything about the intent.
+        # A search is organic or induced by an earlier event; only the first is evidence of the intent.
         searches = np.flatnonzero(history.type == PS)
         before = Past(world, history, history.user[searches], history.time[searches], same_ms=False)
         induced = before.total(before.intensity(PS))

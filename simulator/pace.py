@@ -1,9 +1,9 @@
-"""How many events are due at a rate, by a clock that somebody else reads."""
+"""How many events are due at a rate, by a clock that the caller reads."""
 
 from __future__ import annotations
 
 PATIENCE = 2.0
-"""Seconds of a rate that are made up for after a pause."""
+"""Seconds of backlog to catch up on after a pause."""
 
 
 class Pace:

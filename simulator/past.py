@@ -1,4 +1,4 @@
-"""What is already under way: how much of each past event's influence is left at a later time."""
+"""The past: how much of each event's influence remains at a later time."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from simulator.world import Branch, World
 
 @dataclass(frozen=True, eq=False)
 class State:
-    """Where a simulation stands between two days; small and picklable.
+    """The state of a simulation between two days; small and picklable.
 
     `run` tells one run from another, `block` is the next day, `number` the next event's number, and
     `pending` holds the children that were born but fall on later days.
@@ -71,7 +71,7 @@ class Simulator:
         return simulator
 
     def state(self) -> State:
-        """Where the run stands: after the last day given, before the next."""
+        """The state of the run after the last day returned."""
         return State(self._run, self._block, self._number, self._pending)
 
     def __iter__(self) -> Iterator[Day]:

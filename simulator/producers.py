@@ -25,7 +25,7 @@ _DIGITS = 12
 
 @dataclass(frozen=True)
 class Place:
-    """Where a stream of messages stands: the simulation before a day, and what was sent since then and in all."""
+    """The position of a stream of messages: the simulation before a day, and the numbers sent since and in total."""
 
     day: State
     row: int
@@ -60,7 +60,7 @@ class SimulatedStream:
 
     @property
     def place(self) -> Place:
-        """Where the stream stands; a new one goes on from there."""
+        """The stream's position; a new stream can continue from it."""
         return Place(self._before, self._row, self._sent)
 
     def take(self, most: int) -> tuple[MessageBatch, MessageBatch]:

@@ -1,4 +1,4 @@
-"""Random draws that depend on what they are for, never on what was drawn before."""
+"""Random draws that depend on their purpose, never on earlier draws."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from simulator.event_columns import Floats, Ints
 
 
 class Purpose(IntEnum):
-    """What a stream of random numbers is for: each purpose of each block has a stream of its own."""
+    """The purpose of a stream of random numbers: each purpose of each block has its own stream."""
 
     POPULATION = 0
     IMPRESSIONS = 1
@@ -38,7 +38,7 @@ def generator(seed: int, block: int, purpose: Purpose) -> np.random.Generator:
 
 
 def further_generator(seed: int, block: int, number: int) -> np.random.Generator:
-    """The generator of one block for the events of one further type: it is far from all others of the seed.
+    """The generator of one block for the events of one further type: it overlaps with no other of the seed.
 
     >>> further_generator(7, 3, 4).random() != further_generator(7, 3, 5).random()
     True

@@ -1,4 +1,4 @@
-"""Events before they have a number."""
+"""Events before they are numbered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Every parameter of the made-up world, in one place."""
+"""Every parameter of the synthetic world, in one place."""
 
 from __future__ import annotations
 

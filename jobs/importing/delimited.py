@@ -92,11 +92,11 @@ def _rows(source: Source, form: Form, letters: Letters) -> Iterator[pa.RecordBat
 def _reject(source: Source, invalid: list[Any], letters: Letters) -> None:
     for row in invalid:
         text = row.text if isinstance(row.text, bytes) else row.text.encode(errors="surrogateescape")
-        detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"
+        detail = f"{row.actual_columns} fields, expected {row.expected_columns}"
         if long := too_long(text):
             size, text = long
             whole = size <= BLOCK // 2
-            detail = "a quote that is not closed" if whole else f"a row of {size:,} bytes; here are its first ones"
+            detail = "an unclosed quote" if whole else f"a row of {size:,} bytes, cut short here"
         payload = json.dumps(text.decode(errors="backslashreplace")).encode()
         letters.add([DeadLetter(str(source.path), 0, row.number or 0, "wrong_shape", detail, payload)])
     invalid.clear()

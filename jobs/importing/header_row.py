@@ -63,7 +63,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     """The columns' names of a file for `--columns`: on one line with tabs or commas, or one a line.
 
     Raises:
-        JobError: it cannot be read, or a name is there twice.
+        JobError: it cannot be read, or a name occurs twice.
     """
     try:
         text = path.read_text("utf-8-sig").strip("\r\n")
@@ -75,7 +75,7 @@ def read_names(path: Path) -> tuple[str, ...]:
     names = tuple(line.strip().strip('"') for line in lines)
     twice = [name for name, count in Counter(name.lower() for name in names).items() if count > 1]
     if not names or not all(names) or twice:
-        raise JobError(f"--columns: {path}: {f'{twice[0]!r} is there twice' if twice else 'a name is missing'}")
+        raise JobError(f"--columns: {path}: {f'{twice[0]!r} occurs twice' if twice else 'a name is missing'}")
     return names
 
 

@@ -133,7 +133,7 @@ def _of_json(source: Source, letters: Letters, numbers: _Numbers) -> Iterator[st
                     if more.endswith(b"\n"):
                         break
                 if size > len(line):
-                    detail, text = f"a line of {size:,} bytes; here are its first ones", line[:1_000]
+                    detail, text = f"a line of {size:,} bytes, cut short here", line[:1_000]
                 elif not line.strip():
                     continue
                 else:

@@ -1,6 +1,6 @@
 """Bytes <-> events: Avro behind either framing, in batches and, for a person, one by one.
 
-A message is a header that says which schema wrote it (`schemas.avro.framing`), and one Avro datum. Batches are decoded
+A message is a header with the writer's schema (`schemas.avro.framing`), and one Avro datum. Batches are decoded
 by compiled programs that accept what they are sure of; fastavro decides about the rest, message by message, so that a
 batch decodes exactly as fastavro does.
 """
@@ -45,7 +45,7 @@ class Decoded:
 
     But for those without a value whose key is a user id: they are `requests` to erase the user up to the message's
     time. `erased` is how many more would be dead letters, of users who were erased. `units` has, with the source, the
-    units of times that only their size told (`schemas.time_units`).
+    units of times that were inferred from their size (`schemas.time_units`).
     """
 
     events: EventBatch
@@ -82,8 +82,8 @@ class Codec:
         lookup: finds the schemas of a registry by id. With one, messages may have Confluent's framing too, mixed
             freely with single-object encoding; without one they are dead letters (`unframed`).
         writes_id: the registry's id of the first version: `encode` then writes Confluent's framing.
-        time_unit: what times count whose schema does not say so: s, ms, us or ns since 1970, or auto, what their size
-            says.
+        time_unit: the unit of times whose schema has none: s, ms, us or ns since 1970, or auto, inferred from their
+            size.
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Codec:
         return Event(**self._writers.read(frames, 0, message))
 
     def time_of(self, message: bytes) -> int | None:
-        """The event time in one message, in ms since 1970; None where it is none that a valid event could have."""
+        """The event time in one message, in ms since 1970; None where no valid event could have it."""
         try:
             time = self.decode_one(message).timestamp
         except Undecodable:
@@ -156,7 +156,7 @@ class Codec:
         return fields, None
 
     def identity(self, message: bytes) -> dict[str, Any]:
-        """Whose a message is and when, as far as that can be read of it: the first fields, up to `_IDENTITY`."""
+        """The user and time of a message, as far as they can be read: the first fields, up to `_IDENTITY`."""
         return self._writers.prefix(self._writers.frame(message), 0, message, _IDENTITY)
 
     def decode(self, messages: MessageBatch, max_skew: timedelta = timedelta(hours=1)) -> Decoded:
@@ -212,7 +212,7 @@ class Codec:
         """The user id in the key of a message without a value, which asks to erase that user.
 
         Raises:
-            Undecodable: nobody can tell whom it means.
+            Undecodable: the user cannot be identified.
         """
         return self._keys.user_id(key)
 
@@ -226,7 +226,7 @@ class Codec:
             except Undecodable as problem:
                 origin = messages.origins[int(np.broadcast_to(origin_of, len(messages))[number])]
                 place = *origin, int(messages.offsets[number])
-                detail = f"a request to erase, key {key[:_SHOWN].hex() or 'empty'}: {problem.detail}"
+                detail = f"erasure request, key {key[:_SHOWN].hex() or 'empty'}: {problem.detail}"
                 letters.append(DeadLetter(*place, problem.reason, detail, b""))
         return requests, letters
 

@@ -1,4 +1,4 @@
-"""Which schema wrote a message: the ways in which a message says so, and the writers' schemas that are known.
+"""Which schema wrote a message: the ways in which a header identifies it, and the known writers' schemas.
 
 - Avro's single-object encoding: `C3 01`, then the CRC-64-AVRO fingerprint of the writer's schema (8 bytes, little
   endian), then the datum (Avro 1.11 specification, "Single-object encoding");
@@ -43,16 +43,16 @@ class SchemaLookup(Protocol):
         """The schema with this id or GUID, with all types that it names: always the same, once it was found.
 
         Raises:
-            NoSchemaError: there is none, or it could not be found in time.
+            NoSchemaError: it does not exist, or could not be found in time.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What the headers of a batch say: for each message (n) its writer's place and the size of its header in bytes.
+    """The headers of a batch: for each message (n) its writer's place and the size of its header in bytes.
 
-    A place is an index into `Writers.schemas`, or negative. `refused` says, for each header that names a schema which
-    cannot be had, why.
+    A place is an index into `Writers.schemas`, or negative. `refused` has the reason for each header whose schema
+    cannot be found.
     """
 
     places: NDArray[np.int64]
@@ -83,7 +83,7 @@ def id_of(header: bytes) -> int | UUID:
 
 
 def no_schema(header: bytes, why: str) -> Undecodable:
-    """What is wrong with a message whose header names a schema that cannot be had."""
+    """The error for a message whose schema cannot be found."""
     found = id_of(header)
     if isinstance(found, UUID):
         return Undecodable("unknown_schema", f"schema GUID {found}: {why}")
@@ -158,7 +158,7 @@ class Writers:
     Args:
         versions: writers' schemas; the first is the reader's own.
         lookup: finds the schemas of ids; without one no message with an id is read.
-        time_unit: what times count whose schema does not say so (`schemas.time_units`).
+        time_unit: the unit of times whose schema has none (`schemas.time_units`).
 
     Several threads may use it; a schema that was found stays.
     """
@@ -298,6 +298,6 @@ def _parsed(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_line(error: Exception) -> str:
-    """What an exception says, without the address of the stream that it was about."""
+    """The message of an exception, without the address of a stream."""
     said = " ".join(str(error).partition(" from <")[0].split())
     return f"{type(error).__name__}: {said}"[:_LONGEST_DETAIL]

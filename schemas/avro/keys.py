@@ -1,7 +1,7 @@
-"""Keys of messages without a value: whom a request to erase means.
+"""Keys of messages without a value: the user whom an erasure request names.
 
 A key is a user id as plain text, or Avro behind any of the framings of values (`schemas.avro.framing`): a string, or a
-record with a string `user_id`. What may be framed and cannot be read, or looks like JSON, is nobody's id: it is never
+record with a string `user_id`. What may be framed and cannot be read, or looks like JSON, is not an id: it is never
 taken for another one.
 """
 
@@ -51,7 +51,7 @@ class Keys:
         """The user id in a key.
 
         Raises:
-            Undecodable: there is none, or nobody can tell.
+            Undecodable: the key has no user id, or it cannot be read.
         """
         header = key[: _header_size(key)]
         user_id = self._framed(header, key[len(header) :]) if header else _plain(key)
@@ -62,7 +62,7 @@ class Keys:
 
     def _framed(self, header: bytes, datum: bytes) -> str:
         if header[:1] == CONFLUENT and len(header) < SHORT_HEADER:
-            raise Undecodable("unframed", "it starts as Confluent's framing does, and is too short for it")
+            raise Undecodable("unframed", "it starts like Confluent's framing but is too short")
         resolution = self._resolution(header)
         if resolution.problem is not None:
             raise Undecodable(*resolution.problem)
@@ -72,7 +72,7 @@ class Keys:
         except Exception as error:  # fastavro raises whatever the bytes provoke
             raise Undecodable("undecodable", one_line(error)) from error
         if stream.read(1):
-            raise Undecodable("undecodable", "there is more behind the key's datum")
+            raise Undecodable("undecodable", "the key has bytes after its datum")
         return str(resolution.values(read)[_NAME])
 
     def _resolution(self, header: bytes) -> Resolution:
@@ -81,7 +81,7 @@ class Keys:
         if header[: len(MAGIC)] == MAGIC:
             raise Undecodable("unknown_schema", f"fingerprint {header[len(MAGIC) :].hex()}")
         if self._lookup is None:
-            raise Undecodable("unframed", "it starts as Confluent's framing does: set ADSTREAMS_SCHEMA_REGISTRY_URL")
+            raise Undecodable("unframed", "it starts like Confluent's framing: set ADSTREAMS_SCHEMA_REGISTRY_URL")
         try:
             schema = self._lookup.schema(id_of(header))
         except NoSchemaError as error:

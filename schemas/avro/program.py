@@ -40,7 +40,7 @@ _KINDS = {
 _TARGETS = {name: place for place, name in enumerate((*TEXTS, "timestamp", "type", "quantity", "revenue"))}
 _LEAST, _GREATEST = -(2**31), 2**31 - 1
 UNDECLARED = 16
-"""Added to a time's unit where the writer's schema does not say it."""
+"""Added to a time's unit where the writer's schema has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +86,7 @@ def compile_program(resolution: Resolution) -> Program | None:
 
 
 def _skipping(kind: Any) -> tuple[int, int, int, int] | None:
-    """The step over a value that nobody reads; None where it takes more than a step."""
+    """The step over an unused value; None where one step is not enough."""
     base = str(kind["type"] if isinstance(kind, dict) else kind)
     if base not in _KINDS:
         return None
@@ -123,7 +123,7 @@ def _fill(template: NDArray[np.void], defaults: bytearray, name: str, value: Any
 
 @compiled
 def _varint(data, at, stop):
-    """A zig-zag number of at most nine bytes and the byte after it; -1 in its place where there is none."""
+    """A zig-zag number of at most nine bytes and the byte after it; -1 as its place where there is no valid number."""
     value, shift = np.uint64(0), np.uint64(0)
     while at < stop and shift < 63:
         byte = np.uint64(data[at])

@@ -11,7 +11,7 @@ Kind = Any
 
 
 def definitions(schemas: Iterable[Kind]) -> dict[str, Kind]:
-    """The named types that schemas define, by their full names; each says its namespace itself.
+    """The named types that schemas define, by their full names; each has its own namespace.
 
     >>> sorted(definitions([{"type": "record", "name": "a.R", "fields": [
     ...     {"name": "e", "type": {"type": "enum", "name": "E", "symbols": []}}]}]))

@@ -3,9 +3,9 @@
 These are Avro's rules ("Schema Resolution", "Logical Types"), and where they leave something open:
 
 - a field is found under its name, else under the first of the reader's aliases that the writer has;
-- a null where the reader takes none is the reader's default, and `missing` where that has none;
-- a logical type counts where the reader has a time; `uuid` and types that nobody knows are what they are made of;
-- a time without one counts what `time_unit` says;
+- a null where the reader allows none becomes the reader's default, or `missing` without one;
+- a logical type counts where the reader has a time; `uuid` and unknown types are their underlying type;
+- a time without one has the unit `time_unit`;
 - a decimal is a number where the reader wants one, and a long that fits is an int.
 """
 
@@ -79,7 +79,7 @@ class Field:
     limit: int
     nullable: bool
     default: tuple[Any, ...]
-    """The reader's default; empty where there is none."""
+    """The reader's default; empty without one."""
 
     def value(self, datum: Any) -> Any:
         """What the reader has of what fastavro read.
@@ -127,8 +127,8 @@ class Field:
     def _time(self, number: int, unit: int) -> int:
         time = int(_to_millis(number, unit))
         if time == NO_TIME:
-            more = "; ADSTREAMS_TIME_UNIT says what it counts" if unit == AUTO else ""
-            raise Undecodable("time_range", f"{self.name} is {number}, which is no time between 1973 and 2100{more}")
+            more = "; set its unit with ADSTREAMS_TIME_UNIT" if unit == AUTO else ""
+            raise Undecodable("time_range", f"{self.name} is {number}, not a time between 1973 and 2100{more}")
         return time
 
 
@@ -136,7 +136,7 @@ class Field:
 class Resolution:
     """How a writer's messages are read.
 
-    `fields` are the writer's, in its order, None for those that nobody reads; `absent` are the reader's defaults of
+    `fields` are the writer's, in its order, None for unused ones; `absent` are the reader's defaults of
     the fields that it lacks. With a `problem` (reason, detail) none of its messages can be read. `writer` and `reader`
     are for fastavro: of the writer's bytes they read just those fields, as what they are made of.
     """
@@ -330,7 +330,7 @@ def _decoded(name: str, text: bytes) -> str:
 
 
 def _of_decimal(datum: bytes, scale: int) -> float:
-    """The nearest double; infinite where there is none."""
+    """The nearest double; infinite beyond the largest."""
     unscaled = int.from_bytes(datum, "big", signed=True)
     try:
         return float(unscaled / 10**scale)

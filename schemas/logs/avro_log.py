@@ -99,7 +99,7 @@ class AvroLog:
             return pa.large_binary(), _encoded
         if isinstance(plain, str) and plain in _PLAIN:
             return _PLAIN[plain], _same
-        raise ColumnsError(f"column {name!r} is a {_word(kind)}: no field of an event comes of it")
+        raise ColumnsError(f"column {name!r} is a {_word(kind)}, which no field of an event can hold")
 
     def read(self, wanted: Mapping[str, str], after: int) -> Iterator[Rows]:
         """The records after a number, with the columns of the fields in `wanted`; the first is row 1."""
@@ -150,7 +150,7 @@ class AvroLog:
                         if row > after:
                             records.append(record)
                 except Exception as error:  # fastavro raises whatever the bytes provoke
-                    lost = f"{last - row:,} records of a damaged block are not read: {type(error).__name__}: {error}"
+                    lost = f"{last - row:,} records of a damaged block are lost: {type(error).__name__}: {error}"
                     letter = DeadLetter(str(self._path), 0, row + 1, "undecodable", lost, b""), last
                 yield max(before, after), records, letter
                 row = last

@@ -29,7 +29,7 @@ def match_columns(names: Sequence[str], needed: Sequence[str] = REQUIRED) -> dic
     'timestamp'
 
     Raises:
-        ColumnsError: a column that is needed is not there, or one is there twice.
+        ColumnsError: a column that is needed is not there, or one occurs twice.
     """
     found = {}
     for field in (*REQUIRED, *OPTIONAL):
@@ -41,14 +41,14 @@ def match_columns(names: Sequence[str], needed: Sequence[str] = REQUIRED) -> dic
         )
         if len(named) > 1:
             plural = "s" if len(set(named)) > 1 else ""
-            how = "is there twice" if len(set(named)) == 1 else f"and {named[1]!r} differ in case only"
+            how = "occurs twice" if len(set(named)) == 1 else f"and {named[1]!r} differ in case only"
             raise ColumnsError(f"column{plural} {named[0]!r} {how}")
         if named:
             found[field] = named[0]
     for field in needed:
         if field not in found:
             near = nearest(field, names)
-            hint = f", did you mean {near!r}?" if near else f"; there are {_listed(names)}"
+            hint = f", did you mean {near!r}?" if near else f"; the columns are {_listed(names)}"
             raise ColumnsError(f"no column {field!r}{hint}")
     return found
 
@@ -70,7 +70,7 @@ def check_columns(names: Sequence[str]) -> list[str]:
     """The names that no field of an event has.
 
     Raises:
-        ColumnsError: a required column is not there, or one is there twice.
+        ColumnsError: a required column is not there, or one occurs twice.
     """
     known = match_columns(names).values()
     return [name for name in names if name not in known]

@@ -58,11 +58,11 @@ def text_of(column: pa.Array) -> pa.Array:
     if pa.types.is_floating(kind):
         if column.null_count + int(np.isnan(column.drop_null().to_numpy(zero_copy_only=False)).sum()) == len(column):
             return pa.nulls(len(column), pa.large_binary())
-        raise ColumnsError("a float is no text; write whole numbers or text, in SQL by CAST(… AS BIGINT) or VARCHAR")
+        raise ColumnsError("floats are not text; write whole numbers or text, in SQL by CAST(… AS BIGINT) or VARCHAR")
     if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_date32(kind) or pa.types.is_null(kind):
         column = column.cast(pa.large_string())
     elif not is_text(kind):
-        raise ColumnsError("no text comes of it; cast it to text")
+        raise ColumnsError("it cannot be converted to text; cast it")
     return column.cast(pa.large_binary())
 
 
@@ -86,7 +86,7 @@ def readable(value: Any) -> Any:
 
 
 def kinds_of(column: pa.Array, problems: Problems) -> NDArray[np.uint8]:
-    """The types of events (indexes into `TYPES`) that texts name; what names none is noted."""
+    """The types of events (indexes into `TYPES`) that texts name; unknown ones are rejected."""
     found = pc.index_in(column, value_set=pa.array([name.encode() for name in TYPES], pa.large_binary()))
     reject(problems, found.is_null(), "wrong_type", "type is", column)
     kinds: NDArray[np.uint8] = found.fill_null(0).to_numpy(zero_copy_only=False).astype(np.uint8)
@@ -98,7 +98,7 @@ def numbers_from(name: str, column: pa.Array, problems: Problems) -> NDArray[Any
     if is_text(column.type):
         column = _number_of_text(name, column, problems)
     elif not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_null(column.type)):
-        raise ColumnsError("no number comes of it")
+        raise ColumnsError("it cannot be converted to a number")
     if name == "revenue":
         return np.asarray(column.cast(pa.float64(), safe=False).fill_null(0))
     if pa.types.is_uint64(column.type):

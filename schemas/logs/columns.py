@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 IN_MS = TimeFormat(TimeUnit.MS, found=True)
-"""Times are ms, or texts that say what they are; what looks like seconds is none."""
+"""Times are ms, or texts with their own format; numbers that look like seconds are invalid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class ColumnBatch:
     """Rows of a file in the event's columns.
 
     `offsets` are the rows' numbers in the file, `letters` the rows before `last` that have no columns, and `last`
-    is the number of the newest row that was read. `times` says how the file writes its times.
+    is the number of the newest row that was read. `times` is the file's format of times.
     """
 
     source: str

@@ -54,7 +54,7 @@ class CsvLog:
         values = [name for name in self.names if _DATA.fullmatch(name.strip())]
         if values and not _has_columns(self.names):
             raise LogFileError(
-                f"{path}: the first line is no header (it has {values[0]!r}): put a line with the columns' names first"
+                f"{path}: the first line is not a header (it has {values[0]!r}): add a line with the column names"
             )
 
     def type_of(self, name: str) -> pa.DataType:
@@ -104,11 +104,11 @@ class CsvLog:
 
     def _letter(self, row: Any) -> DeadLetter:
         text = row.text if isinstance(row.text, bytes) else row.text.encode(errors="surrogateescape")
-        detail = f"{row.actual_columns} fields where {row.expected_columns} are expected"
+        detail = f"{row.actual_columns} fields, expected {row.expected_columns}"
         if long := too_long(text):
             size, text = long
             whole = size <= csv_rows.BLOCK // 2
-            detail = "a quote that is not closed" if whole else f"a row of {size:,} bytes; here are its first ones"
+            detail = "an unclosed quote" if whole else f"a row of {size:,} bytes, cut short here"
         return DeadLetter(str(self._path), 0, row.number, "wrong_shape", detail, text)
 
 

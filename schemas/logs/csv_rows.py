@@ -137,7 +137,7 @@ class CsvRows(io.RawIOBase):
                 return
             self._rest, piece = b"", piece[at:]
             line = row.find(b"\n") + 1
-            if line:  # a quote that is not closed: what follows its line may be rows
+            if line:  # an unclosed quote: what follows its line may be rows
                 self._mark(row[:_KEPT], line)
                 piece = row[line:] + piece
             else:

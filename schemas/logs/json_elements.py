@@ -16,7 +16,7 @@ _SIGNS = re.compile(r'[\[\]{}",\\\s]')
 
 
 class Element(NamedTuple):
-    """A value and its text; or `detail`, why there is none, and the first of the text."""
+    """A value and its text; or `detail`, the reason why there is no value, and the beginning of the text."""
 
     value: Any
     text: str
@@ -29,7 +29,7 @@ def elements(file: IO[bytes], decoder: json.JSONDecoder) -> Iterator[Element]:
     Bytes that are not UTF-8 become surrogates (`surrogateescape`).
 
     Raises:
-        ValueError: the array is not closed, or nobody can tell where a broken element ends.
+        ValueError: the array is not closed, or the end of a broken element cannot be found.
     """
     decode = codecs.getincrementaldecoder("utf-8")(errors="surrogateescape").decode
     text = decode(file.read(_PIECE)).removeprefix("\ufeff").lstrip()
@@ -65,7 +65,7 @@ def elements(file: IO[bytes], decoder: json.JSONDecoder) -> Iterator[Element]:
                     behind = scan.end(text, 0)
                     size += len(text) if behind is None else behind
                 if behind is not None:
-                    yield Element(None, kept, f"an element of {size:,} characters; here are its first ones")
+                    yield Element(None, kept, f"an element of {size:,} characters, cut short here")
                     at = behind
                     continue
             if over:

@@ -28,7 +28,7 @@ _DECODER = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=str)
 
 
 class _Row(NamedTuple):
-    """An object, or why there is none and the bytes."""
+    """An object; or the reason why there is none, and the bytes."""
 
     value: Any
     reason: str = ""
@@ -55,7 +55,7 @@ class JsonLog:
                         lower = {name.lower() for name in names}
                         names |= {key: None for key in row.value if key.lower() in KNOWN - lower}
                 problem = problem or row.detail
-        except (*BROKEN, ValueError) as error:  # which is told behind the rows before that
+        except (*BROKEN, ValueError) as error:  # reported after the rows before it
             problem = str(error)
         if not objects:
             raise LogFileError(f"{path}: neither one JSON object a line nor an array of objects ({problem or 'empty'})")
@@ -135,7 +135,7 @@ class JsonLog:
                         size += len(more)
                         if more.endswith(b"\n"):
                             break
-                    yield _Row(None, "wrong_shape", f"a line of {size:,} bytes; here are its first ones", kept)
+                    yield _Row(None, "wrong_shape", f"a line of {size:,} bytes, cut short here", kept)
                     continue
                 if first:
                     line, first = line.removeprefix(codecs.BOM_UTF8), False

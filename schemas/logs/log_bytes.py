@@ -1,4 +1,4 @@
-"""The bytes of a log file: decompressed by what they are, and told by their first ones what they hold."""
+"""The bytes of a log file: decompressed, and their format detected from the first ones."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAMES = {".json": "JSON", ".parquet": "Parquet", ".avro": "an Avro container"}
 
 
 IN_MS = {b"ad-streams:unit": b"ms"}
-"""What a Parquet file written here says of its column of times, whatever options and settings say of others' files."""
+"""Metadata of the time column of Parquet files written here; it overrides options and settings."""
 
 
 class Rows(NamedTuple):
@@ -98,7 +98,7 @@ class _Zstd(io.RawIOBase):
 
 
 def check_content(path: Path, kind: str) -> None:
-    """Look whether a file holds what its name says, so that none is read as something that it is not.
+    """Check that a file's content matches its name, so that no file is misread.
 
     Raises:
         LogFileError: it holds something else.

@@ -50,8 +50,8 @@ _KINDS: dict[str, Callable[[Path], _Log]] = {
 class LogFile:
     """A log to read.
 
-    Opening it checks that it holds what its name says and has the columns, and finds out how it writes its times, for
-    which all of them are looked at unless their type says it.
+    Opening it checks that the content matches the name and the columns exist, and detects the format of its times,
+    for which all of them are read unless their type determines it.
 
     `ignored` columns are no field of an event; `times` is how times are written.
 
@@ -97,7 +97,7 @@ class LogFile:
 
     @contextlib.contextmanager
     def _plainly(self) -> Iterator[None]:
-        """Turn whatever a damaged file provokes into one line."""
+        """Turn any error from a damaged file into one line."""
         try:
             yield
         except LogFileError:
@@ -141,7 +141,7 @@ class LogFile:
             raise ColumnsError(f"column {column['timestamp']!r}: {error}") from None
 
     def _until_broken(self, column: dict[str, str]) -> Iterator[pa.Array]:
-        """A column's chunks; that the file breaks off is told when its rows are read."""
+        """A column's chunks; a truncated file is reported when its rows are read."""
         with contextlib.suppress(*BROKEN, ValueError, KeyError, IndexError, TypeError):
             for rows in self._log.read(column, 0):
                 yield rows.columns.column(0)

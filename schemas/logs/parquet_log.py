@@ -16,7 +16,7 @@ ROWS = 50_000
 
 
 class ParquetLog:
-    """A Parquet file; `names` are its columns, and `is_in_ms` says whether it was written here."""
+    """A Parquet file; `names` are its columns, and `is_in_ms` is whether it was written here."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -49,7 +49,7 @@ class Span:
         found = []
         if self.first is not None and self.first < EARLY:
             found.append(
-                f"the first event is of {_date(self.first):%Y-%m-%d}: if that is wrong, say what times count by "
+                f"the first event is of {_date(self.first):%Y-%m-%d}: if that is wrong, set the unit of times with "
                 "--time-unit (ADSTREAMS_TIME_UNIT)"
             )
         if self.last is not None and self.last > time.time() * 1_000 + 3_600_000:

@@ -42,7 +42,7 @@ _ROUNDED = r"^\s*[-+]?[0-9](?:\.[0-9]{0,6})?[eE][-+]?[0-9]{1,2}\s*$"
 def find_time_format(chunks: Iterable[pa.Array], asked: TimeFormat = AS_FOUND) -> TimeFormat:
     """How a whole column writes its times, from its chunks, of which one is held at a time.
 
-    Numbers of one unit's range tell it; where none does, they are ms. Dates with the year behind need one whose day
+    Numbers in one unit's range determine it; otherwise they are ms. Dates with the year behind need one whose day
     is above 12. What is asked for is not looked for.
 
     >>> find_time_format([pa.array([1_714_557_600, None]), pa.array([0])]).unit.value
@@ -169,7 +169,7 @@ class _Finder:
             raise AmbiguousTimes(f"dates such as {both} have day and month in two orders: {decides} dmy or mdy")
         if not told and counts["either"]:
             example = self._example["either"]
-            raise AmbiguousTimes(f"{example} may be day or month first, and no date tells: {decides} dmy or mdy")
+            raise AmbiguousTimes(f"{example} may be day or month first, and no date shows which: {decides} dmy or mdy")
         if not told and counts["short"] * 2 > counts["text"] + counts["number"]:
             example = self._example["short"]
             raise AmbiguousTimes(f"years of two digits, as in {example}: {decides} dmy, mdy or ymd")

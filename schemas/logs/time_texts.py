@@ -70,7 +70,7 @@ class Fields:
     """What texts (n) consist of. `form` is the number of the form of each, -1 where it has none.
 
     `first`, `second` and `third` are the date's numbers in the order in which they stand; `clock` is the time of day
-    in ms (what is finer is cut off), -1 where there is none such; `offset` (ms) is the zone's, where `zoned`.
+    in ms (what is finer is cut off), -1 without one; `offset` (ms) is the zone's, where `zoned`.
     """
 
     form: Whole

@@ -32,7 +32,7 @@ UNITS = (TimeUnit.S, TimeUnit.MS, TimeUnit.US, TimeUnit.NS)
 NAMES = {TimeUnit.S: "seconds", TimeUnit.MS: "ms", TimeUnit.US: "µs", TimeUnit.NS: "ns"}
 _IN_SECOND = {TimeUnit.S: 1, TimeUnit.MS: 1_000, TimeUnit.US: 1_000_000, TimeUnit.NS: 1_000_000_000}
 FIRST_LIKELY, LAST_LIKELY = 631_152_000, 4_102_444_800
-"""Seconds since 1970 of 1990 and 2100: numbers between them tell their unit, for those of two units never meet."""
+"""Seconds since 1970 of 1990 and 2100: numbers between them determine their unit, as no two units' ranges overlap."""
 FAR = np.int64(1 << 62)
 """What a time is that no 64 bits hold in ms: out of every range."""
 WHOLE = r"^\s*[-+]?(?:[0-9]{1,18}|[0-8][0-9]{18})\s*$"
@@ -72,14 +72,14 @@ AS_FOUND = TimeFormat()
 
 
 def is_told_by_type(kind: pa.DataType) -> bool:
-    """Whether a column's type says all about its times, so that no value has to be looked at."""
+    """Whether a column's type determines the format of its times, so that no value has to be read."""
     return bool(pa.types.is_timestamp(kind) or pa.types.is_date(kind))
 
 
 def to_milliseconds(column: pa.Array, fmt: TimeFormat) -> tuple[Whole, Mask]:
     """A column's times in ms since 1970 (n), what is finer rounded down, and which of them are times (null is none).
 
-    Times that are too far for any event are given as they are, or as `FAR`: whoever validates them says so.
+    Times that are too far for any event are given as they are, or as `FAR`: validation rejects them.
 
     >>> times, good = to_milliseconds(pa.array(["1969-12-31T23:59:59.9999Z", "soon", None]), TimeFormat(TimeUnit.MS))
     >>> times[good].tolist(), good.tolist()
@@ -116,7 +116,7 @@ def plain_column(column: pa.Array) -> pa.Array:
     elif pa.types.is_floating(kind) and not pa.types.is_float64(kind):
         raise TimesError(f"{kind} is too short for times, which are minutes off in it")
     elif not (is_text(kind) or _is_number(kind) or is_told_by_type(kind) or pa.types.is_null(kind)):
-        raise TimesError(f"no times are of type {kind}")
+        raise TimesError(f"type {kind} is not a time")
     return column
 
 

@@ -79,7 +79,7 @@ FILES: list[tuple[str, Callable[[Path], object], str]] = [
     (
         "twice.csv",
         lambda path: path.write_text("event_id,user_id,timestamp,type,type\n1,2,3,IM,IM\n"),
-        "'type' is there twice",
+        "'type' occurs twice",
     ),
     ("truncated.csv.gz", truncated_gzip, "truncated"),
     ("not.csv.gz", lambda path: path.write_bytes(b"\x1f\x8bno gzip"), ""),

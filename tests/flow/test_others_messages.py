@@ -105,7 +105,7 @@ def test_each_message_is_an_event_or_one_letter(
     letters = query(store, "SELECT reason, detail FROM dead_letters")
     assert sorted(str(reason) for reason, _ in letters) == ["unknown_schema", "unknown_schema", "wrong_type"]
     assert any("Apicurio" in str(detail) for _, detail in letters)
-    assert any("a request to erase, key 0000ffffff0275" in str(detail) for _, detail in letters)
+    assert any("erasure request, key 0000ffffff0275" in str(detail) for _, detail in letters)
     assert "read as seconds" in errors
 
 

@@ -97,7 +97,7 @@ def test_a_tab_file_keeps_its_other_lines(tmp_path: Path) -> None:
     ("sql", "words"),
     [
         ("SELEC", "SELEC"),
-        ("VALUES (1)", "no column 'user_id'; there are 'col0'"),
+        ("VALUES (1)", "no column 'user_id'; the columns are 'col0'"),
         ("COPY log TO 'x.csv'", "not a SELECT"),
         ("WITH a AS (COPY (SELECT 1) TO 'written') SELECT * FROM a", "not a SELECT"),
         ("WITH a AS (INSERT INTO log VALUES (1, 2, 3) RETURNING *) SELECT * FROM a", "not a SELECT"),

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from bokeh.core.enums import MarkerType
 
 from model.features.kinds import EventType as KnownType
 from schemas.event_types import BOUGHT, BY_NUMBER, EVENT_TYPES, NOT_BOUGHT, TYPES, EventType, check_table, rank_in_sql
 from simulator.event_columns import EVENT_TYPES as SIMULATED
+from tests.flow.running import ROOT
 from viz import look
 from viz.words import TYPE_NAMES
 
@@ -49,4 +51,13 @@ def test_what_lists_types_has_them_all():
     assert {*BOUGHT, *NOT_BOUGHT} == {each.code for each in EVENT_TYPES if each.is_touch}
     assert [each.number for each in BY_NUMBER] == list(range(len(TYPES)))
     assert rank_in_sql("type") == f"instr('{' '.join(TYPES)}', type)"
-    assert len(set(look.marks([*TYPES, "EM", "SV", "QR", "AF"]).values())) == 8
+
+
+def test_every_mark_is_drawn_by_chart_and_legend():
+    """A type for which no mark was chosen has one too, unlike the others; the legend has each shape."""
+    marks = look.marks([*TYPES, "EM", "SV", "QR", "AF"]).values()
+    assert len(set(marks)) == 8
+    legend = (ROOT / "viz" / "web" / "parts.js").read_text()
+    for mark in marks:
+        assert mark.shape in MarkerType
+        assert f"  {mark.shape}: " in legend

@@ -126,7 +126,7 @@ def test_without_a_registry_a_message_with_an_id_is_unframed():
     (letter,) = Codec().decode(MessageBatch.of("s", 0, 0, [event_message(5)])).letters
     assert (letter.reason, letter.detail) == (
         "unframed",
-        "it starts with 0000, as a schema's id of Confluent does: set ADSTREAMS_SCHEMA_REGISTRY_URL",
+        "it starts with 0000, like a Confluent schema id: set ADSTREAMS_SCHEMA_REGISTRY_URL",
     )
 
 
