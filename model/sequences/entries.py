@@ -145,5 +145,7 @@ def knows_types_of(tags: NDArray[np.uint32]) -> bool:
     """Whether all of the tags (n) are of types that the table has."""
     if len(TYPES) == MOST_TYPES or not len(tags):
         return True
+    if len(TYPES) > _HALF_MASK and not np.bitwise_or.reduce(tags) & _UPPER:  # one look at each tag is mostly enough
+        return True
     numbers = ((tags >> _TYPE_SHIFT) & _HALF_MASK) | (((tags >> _UPPER_SHIFT) & _HALF_MASK) << _HALF)
     return bool(numbers.max() < len(TYPES))

@@ -203,9 +203,9 @@ def test_numbers_of_pandas(save):
 @pytest.mark.parametrize(
     ("first", "told"),
     [
-        ("sep=;\n", "there are 'sep=', ''"),
-        ("# Report: all events\n", "there are '# Report: all events'"),
-        (f"{'x' * 99},a,b,c,d,e,f\n", f"there are '{'x' * 40}…', 'a', 'b', 'c', 'd', 'e' and 1 more"),
+        ("sep=;\n", "the columns are 'sep=', ''"),
+        ("# Report: all events\n", "the columns are '# Report: all events'"),
+        (f"{'x' * 99},a,b,c,d,e,f\n", f"the columns are '{'x' * 40}…', 'a', 'b', 'c', 'd', 'e' and 1 more"),
     ],
 )
 def test_a_line_before_the_header_is_shown(save, first, told):
@@ -319,8 +319,8 @@ LINE = f'{{"event_id":"e1","user_id":"u","timestamp":{T},"type":"IM"}}'
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
-        ("log.csv", ROW + ROW, "the first line is no header"),
-        ("log.csv", "20180703,u1,CN,5,a\n", "the first line is no header"),
+        ("log.csv", ROW + ROW, "the first line is not a header"),
+        ("log.csv", "20180703,u1,CN,5,a\n", "the first line is not a header"),
         ("log.csv", "", "Empty CSV file"),
         ("log.csv", LINE, "is JSON by its content; name it .jsonl"),
         ("log.csv", b"PAR1" + b"\0" * 40, "is Parquet by its content; name it .parquet"),

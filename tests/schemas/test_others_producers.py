@@ -292,7 +292,7 @@ def test_a_guid_in_front_of_the_datum_names_its_schema() -> None:
         (b"\3\5" + GUID.bytes + b"x", "AWS Glue's compressed framing"),
         (b"\0\0\0\0\0\0\0\0\7rest", "Apicurio"),
         (b"Obj\x01\0", "container"),
-        (b"\2e\2u", "nothing says which schema wrote it"),
+        (b"\2e\2u", "its schema is unknown"),
         (b"", "no bytes"),
     ],
 )
