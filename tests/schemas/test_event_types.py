@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from bokeh.core.enums import MarkerType
 
-from model.features.kinds import EventType as KnownType
+from model.features.template import EventType as KnownType
 from schemas.event_types import BOUGHT, BY_NUMBER, EVENT_TYPES, NOT_BOUGHT, TYPES, EventType, check_table, rank_in_sql
 from simulator.event_columns import EVENT_TYPES as SIMULATED
 from tests.flow.running import ROOT
