@@ -53,7 +53,7 @@ _CSV, _PARQUET = (".csv", ".csv.gz"), (".parquet",)
 def attribute(
     settings: Settings,
     logs: Sequence[Path],
-    look_back: timedelta,
+    attribution_window: timedelta,
     to: Path | None = None,
     by_day: Path | None = None,
     paths: Path | None = None,
@@ -66,7 +66,7 @@ def attribute(
     Args:
         settings: name the model and the length of the sequences.
         logs: files in the event's columns, folders and patterns of `log_paths`: together they are one log.
-        look_back: how long before a conversion a touch counts.
+        attribution_window: how long before a conversion a touch counts.
         to: file for all credits, a row for each touch of each order and one for its baseline.
         by_day: file for the sums by UTC day of the order, campaign and type, in the columns of `credit_by_day`.
         paths: file for the paths, counted: `path,total_conversions,total_conversion_value,total_null,separator`.
@@ -92,7 +92,7 @@ def attribute(
                 raise JobError(f"{name}: {path} is {taken[path.resolve()]}")
             taken[path.resolve()] = f"the file of {name}"
     models, grades = _models_of_the_store(settings) if by_store else (Models(settings.loaded_model), [])
-    found, clock = _Credits(models, settings.sequence_length, to_milliseconds(look_back)), TimesOfDay()
+    found, clock = _Credits(models, settings.sequence_length, to_milliseconds(attribution_window)), TimesOfDay()
     events = 0
     print_remarks(files.remarks)
     with progress() as bar:
@@ -115,7 +115,8 @@ def attribute(
     remarks = (*_of_orders(tables), *_of_automated(tables, found, settings.daily_limit))
     for line in (*remarks, *of_ids(found.retimed), *clock.remarks()):
         say(line)
-    say(f"credited by {_named_models(models)}; touches of up to {write_duration(look_back)} before a conversion")
+    window = write_duration(attribution_window)
+    say(f"credited by {_named_models(models)}; touches of up to {window} before a conversion")
     _show(tables)
     for line in _doubts(models, grades, settings, found.campaigns):
         say(line)
@@ -175,9 +176,9 @@ class _Credits:
     ones had an id that their user had at another time within a day.
     """
 
-    def __init__(self, models: Models, length: int, look_back: int) -> None:
+    def __init__(self, models: Models, length: int, attribution_window: int) -> None:
         self._bucket = Bucket(models.plan, length)
-        self._attribution, self._look_back = Attribution(models, look_back), look_back
+        self._attribution, self._attribution_window = Attribution(models, attribution_window), attribution_window
         self._credits, self._conversions = list[pa.Table](), list[pa.Table]()
         self.refused = self.retimed = 0
 
@@ -254,7 +255,7 @@ class _Credits:
         for statement in _TABLES:
             connection.sql(statement)
         if self._credits:
-            register_paths(connection, self.sequences, self._look_back)
+            register_paths(connection, self.sequences, self._attribution_window)
         return connection
 
 

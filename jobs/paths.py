@@ -48,15 +48,15 @@ def step(campaign: str, kind: str) -> str:
     return f"%28{name[1:]}" if name in {f"({each})" for each in TYPES} else name
 
 
-def register_paths(tables: duckdb.DuckDBPyConnection, snapshot: Snapshot, look_back: int) -> None:
+def register_paths(tables: duckdb.DuckDBPyConnection, snapshot: Snapshot, attribution_window: int) -> None:
     """Make the query `PATHS` possible beside the tables `credits` and `conversions`.
 
     Args:
-        tables: gets `open_ended`, the touches of each user in the `look_back` up to the user's newest, and `steps`.
+        tables: gets `steps`, and `open_ended`, the touches of each user in the window up to the user's newest.
         snapshot: all users' sequences at the end of the log.
-        look_back: in ms.
+        attribution_window: in ms.
     """
-    tables.register("open_ended", _open_ended(snapshot, look_back))
+    tables.register("open_ended", _open_ended(snapshot, attribution_window))
     touches = tables.sql(
         "SELECT campaign, type FROM credits WHERE type <> '' UNION SELECT campaign, type FROM open_ended"
     ).fetchall()
@@ -64,14 +64,14 @@ def register_paths(tables: duckdb.DuckDBPyConnection, snapshot: Snapshot, look_b
     tables.register("steps", pa.Table.from_pylist(steps, _STEPS))
 
 
-def _open_ended(snapshot: Snapshot, look_back: int) -> pa.Table:
+def _open_ended(snapshot: Snapshot, attribution_window: int) -> pa.Table:
     entries, sizes = snapshot.entries, snapshot.sizes["size"]
     types, numbers = unpack_tags(entries["tag"])
     touches = np.flatnonzero((entries["tag"] & GHOST == 0) & IS_TOUCH[types])
     users = np.repeat(np.arange(len(sizes)), sizes)[touches]
     newest = np.full(len(sizes), np.iinfo(np.int64).min)
     newest[users] = entries["timestamp"][touches]  # of a user's touches, which are in order, the last stays
-    near = entries["timestamp"][touches] >= newest[users] - look_back
+    near = entries["timestamp"][touches] >= newest[users] - attribution_window
     touches, users = touches[near], users[near]
     ids, campaigns = texts_of(*snapshot.users), texts_of(*snapshot.campaigns)
     return pa.table(

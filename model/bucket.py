@@ -208,7 +208,9 @@ class Bucket:
         return Update(outcomes, features, fates, int(late), int(retimed), credits)
 
     def _credits(self, groups: NDArray[np.void], attribution: Attribution) -> Credits:
-        count = count_credits(groups, self._records, self._entries, self._length, attribution.vectors.look_back)
+        count = count_credits(
+            groups, self._records, self._entries, self._length, attribution.vectors.attribution_window
+        )
         if not count:
             return NO_CREDITS
         credits = np.empty(count, CREDIT)

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Sequence
 
 from model.actions.catalogue import Actions
-from model.attribution.rules import LOOK_BACK, Attribution
+from model.attribution.rules import ATTRIBUTION_WINDOW, Attribution
 from model.scoring.belief import Policy, believe
 from model.scoring.propensity import Model
 from model.scoring.training_record import from_milliseconds
@@ -76,7 +76,7 @@ class KnownModels:
         first: the model of ADSTREAMS_MODEL.
         stored: those of the store's table at the start.
         actions: what can be done next.
-        look_back: how long before a conversion a touch may be that is credited with it, in ms.
+        attribution_window: how long before a conversion a touch may be that is credited with it, in ms.
         most: events within 24 hours above which a user is set apart, and nothing is recommended; 0 sets nobody apart.
         policy: which models advise; of the others nothing is recommended.
         simulated: whether events are the simulated world's.
@@ -91,13 +91,13 @@ class KnownModels:
         first: Model,
         stored: Sequence[StoredModel] = (),
         actions: Actions = _NO_ACTIONS,
-        look_back: int = LOOK_BACK,
+        attribution_window: int = ATTRIBUTION_WINDOW,
         most: int = 0,
         policy: Policy = Policy.BELIEVED,
         simulated: bool = False,
         grades: Sequence[Grade] = (),
     ) -> None:
-        self._first, self._actions, self._look_back, self._most = first, actions, look_back, most
+        self._first, self._actions, self._look_back, self._most = first, actions, attribution_window, most
         self._policy, self._simulated, self._grades = policy, simulated, tuple(grades)
         self._withheld = dict[str, str]()
         self._stored, self._newest = frozenset[StoredModel](), FROM_THE_BEGINNING

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from model.attribution.rules import LOOK_BACK
 from model.scoring.judgement import Ends, judge
 from model.scoring.propensity import Model
-from model.scoring.training_record import Estimate, Grades, TrainedOn
+from model.scoring.training_record import HISTORY, Estimate, Grades, TrainedOn
 from schemas.grades import ALL, CHALLENGER, CLOCK, EVENT, MODEL, Grade
 from viz.words import number, percent, short_moment, visible
 
@@ -82,7 +81,7 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
     for name in names:
         mine = {grade.kind: grade for grade in whole if grade.model_id == name}
         last = max(grade.graded_until for grade in mine.values())
-        until, is_young = short_moment(last), begun is not None and last - begun < LOOK_BACK
+        until, is_young = short_moment(last), begun is not None and last - begun < HISTORY
         role = "Challenger" if any(grade.role == CHALLENGER for grade in mine.values()) else "Model"
         who = "On this stream" if name == model.id else f"{role} {visible(name)}, on this stream"
         live = [None if kind not in mine else _Measures.of_stream(mine[kind]) for kind in (CLOCK, EVENT)]

@@ -40,8 +40,8 @@ def _open() -> Shared:
         open_reader().close()
     except (SettingsError, StoreError) as error:
         stop(error)
-    look_back = to_milliseconds(settings.look_back)
-    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, look_back, settings.daily_limit)
+    window = to_milliseconds(settings.look_back)
+    tracer = Tracer(settings.loaded_model, settings.sequence_length, actions, window, settings.daily_limit)
     feed = Feed(
         open_reader,
         tracer,

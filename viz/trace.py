@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from model.actions.catalogue import Actions
 from model.actions.next_best import NextAction, Option
 from model.attribution.explanation import Explainer, Explanation
-from model.attribution.rules import LOOK_BACK
+from model.attribution.rules import ATTRIBUTION_WINDOW
 from model.durations import to_milliseconds
 from model.features.automated import is_automated
-from model.features.count import Count
 from model.features.curve import Curve, Sequence
 from model.scoring.propensity import Model
 from model.timeline import Models
@@ -119,16 +118,16 @@ class _Computing:
     `credits` keeps what was computed.
     """
 
-    def __init__(self, models: Models, length: int, actions: Actions, look_back: int, most: int) -> None:
+    def __init__(self, models: Models, length: int, actions: Actions, attribution_window: int, most: int) -> None:
         self.models, self.credits = models, WeakKeyDictionary[Trace, dict[int, Credit]]()
         self._curves = [Curve(model, length) for model in models.models]
-        self._explainers = [Explainer(model, length, look_back) for model in models.models]
+        self._explainers = [Explainer(model, length, attribution_window) for model in models.models]
         self._advisors = [NextAction(model, actions, length, most) for model in models.models]
-        self.look_backs = {
-            (to_milliseconds(feature.look_back), feature.type)
+        self.windows = {
+            (to_milliseconds(feature.window), feature.type)
             for model in models.models
             for feature in model.features
-            if isinstance(feature, Count)
+            if feature.window is not None
         }
 
     def propensity(self, sequence: Sequence, times: Times) -> Propensities:
@@ -157,7 +156,7 @@ class Tracer:
         model: the model, until `follow` tells those of the store.
         length: L.
         actions: what can be done with a user.
-        look_back: how long before a conversion a touch may be, in ms.
+        attribution_window: how long before a conversion a touch may be, in ms.
         most: events within 24 hours above which a user is set apart; 0 sets nobody apart.
     """
 
@@ -166,11 +165,11 @@ class Tracer:
         model: Model,
         length: int,
         actions: Actions = _NO_ACTIONS,
-        look_back: int = LOOK_BACK,
+        attribution_window: int = ATTRIBUTION_WINDOW,
         most: int = 0,
     ) -> None:
         self.length, self._model, self._stored = length, model, list[StoredModel]()
-        self._actions, self._look_back, self.most = actions, look_back, most
+        self._actions, self._look_back, self.most = actions, attribution_window, most
         self._computing = self._compute(Models(model))
         nothing = Sequence(np.zeros(0, np.int64), np.zeros(0, np.int64), ())
         self._computing.propensity(nothing, np.zeros(1, np.int64))  # compiled before the first visitor comes
@@ -243,11 +242,10 @@ class Tracer:
 
     @staticmethod
     def _departures(trace: Trace, computing: _Computing) -> list[Times]:
-        """When events leave the look-back windows: the first millisecond in which they no longer count."""
+        """When events leave the windows of features: the first millisecond in which they no longer count."""
         stamps, types = trace.sequence.timestamps, trace.sequence.types
         return [
-            (stamps if kind is None else stamps[types == RANK[kind]]) + look_back + 1
-            for look_back, kind in computing.look_backs
+            (stamps if kind is None else stamps[types == RANK[kind]]) + window + 1 for window, kind in computing.windows
         ]
 
     def explain(self, trace: Trace, time: int) -> Explanation | None:

@@ -18,9 +18,8 @@ from jobs.console import say, show
 from jobs.grading.grade_tables import interval
 from jobs.grading.passes import Pass, Plan, grade_store
 from jobs.problems import require_store
-from model.attribution.rules import LOOK_BACK
 from model.durations import to_milliseconds, write_duration
-from model.scoring.training_record import Estimate, from_milliseconds
+from model.scoring.training_record import HISTORY, Estimate, from_milliseconds
 from schemas.errors import JobError, StoreError
 from schemas.grades import ALL, CHALLENGER, EVENT, Grade
 from settings import Settings
@@ -165,7 +164,7 @@ def remarks(found: Pass, plan: Plan) -> list[str]:
 
 def _caution(found: Pass) -> list[str]:
     """What is to be said of a stream whose users had no time yet to show who they are."""
-    if max((each.graded_until for each in found.grades), default=found.first + LOOK_BACK) - found.first >= LOOK_BACK:
+    if max((each.graded_until for each in found.grades), default=found.first + HISTORY) - found.first >= HISTORY:
         return []
     return [
         f"a young stream: what users did before {_minute(found.first)} is not known, so that scores are lower than "

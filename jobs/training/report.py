@@ -21,8 +21,6 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 from jobs.grading.grade_tables import MEASURES, TOO_FEW, RatioTable
 from jobs.grading.measures import Scored, verdict
 from model.durations import to_milliseconds, write_duration
-from model.features.count import Count
-from model.features.decayed_count import DecayedCount
 from model.scoring.propensity import Model
 from model.scoring.training_record import Estimate, Grades
 
@@ -267,8 +265,8 @@ def weights_figure(model: Model) -> figure:
     series: dict[str, list[tuple[int, float]]] = {}
     scales: dict[int, str] = {}
     for feature in model.features:
-        if isinstance(feature, Count | DecayedCount):
-            scale = feature.look_back if isinstance(feature, Count) else feature.half_life
+        scale = feature.window or feature.decay
+        if scale is not None:
             scales[to_milliseconds(scale)] = write_duration(scale)
             name = f"{feature.type or 'any'} {feature.campaign or ''}".strip()
             series.setdefault(name, []).append((to_milliseconds(scale), feature.weight))

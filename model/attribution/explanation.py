@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.attribution.aumann_shapley import Fading, Vector, shares
-from model.attribution.rules import LOOK_BACK, short_term
+from model.attribution.rules import ATTRIBUTION_WINDOW, short_term
 from model.features.curve import Sequence, entries_of
 from model.features.plan import FeaturePlan
 from model.scoring.propensity import Model
@@ -35,12 +35,12 @@ class Explainer:
     Args:
         model: the model.
         length: L, the number of newest events that count.
-        look_back: how long before a conversion a touch may be, in ms.
+        attribution_window: how long before a conversion a touch may be, in ms.
     """
 
-    def __init__(self, model: Model, length: int, look_back: int = LOOK_BACK) -> None:
+    def __init__(self, model: Model, length: int, attribution_window: int = ATTRIBUTION_WINDOW) -> None:
         self._plan, self._long_term = FeaturePlan.of(model.features), (model.weights, model.intercept)
-        self._short_term, self._length, self._look_back = short_term(model), length, look_back
+        self._short_term, self._length, self._look_back = short_term(model), length, attribution_window
 
     def explain(self, sequence: Sequence, time: int) -> Explanation:
         """The parts of the propensity at a time (ms): all events up to then fade in together (`aumann_shapley`)."""

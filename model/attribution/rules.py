@@ -1,13 +1,12 @@
 """Credit for conversions: what every touch before one has to do with it, by six rules.
 
-A touch is an event of a type that is one (`schemas.event_types`), at most `look_back` before the conversion, among the
-newest L events of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the propensity just
-before the conversion (`model.attribution.aumann_shapley`), for a short horizon where the model has a vector for one;
-what is left, v(0) / v(N), is the baseline's. v(0) is what the model predicts for the same user without touches; it is
-no experiment.
-The other rules know nothing of the model: the last touch, the first, all alike, half as much for every seven days
-before, and 40% to the first, 40% to the last and the rest to those between; where there is no touch all is the
-baseline's.
+A touch is an event of a type that is one (`schemas.event_types`), at most `attribution_window` before the conversion,
+among the newest L events of the user. `credit` is by the model: the part phi_i / v(N) of the touch in v(N), the
+propensity just before the conversion (`model.attribution.aumann_shapley`), for a short horizon where the model has a
+vector for one; what is left, v(0) / v(N), is the baseline's. v(0) is what the model predicts for the same user without
+touches; it is no experiment. The other rules know nothing of the model: the last touch, the first, all alike, half as
+much for every seven days before, and 40% to the first, 40% to the last and the rest to those between; where there is no
+touch all is the baseline's.
 
 Conversions of one order are one, the first (`model.sequences.orders`): what comes later of it, and the refund that
 takes it back, have its touches, as far as they are among the newest L events before the item or the refund. A refund
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
 
 HALF_LIFE = 7 * 24 * 3_600_000.0
 """Of `time_decay`, in ms."""
-LOOK_BACK = 30 * 24 * 3_600_000
+ATTRIBUTION_WINDOW = 30 * 24 * 3_600_000
 """In ms, where nobody says another."""
 FIRST, LAST = 0.4, 0.4
 """Shares of the first and the last touch in `position`."""
@@ -55,13 +54,13 @@ class Vectors(NamedTuple):
         starts: from when on each of the models but the first is valid (m - 1), in ms since 1970.
         weights: (m, n).
         intercepts: (m).
-        look_back: how long before a conversion a touch may be, in ms.
+        attribution_window: how long before a conversion a touch may be, in ms.
     """
 
     starts: NDArray[np.int64]
     weights: NDArray[np.float64]
     intercepts: NDArray[np.float64]
-    look_back: int
+    attribution_window: int
 
 
 class Attribution:
@@ -69,18 +68,18 @@ class Attribution:
 
     Args:
         models: the models.
-        look_back: how long before a conversion a touch may be, in ms.
+        attribution_window: how long before a conversion a touch may be, in ms.
 
     Attributes:
         vectors: the same for compiled code.
     """
 
-    def __init__(self, models: Models, look_back: int = LOOK_BACK) -> None:
+    def __init__(self, models: Models, attribution_window: int = ATTRIBUTION_WINDOW) -> None:
         weights, intercepts = np.zeros((len(models.models), models.plan.count)), np.empty(len(models.models))
         for number, (model, columns) in enumerate(zip(models.models, models.columns, strict=True)):
             own, intercepts[number] = short_term(model)
             np.add.at(weights[number], columns, own)
-        self.vectors = Vectors(models.starts, weights, intercepts, look_back)
+        self.vectors = Vectors(models.starts, weights, intercepts, attribution_window)
 
 
 def short_term(model: Model) -> tuple[NDArray[np.float64], float]:
@@ -112,7 +111,7 @@ def _part_of(entries, low, place, end):
 
 
 @compiled
-def count_credits(groups, users, entries, length, look_back):
+def count_credits(groups, users, entries, length, attribution_window):
     """How many credits `fill_credits` gives: of each changed conversion one a touch, and one for the baseline."""
     count = 0
     for group in groups:
@@ -125,14 +124,14 @@ def count_credits(groups, users, entries, length, look_back):
             low = _oldest(entries, user.first, place, length)
             _, order = _part_of(entries, low, place, user.first + user.size)
             for touch in range(low, order):
-                count += _is_touch(entries[touch], entries[order].timestamp, look_back)
+                count += _is_touch(entries[touch], entries[order].timestamp, attribution_window)
     return count
 
 
 @compiled
-def _is_touch(entry, time, look_back):
+def _is_touch(entry, time, attribution_window):
     """Whether an entry is a touch of a conversion at a time (ms)."""
-    return is_live_touch(entry.tag) and time - entry.timestamp <= look_back
+    return is_live_touch(entry.tag) and time - entry.timestamp <= attribution_window
 
 
 @compiled
@@ -163,7 +162,7 @@ def fill_credits(groups, users, entries, plan, length, vectors, credits):
                 of_event, fading = of_event_[: order - low], fading_[: order - low]
                 model = np.searchsorted(vectors.starts, order_time, side="right")
                 for touch in range(low, order):
-                    fading[touch - low] = _is_touch(entries[touch], order_time, vectors.look_back)
+                    fading[touch - low] = _is_touch(entries[touch], order_time, vectors.attribution_window)
                 view = Fading(entries, low, order, order_time, fading)
                 vector = Vector(vectors.weights[model], vectors.intercepts[model])
                 _, whole = shares(view, plan, vector, terms, of_event, of_feature)

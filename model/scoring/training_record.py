@@ -10,6 +10,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from model.durations import Duration
 
 Counted = Annotated[int, Field(ge=0)]
+HISTORY = 30 * 24 * 3_600_000
+"""In ms: how far back a log or a store must reach before a moment, so that scores then rest on enough of the past."""
 
 
 class _Record(BaseModel):

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from xxhash import xxh3_64_intdigest
 
-from model.attribution.rules import LOOK_BACK, Attribution
+from model.attribution.rules import ATTRIBUTION_WINDOW, Attribution
 from model.bucket import Bucket
 from model.durations import to_milliseconds
 from model.features.decayed_count import DecayedCount
@@ -81,7 +81,7 @@ def shapley(model: Model, asked: list[tuple[str, int]]) -> list[Shares]:
     for user, time in asked:
         number = numbers[xxh3_64_intdigest(user.encode())]
         own = slice(replay.bounds[number], replay.bounds[number + 1])
-        before = (replay.timestamps[own] < time) & (replay.timestamps[own] >= time - LOOK_BACK)
+        before = (replay.timestamps[own] < time) & (replay.timestamps[own] >= time - ATTRIBUTION_WINDOW)
         times, types, campaigns = (each[own][before] for each in (replay.timestamps, replay.types, replay.campaigns))
         names = np.array([replay.names[campaign] for campaign in campaigns.tolist()], object)
         terms = np.array([_terms(feature, time - times, types, names) for feature in model.features])

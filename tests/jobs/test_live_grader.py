@@ -16,7 +16,7 @@ import pytest
 
 from jobs.grading.grader import remarks
 from jobs.grading.passes import grade_store
-from model.attribution.rules import LOOK_BACK
+from model.scoring.training_record import HISTORY
 from stores.sqlite.reader import SqliteReader
 from tests.flow.running import PATIENCE, ROOT, environment, query, wait_for
 from tests.jobs.running import complaint, jobs
@@ -70,7 +70,7 @@ def test_of_a_young_stream_it_is_said_that_scores_are_too_low(kept, tmp_path):
     with closing(SqliteReader(kept.path)) as reader:
         found = grade_store(reader, plan())
     for missing, is_young in ((1, True), (0, False)):
-        old = replace(found, first=found.grades[0].graded_until - LOOK_BACK + missing)
+        old = replace(found, first=found.grades[0].graded_until - HISTORY + missing)
         assert any(line.startswith("a young stream") for line in remarks(old, plan())) == is_young
     told = "7 users are set apart as automated (ADSTREAMS_MAX_DAILY_EVENTS) and not graded"
     assert told in remarks(replace(found, set_apart=7), plan())

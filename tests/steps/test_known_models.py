@@ -35,7 +35,7 @@ def test_rows_before_a_models_time_do_not_keep_it_out():
     assert known.until(TIME + HOUR)[0].ids == ("seed", "decay")
     models, attribution = known.until(0)
     assert models.models[1].start == TIME + HOUR
-    assert attribution.starts.tolist() == [TIME + HOUR]
+    assert attribution.vectors.starts.tolist() == [TIME + HOUR]
 
 
 def test_a_row_of_a_models_time_does():

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.attribution.explanation import Explainer
-from model.attribution.rules import LOOK_BACK, Attribution
+from model.attribution.rules import ATTRIBUTION_WINDOW, Attribution
 from model.bucket import Bucket
 from model.features.curve import Curve
 from model.timeline import Models
@@ -210,10 +210,10 @@ class TestCutOff:
         assert trace.until(points[3].event_time).exact_from is None
 
 
-@pytest.mark.parametrize("look_back", [LOOK_BACK, 12 * HOUR])
+@pytest.mark.parametrize("look_back", [ATTRIBUTION_WINDOW, 12 * HOUR])
 def test_conversions_are_credited_as_in_a_bucket(simulated: Stream, look_back: int) -> None:
     """What the page tells about a conversion is what `jobs attribute` would."""
-    tracer, compared = Tracer(simulated.model, 1_000, look_back=look_back), 0
+    tracer, compared = Tracer(simulated.model, 1_000, attribution_window=look_back), 0
     for number in range(40):
         points = stored(simulated, f"user-{number:07d}")
         trace = tracer.trace(points)
