@@ -25,9 +25,9 @@ def rows(session: Session, keyspace: str) -> int:
 
 
 def test_the_end_of_patience_ends_the_run_and_the_next_one_goes_on(
-    cassandra: Cassandra, keyspace: str, tmp_path: Path
+    own_cassandra: Cassandra, tmp_path: Path
 ) -> None:
-    recovery = make_recovery(tmp_path / "recovery")
+    recovery, cassandra, keyspace = make_recovery(tmp_path / "recovery"), own_cassandra, "own"
     settings = {
         "store": "cassandra", "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,
         "cassandra_keyspace": keyspace, "simulator_users": 300,

@@ -15,7 +15,7 @@ from cassandra.cluster import EXEC_PROFILE_DEFAULT, Cluster, ExecutionProfile, N
 from cassandra.policies import RoundRobinPolicy
 
 from tests.services.artifacts import artifacts, java
-from tests.services.ports import free_port, listens
+from tests.services.ports import listens
 from tests.services.server import Server
 
 _HEAP = "1g"
@@ -63,6 +63,7 @@ class Cassandra(Server):
 
     name: ClassVar[str] = "Cassandra"
     host: ClassVar[str] = "127.0.0.1"
+    _inner_count: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -75,7 +76,6 @@ class Cassandra(Server):
         super().__init__(folder, port, quick)
         self._authenticated = authenticated
         self._settings = dict(settings or {})
-        self._choose_ports()
 
     @contextmanager
     def session(self) -> Iterator[Session]:
@@ -94,22 +94,20 @@ class Cassandra(Server):
         finally:
             cluster.shutdown()
 
-    def _choose_ports(self) -> None:
-        self._storage_port = free_port()
-
     def _prepare(self) -> None:
+        (storage_port,) = self._inner
         yaml: dict[str, object] = {
             "cluster_name": "ad-streams",
             "partitioner": "org.apache.cassandra.dht.Murmur3Partitioner",
             "num_tokens": 16,
             "listen_address": self.host,
             "rpc_address": self.host,
-            "storage_port": self._storage_port,
+            "storage_port": storage_port,
             "native_transport_port": self.port,
             "seed_provider": [
                 {
                     "class_name": "org.apache.cassandra.locator.SimpleSeedProvider",
-                    "parameters": [{"seeds": f"{self.host}:{self._storage_port}"}],
+                    "parameters": [{"seeds": f"{self.host}:{storage_port}"}],
                 }
             ],
             "endpoint_snitch": "SimpleSnitch",
@@ -153,11 +151,11 @@ class Cassandra(Server):
         return [
             java(),
             *self._java_options,
-            f"-Xms{_HEAP}",
+            # As Cassandra's own start script has it, and in large pages where they are to be had; in a quick one the
+            # heap grows as it is needed.
+            *([] if self._quick else [f"-Xms{_HEAP}", "-XX:+AlwaysPreTouch"]),
             f"-Xmx{_HEAP}",
             "-XX:+UseG1GC",
-            # As Cassandra's own start script has it, and in large pages where they are to be had.
-            "-XX:+AlwaysPreTouch",
             "-XX:+PerfDisableSharedMem",
             "-XX:+UseTransparentHugePages",
             "-XX:+ExitOnOutOfMemoryError",

@@ -1,70 +1,103 @@
-"""Pytest's fixtures `kafka`, `cassandra` and `registry`: one server each for the whole run, started in the background.
+"""Pytest's fixtures `kafka`, `cassandra` and `registry`: one server each for a whole run, shared by all its workers.
 
-Servers that the selected tests use start when collection ends, all at once, and tests that use them come last: the
-others run meanwhile. Where several workers share the tests (pytest-xdist), each has servers of its own, which start
-when it comes to the first test that uses one. A test names them as fixtures, or says `@pytest.mark.needs("cassandra")`
-where it asks for the fixture only as it runs, and `@pytest.mark.needs("java")` where it starts a server of its own. A
-test that stops, kills or pauses a shared one may leave it so: it is put right behind the test.
+The process that somebody started runs the servers, also where workers share the tests (pytest-xdist). Those that the
+selected tests use start in the background when collection ends, all at once, and tests that use them come last: the
+others run meanwhile. A worker finds a server by a file in the run's folder, and no test can stop a shared one: a test
+that stops, kills or pauses a server takes `own_kafka`, `own_cassandra` or `own_registry`, which its module has for
+itself, and may leave it so: it is put right behind the test.
 
-Where Java or Maven is missing these tests are skipped, and the end of the run says so in one line; with CI=true they
-fail.
+A test names servers as fixtures, or says `@pytest.mark.needs("cassandra")` where it asks for the fixture only as it
+runs, and `@pytest.mark.needs("java")` where it starts a server by itself. Where Java or Maven is missing these tests
+are skipped, and the end of the run says so in one line; with CI=true they fail.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 from threading import Thread
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
 from tests.services.artifacts import check_tools
 from tests.services.cassandra import Cassandra
 from tests.services.kafka import Kafka
-from tests.services.problems import MissingTool
+from tests.services.problems import MissingTool, ServiceError
 from tests.services.registry import Registry
-from tests.services.server import Server
+from tests.services.server import PATIENCE, Server
 
 _KINDS: dict[str, type[Server]] = {"kafka": Kafka, "cassandra": Cassandra, "registry": Registry}
+_Kind = TypeVar("_Kind", bound=Server)
 _JAVA = "java"
+_OWN = "own_"
 _PREFIX = "ad-streams-tests-"
+_FOLDER = "servers_folder"
+"""What tells a worker the run's folder."""
 
 
-class _Running:
-    """The servers of one run of pytest."""
+class _Servers:
+    """The shared servers of a run, in the process that somebody started."""
 
     def __init__(self) -> None:
-        self._folders: list[Path] = []
-        self._servers: dict[str, Server] = {}
-        self._starts: dict[str, Future[None]] = {}
-        self._threads: list[Thread] = []
-        self.wanted, self._begun = frozenset[str](), frozenset[str]()
-        self.missing: MissingTool | None = None
+        _sweep()
+        self.folder = Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-"))
+        self._servers = list[Server]()
+        self._threads = list[Thread]()
 
-    def begin(self, needs: frozenset[str]) -> None:
-        """Start servers in the background; those that were begun before are left alone."""
-        if needs <= self._begun:
-            return
-        self._begun |= needs
+    def begin(self, names: frozenset[str]) -> None:
+        """Start servers in the background."""
+        for name in sorted(names):
+            server = _KINDS[name](self.folder / name, quick=True)
+            self._servers.append(server)
+            self._threads.append(Thread(target=self._start, args=(name, server), name=f"start {name}", daemon=True))
+            self._threads[-1].start()
+
+    def end(self) -> None:
+        """End all servers, those that are still starting too, and remove their data."""
+        for server in self._servers:
+            server.give_up()
+        for thread in self._threads:
+            thread.join(5)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _start(self, name: str, server: Server) -> None:
         try:
-            check_tools(frozenset(_KINDS) if _JAVA in needs else needs)
+            server.start()
+        except Exception as error:
+            _write(self.folder / f"{name}.json", {"error": str(error)})
+        else:
+            _write(self.folder / f"{name}.json", {"ports": server.ports})
+
+
+class _Run:
+    """What a process that runs tests knows of its run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.owned = list[Server]()
+        self.missing: MissingTool | None = None
+        self.wanted = frozenset[str]()
+
+    def want(self, names: frozenset[str]) -> None:
+        """These are all that the selected tests need."""
+        self.wanted = names
+        try:
+            if names:
+                check_tools(frozenset(_KINDS) if _JAVA in names else names)
         except MissingTool as error:
             self.missing = error
-            return
-        _sweep()
-        new = sorted(needs - self._starts.keys() - {_JAVA})
-        for name in new:
-            self._folders.append(Path(tempfile.mkdtemp(prefix=f"{_PREFIX}{os.getpid()}-{name}-")))
-            self._servers[name] = _KINDS[name](self._folders[-1], quick=True)
-            self._starts[name] = Future()
-            self._threads.append(Thread(target=self._start, args=(name,), name=f"start {name}", daemon=True))
-            self._threads[-1].start()
+
+    @property
+    def startable(self) -> frozenset[str]:
+        """The shared servers to start."""
+        return self.wanted - {_JAVA} if self.missing is None else frozenset()
 
     def check(self) -> None:
         """Skip the test where servers cannot be run, or fail it in CI."""
@@ -74,41 +107,34 @@ class _Running:
             pytest.skip(str(self.missing))
 
     def get(self, name: str) -> Server:
-        """The server, when it answers."""
-        if name not in self._starts:
-            self.begin(frozenset({name}))
+        """A shared server, when it answers."""
         self.check()
-        self._starts[name].result()
-        return self._servers[name]
+        if name not in self.wanted:
+            pytest.fail(f'this run has no {name}: mark a test that asks for it as it runs with needs("{name}")')
+        said, deadline = self.folder / f"{name}.json", time.monotonic() + 4 * PATIENCE
+        while not said.exists():
+            if time.monotonic() > deadline:
+                raise ServiceError(f"the {name} of this run did not start")
+            time.sleep(0.05)
+        found = json.loads(said.read_text())
+        if "error" in found:
+            raise ServiceError(found["error"])
+        return _KINDS[name].of_another_process(self.folder / name, found["ports"])
 
     def mend(self) -> None:
-        """Put right what a test stopped or paused."""
-        for name, start in self._starts.items():
-            server = self._servers[name]
-            if not start.done() or start.exception() is not None:
-                continue
+        """Put right what a test stopped or paused of its own servers."""
+        for server in self.owned:
             if server.paused:
                 server.resume()
             elif not server.running:
                 server.start()
 
-    def end(self) -> None:
-        """End all servers, those that are still starting too, and remove their data."""
-        for server in self._servers.values():
-            server.give_up()
-        for thread in self._threads:
-            thread.join(5)
-        for folder in self._folders:
-            shutil.rmtree(folder, ignore_errors=True)
 
-    def _start(self, name: str) -> None:
-        server, start = self._servers[name], self._starts[name]
-        try:
-            server.start()
-        except BaseException as error:
-            start.set_exception(error)
-        else:
-            start.set_result(None)
+def _write(path: Path, value: object) -> None:
+    """Write a file in one step, so that it is never seen half full."""
+    made = path.with_suffix(f".{os.getpid()}")
+    made.write_text(json.dumps(value))
+    made.rename(path)
 
 
 def _sweep() -> None:
@@ -123,11 +149,12 @@ def _sweep() -> None:
             pass
 
 
-_RUNNING = pytest.StashKey[_Running]()
+_SERVERS = pytest.StashKey[_Servers]()
+_RUN = pytest.StashKey[_Run]()
 
 
 def _needs(item: pytest.Item) -> frozenset[str]:
-    names = set(getattr(item, "fixturenames", ()))
+    names = {_JAVA if name.startswith(_OWN) else name for name in getattr(item, "fixturenames", ())}
     for mark in item.iter_markers("needs"):
         names.update(mark.args)
     return frozenset(names & {*_KINDS, _JAVA})
@@ -135,60 +162,69 @@ def _needs(item: pytest.Item) -> frozenset[str]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "needs(name, ...): a server that the test asks for as it runs, or java")
-    config.stash[_RUNNING] = _Running()
+    given = getattr(config, "workerinput", None)
+    if given is None:
+        config.stash[_SERVERS] = _Servers()
+    config.stash[_RUN] = _Run(Path(given[_FOLDER]) if given else config.stash[_SERVERS].folder)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    node.workerinput[_FOLDER] = str(node.config.stash[_RUN].folder)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: bool(_needs(item)))
 
 
+@pytest.hookimpl(tryfirst=True)  # before a worker says that it has collected
 def pytest_collection_finish(session: pytest.Session) -> None:
-    running = session.config.stash[_RUNNING]
-    running.wanted = frozenset[str]().union(*map(_needs, session.items))
-    if not session.config.option.collectonly and not hasattr(session.config, "workerinput"):
-        running.begin(running.wanted)
+    run = session.config.stash[_RUN]
+    run.want(frozenset[str]().union(*map(_needs, session.items)))
+    if hasattr(session.config, "workerinput"):
+        _write(run.folder / "wanted.json", sorted(run.wanted))
+    elif not session.config.option.collectonly:
+        session.config.stash[_SERVERS].begin(run.startable)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_node_collection_finished(node: Any) -> None:
+    run = node.config.stash[_RUN]
+    if not run.wanted:  # the first of the workers, which all collect the same
+        run.want(frozenset(json.loads((run.folder / "wanted.json").read_text())))
+        node.config.stash[_SERVERS].begin(run.startable)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if _needs(item):
-        running = item.config.stash[_RUNNING]
-        running.begin(running.wanted)
-        running.check()
+        item.config.stash[_RUN].check()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
     # Before the test's own fixtures end, which may need the servers for that.
     try:
-        item.config.stash[_RUNNING].mend()
+        item.config.stash[_RUN].mend()
     finally:
         yield
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    missing = config.stash[_RUNNING].missing
-    if config.getoption("numprocesses", None):  # the workers know, and cannot write here
-        try:
-            check_tools(frozenset(_KINDS))
-        except MissingTool as error:
-            missing = error
+    missing = config.stash[_RUN].missing
     if missing is not None:
         terminalreporter.write_line(f"TESTS WITH REAL SERVERS DID NOT RUN: {missing}", red=True, bold=True)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
-    config.stash[_RUNNING].end()
-
-
-def _get(request: pytest.FixtureRequest, name: str) -> Server:
-    return request.config.stash[_RUNNING].get(name)
+    if _SERVERS in config.stash:
+        config.stash[_SERVERS].end()
 
 
 @pytest.fixture(scope="session")
 def kafka(request: pytest.FixtureRequest) -> Kafka:
     """A Kafka that all tests of this run share; topics of a test begin with its `topic_prefix`."""
-    server = _get(request, "kafka")
+    server = request.config.stash[_RUN].get("kafka")
     assert isinstance(server, Kafka)
     return server
 
@@ -196,7 +232,7 @@ def kafka(request: pytest.FixtureRequest) -> Kafka:
 @pytest.fixture(scope="session")
 def cassandra(request: pytest.FixtureRequest) -> Cassandra:
     """A Cassandra that all tests of this run share; a test's tables are in its own `keyspace`."""
-    server = _get(request, "cassandra")
+    server = request.config.stash[_RUN].get("cassandra")
     assert isinstance(server, Cassandra)
     return server
 
@@ -204,9 +240,38 @@ def cassandra(request: pytest.FixtureRequest) -> Cassandra:
 @pytest.fixture(scope="session")
 def registry(request: pytest.FixtureRequest) -> Registry:
     """A schema registry that all tests of this run share; subjects of a test begin with its `topic_prefix`."""
-    server = _get(request, "registry")
+    server = request.config.stash[_RUN].get("registry")
     assert isinstance(server, Registry)
     return server
+
+
+@pytest.fixture(scope="module")
+def own_kafka(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A Kafka that a test may stop, kill and pause."""
+    with Kafka(tmp_path_factory.mktemp("kafka"), quick=True) as server:
+        yield from _owned(server, request)
+
+
+@pytest.fixture(scope="module")
+def own_cassandra(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cassandra]:
+    """A Cassandra that a test may stop, kill and pause."""
+    with Cassandra(tmp_path_factory.mktemp("cassandra"), quick=True) as server:
+        yield from _owned(server, request)
+
+
+@pytest.fixture(scope="module")
+def own_registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    """A schema registry that a test may stop, kill and pause."""
+    with Registry(tmp_path_factory.mktemp("registry"), quick=True) as server:
+        yield from _owned(server, request)
+
+
+def _owned(server: _Kind, request: pytest.FixtureRequest) -> Iterator[_Kind]:
+    """The server, put right behind each test as long as it lasts."""
+    owned = request.config.stash[_RUN].owned
+    owned.append(server)
+    yield server
+    owned.remove(server)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from tests.services.artifacts import artifacts, java
-from tests.services.ports import free_port, listens
+from tests.services.ports import listens
 from tests.services.problems import ServiceError
 from tests.services.server import PATIENCE, Server
 
@@ -62,6 +62,7 @@ class Kafka(Server):
     """
 
     name: ClassVar[str] = "Kafka"
+    _inner_count: ClassVar[int] = 2
 
     def __init__(
         self,
@@ -74,7 +75,6 @@ class Kafka(Server):
         super().__init__(folder, port, quick)
         self._protocol = protocol
         self._settings = dict(settings or {})
-        self._choose_ports()
 
     @property
     def brokers(self) -> str:
@@ -97,12 +97,13 @@ class Kafka(Server):
                 raise ServiceError(f"the new topic {name} did not appear")
             time.sleep(0.02)
 
-    def _choose_ports(self) -> None:
-        self._internal, self._controller = free_port(), free_port()
+    @property
+    def _internal(self) -> int:
+        return self._inner[0]
 
     def _prepare(self) -> None:
         clients, internal = f"CLIENT://{self.brokers}", f"INTERNAL://127.0.0.1:{self._internal}"
-        controller = f"127.0.0.1:{self._controller}"
+        controller = f"127.0.0.1:{self._inner[1]}"
         data = self.folder / "data"
         properties = {
             **_SETTINGS,

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Event
 from types import TracebackType
@@ -32,21 +33,34 @@ class Server(ABC):
         folder: for data, configuration and `server.log`; made where it is missing. A folder used before is gone on
             with, but give the same port if clients are to find the server again.
         port: the port for clients; a free one is chosen where none is given.
-        quick: whether Java compiles less, for tests: the start takes half of the work, long use takes more.
+        quick: whether Java compiles less and takes memory as it needs it, for tests: the start takes half of the work,
+            long use takes more.
     """
 
     name: ClassVar[str]
+    _inner_count: ClassVar[int] = 0
+    """Ports that it needs beside that for clients."""
 
     def __init__(self, folder: Path, port: int | None = None, quick: bool = False) -> None:
         self.folder = folder.absolute()
         self.log = self.folder / "server.log"
+        self._quick = quick
         self._java_options = ["-XX:TieredStopAtLevel=1"] if quick else []
         self._fixed = port is not None
         self.port = free_port() if port is None else port
+        self._inner = [free_port() for _ in range(self._inner_count)]
+        self._belongs_to_another = False
         self._process: subprocess.Popen[bytes] | None = None
         self._paused = False
         self._started_before = False
         self._given_up = Event()
+
+    @classmethod
+    def of_another_process(cls, folder: Path, ports: Sequence[int]) -> Self:
+        """A server that another process started, and which it alone may stop; for its clients it is as any other."""
+        server = cls(folder, ports[0])
+        server._inner, server._belongs_to_another = list(ports[1:]), True
+        return server
 
     def __enter__(self) -> Self:
         self.start()
@@ -57,6 +71,11 @@ class Server(ABC):
     ) -> None:
         if self.running:
             self.stop()
+
+    @property
+    def ports(self) -> list[int]:
+        """That for clients first; by them and the folder another process finds the server."""
+        return [self.port, *self._inner]
 
     @property
     def running(self) -> bool:
@@ -81,6 +100,7 @@ class Server(ABC):
             MissingTool: there is no Java or Maven.
             ServiceError: it ended or did not answer; the message has the end of its log.
         """
+        self._check_own()
         if self.running:
             raise ServiceError(f"{self.name} runs already")
         for left in reversed(range(_TRIES)):
@@ -93,7 +113,7 @@ class Server(ABC):
                 if self._fixed or self._started_before or not left or not self._lost_port():
                     raise
                 self.port = free_port()
-                self._choose_ports()
+                self._inner = [free_port() for _ in self._inner]
             else:
                 self._started_before = True
                 return
@@ -171,13 +191,15 @@ class Server(ABC):
     def _lost_port(self) -> bool:
         return any(words in self.said() for words in _PORT_IN_USE)
 
+    def _check_own(self) -> None:
+        if self._belongs_to_another:
+            raise ServiceError(f"{self.name} was started by another process, which alone may stop or start it")
+
     def _there(self) -> subprocess.Popen[bytes]:
+        self._check_own()
         if self._process is None:
             raise ServiceError(f"{self.name} was not started")
         return self._process
-
-    def _choose_ports(self) -> None:  # noqa: B027
-        """Choose again the ports that no client knows."""
 
     @abstractmethod
     def _prepare(self) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.flow.running import PATIENCE, ROOT
+from tests.flow.running import PATIENCE, ROOT, wait_for
+from tests.services.ports import is_free
 
 _ONE = "tests/services/test_services.py::test_kafka_makes_no_topic_by_itself"
 
@@ -60,3 +64,65 @@ def test_tests_with_servers_come_last() -> None:
     assert names.index("test_every_form_of_import_is_seen") < first_with
     assert names.index("test_artifacts_are_fetched_once_by_two_processes") < first_with
     assert first_with < names.index("test_cassandra_keeps_rows") < names.index("test_kafka_may_ask_for_a_password")
+
+
+_SHARED = '''
+import os, time
+from pathlib import Path
+import pytest
+from tests.services.problems import ServiceError
+
+def test_one(registry):
+    with pytest.raises(ServiceError, match="was started by another process"):
+        registry.stop()
+    (Path(os.environ["SAID"]) / f"{os.getpid()}").write_text(f"{registry.port}")
+
+def test_two(own_registry):
+    own_registry.kill()
+
+def test_three(own_registry):
+    assert own_registry.running
+    time.sleep(int(os.environ["PAUSE"]))
+'''
+_EACH = ("--dist", "each", "-n")
+"""Each worker runs all tests."""
+
+
+@pytest.fixture
+def shared(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
+    """A file of tests beside the others, and a folder into which each process writes the port that it was given."""
+    said = tmp_path / "said"
+    said.mkdir()
+    with tempfile.NamedTemporaryFile("w", prefix="test_made_", suffix=".py", dir=Path(__file__).parent) as file:
+        file.write(_SHARED)
+        file.flush()
+        yield Path(file.name), said
+
+
+@pytest.mark.needs("java")
+@pytest.mark.parametrize("workers", [0, 2])
+def test_all_workers_share_the_servers_of_a_run(workers: int, shared: tuple[Path, Path]) -> None:
+    """No test can stop a shared one; its own it may, and the next test finds it running. None is left in the end."""
+    path, said = shared
+    done = run_pytest(str(path), *_EACH, str(workers), SAID=str(said), PAUSE="0")
+    assert f"{3 * (workers or 1)} passed" in done.stdout, done.stdout
+    assert len(list(said.iterdir())) == (workers or 1)
+    (port,) = {int(file.read_text()) for file in said.iterdir()}
+    assert is_free(port)
+
+
+@pytest.mark.needs("java")
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_the_servers_end_with_the_run(how: signal.Signals, shared: tuple[Path, Path], tmp_path: Path) -> None:
+    """Also where somebody breaks it off, or kills it."""
+    path, said = shared
+    given = os.environ | {"SAID": str(said), "PAUSE": "1000", "TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_EACH, "2", str(path)]
+    with subprocess.Popen(command, cwd=ROOT, env=given, stdout=subprocess.PIPE, text=True) as program:
+        wait_for(lambda: len(list(said.iterdir())) == 2, program)
+        (port,) = {int(file.read_text()) for file in said.iterdir()}
+        program.send_signal(how)
+        program.communicate(timeout=PATIENCE)
+    wait_for(lambda: is_free(port))
+    left = list(tmp_path.glob("ad-streams-tests-*"))
+    assert len(left) == (0 if how == signal.SIGINT else 1)  # the next run removes it

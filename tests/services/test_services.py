@@ -57,17 +57,17 @@ def rows(cassandra: Cassandra, keyspace: str) -> set[int]:
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_kafka_keeps_what_was_sent(kafka: Kafka, topic_prefix: str, end: str) -> None:
+def test_kafka_keeps_what_was_sent(own_kafka: Kafka, topic_prefix: str, end: str) -> None:
     """Messages that were acknowledged are there after a stop and after a kill, at the same address."""
-    topic, brokers = f"{topic_prefix}kept", kafka.brokers
-    kafka.create_topic(topic, 2)
-    send(kafka, topic, b"a", b"b")
-    getattr(kafka, end)()
-    assert not kafka.running
-    kafka.start()
-    assert kafka.brokers == brokers
-    send(kafka, topic, b"c")
-    assert messages(kafka, topic, 3) == {b"a", b"b", b"c"}
+    topic, brokers = f"{topic_prefix}kept", own_kafka.brokers
+    own_kafka.create_topic(topic, 2)
+    send(own_kafka, topic, b"a", b"b")
+    getattr(own_kafka, end)()
+    assert not own_kafka.running
+    own_kafka.start()
+    assert own_kafka.brokers == brokers
+    send(own_kafka, topic, b"c")
+    assert messages(own_kafka, topic, 3) == {b"a", b"b", b"c"}
 
 
 def test_kafka_makes_no_topic_by_itself(kafka: Kafka, topic_prefix: str) -> None:
@@ -79,37 +79,37 @@ def test_kafka_makes_no_topic_by_itself(kafka: Kafka, topic_prefix: str) -> None
     assert error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART
 
 
-def test_a_paused_server_answers_when_it_is_resumed(kafka: Kafka) -> None:
+def test_a_paused_server_answers_when_it_is_resumed(own_kafka: Kafka) -> None:
     """Connections stay open meanwhile, and nothing comes."""
-    client = Producer({"bootstrap.servers": kafka.brokers})
+    client = Producer({"bootstrap.servers": own_kafka.brokers})
     assert client.list_topics(timeout=60).brokers
-    kafka.pause()
+    own_kafka.pause()
     with pytest.raises(KafkaException):
         client.list_topics(timeout=0.5)
-    kafka.resume()
+    own_kafka.resume()
     assert client.list_topics(timeout=60).brokers
 
 
-def test_cassandra_keeps_rows(cassandra: Cassandra, keyspace: str) -> None:
+def test_cassandra_keeps_rows(own_cassandra: Cassandra) -> None:
     """A restarted server has its rows, at the same port."""
-    port = cassandra.port
-    with cassandra.session() as session:
-        make_table(session, keyspace)
-        session.execute(f"INSERT INTO {keyspace}.t (a) VALUES (1)")
-    cassandra.restart()
-    assert cassandra.port == port
-    assert rows(cassandra, keyspace) == {1}
+    port = own_cassandra.port
+    with own_cassandra.session() as session:
+        make_table(session, "own")
+        session.execute("INSERT INTO own.t (a) VALUES (1)")
+    own_cassandra.restart()
+    assert own_cassandra.port == port
+    assert rows(own_cassandra, "own") == {1}
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-def test_the_registry_keeps_schemas(registry: Registry, topic_prefix: str, end: str) -> None:
+def test_the_registry_keeps_schemas(own_registry: Registry, topic_prefix: str, end: str) -> None:
     """An id is that of one schema whatever the subject, before and after; an unknown one is a 404."""
-    with SchemaRegistryClient({"url": registry.url}) as client:
+    with SchemaRegistryClient({"url": own_registry.url}) as client:
         number = client.register_schema(f"{topic_prefix}value", Schema(_RECORD, "AVRO"))
         assert client.register_schema(f"{topic_prefix}other", Schema(_RECORD, "AVRO")) == number
-    getattr(registry, end)()
-    registry.start()
-    with SchemaRegistryClient({"url": registry.url}) as client:
+    getattr(own_registry, end)()
+    own_registry.start()
+    with SchemaRegistryClient({"url": own_registry.url}) as client:
         text = client.get_schema(number).schema_str
         assert text is not None
         assert json.loads(text) == json.loads(_RECORD)

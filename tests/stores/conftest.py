@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -82,14 +82,21 @@ def answers(shared: SharedSession) -> bool:
         return False
 
 
-@pytest.fixture(scope="session")
-def tables(cassandra: Cassandra) -> Iterator[CassandraAddress]:
-    """A keyspace with tables, for all tests that want to find them empty."""
-    address = address_of(cassandra, f"k{uuid.uuid4().hex[:12]}")
+@contextmanager
+def made_tables(server: Cassandra) -> Iterator[CassandraAddress]:
+    """A new keyspace that has its tables."""
+    address = address_of(server, f"k{uuid.uuid4().hex[:12]}")
     shared = open_session(address)  # held open, so that a test need not connect
     CassandraWriter(address).close()
     yield address
     shared.close()
+
+
+@pytest.fixture(scope="session")
+def tables(cassandra: Cassandra) -> Iterator[CassandraAddress]:
+    """A keyspace with tables, for all tests of this process that want to find them empty."""
+    with made_tables(cassandra) as address:
+        yield address
 
 
 @pytest.fixture

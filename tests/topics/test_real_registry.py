@@ -112,15 +112,16 @@ def test_a_schema_of_another_kind_is_no_writers(client, theirs, topic_prefix):
 
 
 @pytest.mark.parametrize("way", ["stop", "pause"])
-def test_an_outage_is_waited_for_by_new_ids_alone(registry, client, topic_prefix, caplog, way):
+def test_an_outage_is_waited_for_by_new_ids_alone(own_registry, topic_prefix, caplog, way):
     """And a schema that was registered before it is found behind it."""
     schema = new_schema(topic_prefix)
-    new_id = client.register(f"{topic_prefix}events-value", schema)
-    known_id = client.register(f"{topic_prefix}conversions-value", OLD)
+    with Registry(own_registry.url) as client:
+        new_id = client.register(f"{topic_prefix}events-value", schema)
+        known_id = client.register(f"{topic_prefix}conversions-value", OLD)
     caplog.clear()
-    with Registry(registry.url, patience=120.0, attempt=0.5) as other:
+    with Registry(own_registry.url, patience=120.0, attempt=0.5) as other:
         assert other.schema(known_id) == OLD
-        getattr(registry, way)()
+        getattr(own_registry, way)()
         assert other.schema(known_id) == OLD
         found = []
         waiting = threading.Thread(target=lambda: found.append(other.schema(new_id)))
@@ -128,7 +129,7 @@ def test_an_outage_is_waited_for_by_new_ids_alone(registry, client, topic_prefix
         waiting.join(2)
         assert waiting.is_alive()
         assert other.schema(known_id) == OLD
-        registry.start() if way == "stop" else registry.resume()
+        own_registry.start() if way == "stop" else own_registry.resume()
         waiting.join(120)
     assert found == [schema]
     told = [record.getMessage() for record in caplog.records if record.name == "adstreams"]
@@ -136,12 +137,12 @@ def test_an_outage_is_waited_for_by_new_ids_alone(registry, client, topic_prefix
 
 
 @pytest.mark.parametrize("way", ["stop", "pause"])
-def test_a_start_without_the_registry_is_one_line(registry, way):
-    getattr(registry, way)()
-    with Registry(registry.url, attempt=0.5) as client, pytest.raises(RegistryError) as error:
+def test_a_start_without_the_registry_is_one_line(own_registry, way):
+    getattr(own_registry, way)()
+    with Registry(own_registry.url, attempt=0.5) as client, pytest.raises(RegistryError) as error:
         client.check(2)
     assert str(error.value).startswith(
-        f"ADSTREAMS_SCHEMA_REGISTRY_URL: 127.0.0.1:{registry.port}: no answer within 2 s"
+        f"ADSTREAMS_SCHEMA_REGISTRY_URL: 127.0.0.1:{own_registry.port}: no answer within 2 s"
     )
     assert "\n" not in str(error.value)
 
