@@ -32,9 +32,14 @@ run: setup ## the dataflow on simulated events, and the app
 services: setup ## Kafka, Cassandra and a schema registry for development; needs Java 17 and Maven
 	$(BIN)/python -m tests.services
 
-# Each worker of the tests has servers of its own; make test WORKERS=0 runs one test after another.
-WORKERS ?= 2
-test: setup ## all tests
+# Before the tests, so that their workers do not all compile the same at the same time.
+__pycache__/warm: .venv/ready $(shell find schemas model topics steps stores -name '*.py')
+	$(BIN)/python -m tests.warm_up
+	mkdir -p $(@D) && touch $@
+
+# Most tests wait for servers and processes, so more workers than cores; make test WORKERS=0 runs one test after another.
+WORKERS ?= auto
+test: __pycache__/warm ## all tests
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-faults: export FAULTS := long

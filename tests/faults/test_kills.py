@@ -11,12 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.faults.conftest import Amount
-from tests.faults.loads import check, drain, sending
+from tests.faults.loads import check, drain, sending, wait_for_more
 from tests.flow.running import PATIENCE, make_recovery, processes, wait_for
 from tests.flow.streaming import Stream
-
-START = 3.0
-"""Seconds within which a process is up and reads, more or less; a moment may lie before that, and up to twice of it."""
 
 
 def test_kills_at_any_moment(
@@ -30,12 +27,16 @@ def test_kills_at_any_moment(
     """Guarantee: kill -9 at any moment, while it starts, resumes, reads, writes or saves: each event has one effect."""
     recovery = make_recovery(tmp_path / "recovery")
     with sending(stream):
+        began = time.monotonic()
+        with processes(1, recovery, **settings) as (program,):
+            wait_for_more(stream, program)
+            program.kill()
+        saved = time.monotonic() - began  # what a start, reading and two epochs take on this machine
         for _ in range(amount.kills):
             with processes(1, recovery, **settings) as (program,):
                 with pytest.raises(subprocess.TimeoutExpired):
-                    program.wait(chance.uniform(0, 2 * START))
+                    program.wait(chance.uniform(0, 1.5 * saved))
                 program.kill()
-    assert stream.committed(), "no run got as far as its second epoch: the moments are too early for this machine"
     drain(stream, recovery, 1, settings)
     check(stream, settings, monkeypatch, least=1_000)
 
@@ -52,7 +53,7 @@ def test_other_numbers_of_processes_with_a_kill_while_they_resume(
     with sending(stream):
         for count in (1, 4, 2, 3):
             with processes(count, recovery, **settings) as programs:
-                time.sleep(chance.uniform(0, START))  # the moment of the kill: nothing is waited for
+                time.sleep(chance.uniform(0, 3.0))  # the moment of the kill: nothing is waited for
                 chance.choice(programs).kill()
             before = sum(stream.committed().values())
             with processes(count, recovery, **settings) as programs:

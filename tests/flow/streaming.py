@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from schemas.avro.codec import codec
 from schemas.errors import TopicError
@@ -64,9 +65,8 @@ class Stream:
 
     def ends(self) -> dict[tuple[str, int], int]:
         """The offset behind the last message of each partition."""
-        consumer = self.kafka.consumer({})
-        places = [(name, n) for name, topic in self.described().items() for n in range(topic.partitions)]
-        return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=PATIENCE)[1] for place in places}
+        with closing(self._consumer()) as consumer:
+            return _ends(consumer, self._places())
 
     def described(self) -> dict[str, Topic]:
         """The topics that are there, however long a busy machine's broker takes to say so."""
@@ -80,16 +80,30 @@ class Stream:
 
     def committed(self, group: str | None = None) -> dict[tuple[str, int], int]:
         """What the consumer group, or another one, says it has read, as a lag tool sees it."""
-        # Not by an admin client: librdkafka's crashes when the group's coordinator is not ready.
-        consumer = Kafka([self.brokers], self.config | {"group.id": group or self.name}).consumer({})
-        try:
-            found = consumer.committed([TopicPartition(*place) for place in self.ends()], PATIENCE)
-        except KafkaException:
-            return {}  # the coordinator may still be starting
-        finally:
-            consumer.close()
-        return {(each.topic, each.partition): max(each.offset, 0) for each in found}
+        with closing(self._consumer(group)) as consumer:
+            return _committed(consumer, self._places())
 
     def is_read(self, group: str | None = None) -> bool:
         """Whether all was read, and was saved an epoch ago."""
-        return self.committed(group) == self.ends()
+        places = self._places()
+        with closing(self._consumer(group)) as consumer:
+            return _committed(consumer, places) == _ends(consumer, places)
+
+    def _places(self) -> list[tuple[str, int]]:
+        return [(name, n) for name, topic in self.described().items() for n in range(topic.partitions)]
+
+    def _consumer(self, group: str | None = None) -> Consumer:
+        return Kafka([self.brokers], self.config | {"group.id": group or self.name}).consumer({})
+
+
+def _ends(consumer: Consumer, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    return {place: consumer.get_watermark_offsets(TopicPartition(*place), timeout=PATIENCE)[1] for place in places}
+
+
+def _committed(consumer: Consumer, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], int]:
+    # Not by an admin client: librdkafka's crashes when the group's coordinator is not ready.
+    try:
+        found = consumer.committed([TopicPartition(*place) for place in places], PATIENCE)
+    except KafkaException:
+        return {}  # the coordinator may still be starting
+    return {(each.topic, each.partition): max(each.offset, 0) for each in found}

@@ -24,9 +24,7 @@ def rows(session: Session, keyspace: str) -> int:
     return int(found[0])
 
 
-def test_the_end_of_patience_ends_the_run_and_the_next_one_goes_on(
-    own_cassandra: Cassandra, tmp_path: Path
-) -> None:
+def test_the_end_of_patience_ends_the_run_and_the_next_one_goes_on(own_cassandra: Cassandra, tmp_path: Path) -> None:
     recovery, cassandra, keyspace = make_recovery(tmp_path / "recovery"), own_cassandra, "own"
     settings = {
         "store": "cassandra", "cassandra_hosts": cassandra.host, "cassandra_port": cassandra.port,

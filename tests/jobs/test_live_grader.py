@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -115,27 +115,39 @@ def test_an_empty_store_says_so(monkeypatch, tmp_path):
     assert "the store holds no scores yet" in complaint("grade", "--once")
 
 
+@contextmanager
+def passes(errors, **settings):
+    """The grader, with a pass a second; it is killed if the test does not end it.
+
+    It is in a session of its own, as its low priority would keep it from getting anywhere beside busy tests.
+    """
+    command = [sys.executable, "-m", "jobs", "grade", "--every", "1s"]
+    given = {"env": environment(**settings), "stdout": subprocess.PIPE, "stderr": errors, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, start_new_session=True, **given) as program:
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_passes_follow_one_another_until_a_signal_comes(kept, tmp_path, how):
     """A late conversion is graded by the next one; the end is clean, and the priority low."""
     settings = {"sqlite_path": kept.path, "model": model_file(tmp_path)}
-    program = subprocess.Popen(
-        [sys.executable, "-m", "jobs", "grade", "--every", "1s"],
-        cwd=ROOT, env=environment(**settings), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
 
     def positives():
         found = query(kept.path, "SELECT positives FROM grades WHERE kind = 'event' AND day = '2017-07-14'")
         return found[0][0] if found else None
 
-    wait_for(lambda: positives() is not None, program)
-    before = positives()
-    kept.take(at(DAY, "late", "CN", "u1"))
-    wait_for(lambda: positives() == before + 1, program)
-    niceness = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(") ")[2].split()[16])
-    assert niceness >= 10
-    program.send_signal(how)
-    output, errors = program.communicate(timeout=PATIENCE)
+    with passes(subprocess.PIPE, **settings) as program:
+        wait_for(lambda: positives() is not None, program)
+        before = positives()
+        kept.take(at(DAY, "late", "CN", "u1"))
+        wait_for(lambda: positives() == before + 1, program)
+        niceness = int(Path(f"/proc/{program.pid}/stat").read_text().rpartition(") ")[2].split()[16])
+        assert niceness >= 10
+        program.send_signal(how)
+        output, errors = program.communicate(timeout=PATIENCE)
     assert (program.returncode, output) == (0, "")
     assert "seed at events: " in errors
     assert "Traceback" not in errors
@@ -144,21 +156,18 @@ def test_passes_follow_one_another_until_a_signal_comes(kept, tmp_path, how):
 def test_a_store_that_does_not_answer_for_a_while_is_graded_afterwards(kept, tmp_path):
     """It is told, and the same verdict is not said again."""
     log, away = tmp_path / "log", tmp_path / "away.db"
-    with log.open("w") as stderr:
-        program = subprocess.Popen(
-            [sys.executable, "-m", "jobs", "grade", "--every", "1s"],
-            cwd=ROOT, env=environment(sqlite_path=kept.path, model=model_file(tmp_path)), stderr=stderr,
-        )  # fmt: skip
-    wait_for(lambda: " graded: " in log.read_text(), program)
-    kept.path.rename(away)
-    kept.path.mkdir()
-    wait_for(lambda: "not graded: " in log.read_text(), program)
-    kept.path.rmdir()
-    with closing(sqlite3.connect(away)) as connection, connection:
-        connection.execute("DELETE FROM grades")
-    away.rename(kept.path)
-    wait_for(lambda: query(kept.path, "SELECT count(*) FROM grades") != [(0,)], program)
-    program.send_signal(signal.SIGTERM)
-    assert program.wait(PATIENCE) == 0
+    settings = {"sqlite_path": kept.path, "model": model_file(tmp_path)}
+    with log.open("w") as errors, passes(errors, **settings) as program:
+        wait_for(lambda: " graded: " in log.read_text(), program)
+        kept.path.rename(away)
+        kept.path.mkdir()
+        wait_for(lambda: "not graded: " in log.read_text(), program)
+        kept.path.rmdir()
+        with closing(sqlite3.connect(away)) as connection, connection:
+            connection.execute("DELETE FROM grades")
+        away.rename(kept.path)
+        wait_for(lambda: query(kept.path, "SELECT count(*) FROM grades") != [(0,)], program)
+        program.send_signal(signal.SIGTERM)
+        assert program.wait(PATIENCE) == 0
     lines = [line for line in log.read_text().splitlines() if "graded: " in line and "not graded" not in line]
     assert len(lines) == 1, lines

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -66,7 +64,7 @@ def test_tests_with_servers_come_last() -> None:
     assert first_with < names.index("test_cassandra_keeps_rows") < names.index("test_kafka_may_ask_for_a_password")
 
 
-_SHARED = '''
+_SHARED = """
 import os, time
 from pathlib import Path
 import pytest
@@ -76,37 +74,39 @@ def test_one(registry):
     with pytest.raises(ServiceError, match="was started by another process"):
         registry.stop()
     (Path(os.environ["SAID"]) / f"{os.getpid()}").write_text(f"{registry.port}")
+    time.sleep(int(os.environ["PAUSE"]))
 
 def test_two(own_registry):
     own_registry.kill()
 
 def test_three(own_registry):
     assert own_registry.running
-    time.sleep(int(os.environ["PAUSE"]))
-'''
-_EACH = ("--dist", "each", "-n")
-"""Each worker runs all tests."""
+"""
+_MADE = ("-c", "pyproject.toml", "-p", "tests.services.fixtures")
+"""For tests that are not in this repository."""
+_EACH = (*_MADE, "-k", "test_one", "--dist", "each", "-n", "2")
+"""Each of two workers runs the first."""
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> Iterator[tuple[Path, Path]]:
-    """A file of tests beside the others, and a folder into which each process writes the port that it was given."""
-    said = tmp_path / "said"
+def shared(tmp_path: Path) -> tuple[Path, Path]:
+    """A file of tests, and a folder into which each process writes the port that it was given."""
+    path, said = tmp_path / "test_made.py", tmp_path / "said"
+    path.write_text(_SHARED)
     said.mkdir()
-    with tempfile.NamedTemporaryFile("w", prefix="test_made_", suffix=".py", dir=Path(__file__).parent) as file:
-        file.write(_SHARED)
-        file.flush()
-        yield Path(file.name), said
+    return path, said
 
 
 @pytest.mark.needs("java")
-@pytest.mark.parametrize("workers", [0, 2])
-def test_all_workers_share_the_servers_of_a_run(workers: int, shared: tuple[Path, Path]) -> None:
+@pytest.mark.parametrize(("options", "processes", "passed"), [(_EACH, 2, 2), ((*_MADE, "-n", "0"), 1, 3)])
+def test_a_run_has_one_set_of_servers(
+    options: tuple[str, ...], processes: int, passed: int, shared: tuple[Path, Path]
+) -> None:
     """No test can stop a shared one; its own it may, and the next test finds it running. None is left in the end."""
     path, said = shared
-    done = run_pytest(str(path), *_EACH, str(workers), SAID=str(said), PAUSE="0")
-    assert f"{3 * (workers or 1)} passed" in done.stdout, done.stdout
-    assert len(list(said.iterdir())) == (workers or 1)
+    done = run_pytest(str(path), *options, SAID=str(said), PAUSE="0")
+    assert f"{passed} passed" in done.stdout, done.stdout
+    assert len(list(said.iterdir())) == processes
     (port,) = {int(file.read_text()) for file in said.iterdir()}
     assert is_free(port)
 
@@ -117,7 +117,7 @@ def test_the_servers_end_with_the_run(how: signal.Signals, shared: tuple[Path, P
     """Also where somebody breaks it off, or kills it."""
     path, said = shared
     given = os.environ | {"SAID": str(said), "PAUSE": "1000", "TMPDIR": str(tmp_path)}
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_EACH, "2", str(path)]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *_EACH, str(path)]
     with subprocess.Popen(command, cwd=ROOT, env=given, stdout=subprocess.PIPE, text=True) as program:
         wait_for(lambda: len(list(said.iterdir())) == 2, program)
         (port,) = {int(file.read_text()) for file in said.iterdir()}

@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Dialog, Page, expect
 from tests.services.ports import free_port
 from tests.viz.streams import DECAY, ROOT
 
-PATIENCE = 180.0
+PATIENCE = 600.0
 expect.set_options(timeout=PATIENCE * 1_000)
 FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
