@@ -17,26 +17,13 @@ from schemas.messages import MessageBatch
 from simulator import World
 from simulator.producers import SimulatedStream
 
+EVENT_TEXTS = ("campaign", "publisher", "product", "creative", "placement", "state", "segment")
 HOSTILE = "<b onclick='x'>\"q\",\n\r\n\x00 \U0001f600 é"
 EVENTS = [
-    Event(
-        HOSTILE,
-        HOSTILE,
-        1_500_000_000_000,
-        "CN",
-        HOSTILE,
-        HOSTILE,
-        HOSTILE,
-        HOSTILE,
-        HOSTILE,
-        HOSTILE,
-        HOSTILE,
-        -3,
-        1e-9,
-    ),
+    Event(HOSTILE, HOSTILE, 1_500_000_000_000, "CN", **dict.fromkeys(EVENT_TEXTS, HOSTILE), quantity=-3, revenue=1e-9),
     Event("e", "u", 0, "IM"),
     Event("é" * 512, "u" * 1_024, 4_102_444_800_000, "PS", quantity=2**31 - 1, revenue=-1.5e300),
-    Event("NA", "NA", 1, "CL", "", "", "", "", "", "", "", -(2**31), -0.0),
+    Event("NA", "NA", 1, "CL", **dict.fromkeys(EVENT_TEXTS, ""), quantity=-(2**31), revenue=-0.0),
 ]
 
 
