@@ -1,4 +1,7 @@
-"""Settings: environment variables `ADSTREAMS_*`, checked before anything starts."""
+"""Settings: environment variables `ADSTREAMS_*`, checked before anything starts.
+
+Models and actions are compiled code; they are imported where their files are read, and reading a setting loads none.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +15,23 @@ from difflib import get_close_matches
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from model.actions.catalogue import Actions
 from model.durations import Duration
-from model.scoring.belief import Policy
-from model.scoring.propensity import Model
+from schemas.advice import Policy
 from schemas.errors import ActionsFileError, LogFileError, ModelFileError, SettingsError
 from schemas.logs.log_paths import log_paths
 from schemas.logs.time_texts import DateOrder
 from schemas.logs.times import TimeFormat, TimeUnit
 from schemas.visible import visible
+
+if TYPE_CHECKING:
+    from model.actions.catalogue import Actions
+    from model.scoring.propensity import Model
 
 _PREFIX = "ADSTREAMS_"
 _SECRET = {f"{_PREFIX}{name}" for name in ("CASSANDRA_PASSWORD", "KAFKA_CONFIG", "SCHEMA_REGISTRY_URL")}
@@ -284,6 +289,8 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: there is no such file, or it is not a model.
         """
+        from model.scoring.propensity import Model
+
         return _held_in("ADSTREAMS_MODEL", self.model, Model.from_json)
 
     @cached_property
@@ -295,6 +302,8 @@ class Settings(BaseSettings):
         """
         if self.challenger_model is None:
             return None
+        from model.scoring.propensity import Model
+
         name = "ADSTREAMS_CHALLENGER_MODEL"
         challenger = _held_in(name, self.challenger_model, Model.from_json)
         if challenger.id == self.loaded_model.id:
@@ -306,6 +315,8 @@ class Settings(BaseSettings):
         """The examples, where nobody named a file of actions; else None."""
         if "actions" in self.model_fields_set or self.actions is None:
             return None
+        from model.actions.catalogue import Actions
+
         return _held_in("ADSTREAMS_ACTIONS", self.actions, Actions.from_json)
 
     @cached_property
@@ -315,6 +326,8 @@ class Settings(BaseSettings):
         Raises:
             SettingsError: there is no such file, or it holds no actions.
         """
+        from model.actions.catalogue import Actions
+
         if self.example_actions is not None and self.source is not Source.SIMULATOR:
             return Actions.none()
         if self.actions is None:

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+class Policy(StrEnum):
+    """Which models advise: those that nothing speaks against, those that a grade speaks for, or all."""
+
+    BELIEVED = "believed"
+    GRADED = "graded"
+    ALWAYS = "always"
+
 
 NO_ACTION = -1
 

@@ -13,10 +13,11 @@ from collections.abc import Sequence
 
 from model.actions.catalogue import Actions
 from model.attribution.rules import ATTRIBUTION_WINDOW, Attribution
-from model.scoring.belief import Policy, believe
+from model.scoring.belief import believe
 from model.scoring.propensity import Model
 from model.scoring.training_record import from_milliseconds
 from model.timeline import Models, read_models
+from schemas.advice import Policy
 from schemas.errors import ModelFileError, SettingsError
 from schemas.grades import Grade
 from schemas.stored_models import FROM_THE_BEGINNING, StoredModel

@@ -3,6 +3,8 @@
 import json
 import os
 import re
+import subprocess
+import sys
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -386,3 +388,11 @@ def test_a_secrets_file_that_cannot_be_read_or_is_not_alone_is_refused(load, tmp
 def test_only_secrets_come_from_files(load):
     with pytest.raises(SettingsError, match="ADSTREAMS_STORE_FILE: no such setting"):
         load(STORE_FILE="x")
+
+
+def test_settings_load_no_compiled_code():
+    """A command that only needs a setting starts at once."""
+    loaded = "[name for name in ('numba', 'llvmlite') if name in sys.modules]"
+    code = f"import settings, sys; settings.Settings(); print({loaded})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from model.actions.catalogue import Actions
-from model.scoring.belief import Belief, Policy, believe
+from model.scoring.belief import Belief, believe
 from model.scoring.propensity import Model
+from schemas.advice import Policy
 from schemas.grades import Grade
 from schemas.provenance import SIMULATOR, Provenance
 from stores.answers import CreditSum, Latest, Summary

@@ -8,20 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from enum import StrEnum
 
 from model.scoring.judgement import Ends, Judgement, Standing, judge, worst
 from model.scoring.propensity import Model
+from schemas.advice import Policy
 from schemas.grades import ALL, CLOCK, EVENT, Grade
-
-
-class Policy(StrEnum):
-    """Which models advise: those that nothing speaks against, those that a grade speaks for, or all."""
-
-    BELIEVED = "believed"
-    GRADED = "graded"
-    ALWAYS = "always"
-
 
 _PLACES = {EVENT: "right after events", CLOCK: "at any time"}
 _NOT_BELIEVED = (Standing.NO_BETTER, Standing.WORSE)

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from model.scoring.belief import Policy, believe
+from model.scoring.belief import believe
 from model.scoring.judgement import Ends, Standing, judge
 from model.scoring.known_campaigns import unknown_campaigns
+from schemas.advice import Policy
 from schemas.grades import ALL, CLOCK, EVENT, MODEL, Grade
 from tests.model.worlds import MODELS
 from tests.viz.streams import ROOT, load
