@@ -70,7 +70,7 @@ def attribute_command(
     ],
     look_back: Annotated[
         str | None,
-        typer.Option(help="How long before a conversion a touch counts.", show_default="ADSTREAMS_LOOK_BACK"),
+        typer.Option(help="Longest time from a touch to its conversion.", show_default="ADSTREAMS_LOOK_BACK"),
     ] = None,
     to: Annotated[Path | None, typer.Option(help="File for all credits: .csv, .csv.gz or .parquet.")] = None,
     by_day: Annotated[
@@ -78,7 +78,7 @@ def attribute_command(
         typer.Option(help="File for the sums by UTC day, campaign and type: .csv, .csv.gz or .parquet."),
     ] = None,
     paths: Annotated[
-        Path | None, typer.Option(help="File for the paths to conversions and to none, counted: .csv or .csv.gz.")
+        Path | None, typer.Option(help="File for the counts of paths, with or without conversion: .csv or .csv.gz.")
     ] = None,
     store_models: Annotated[
         bool, typer.Option("--store-models", help="By the store's models, each conversion by that of its time.")
@@ -134,8 +134,8 @@ def erase_command(user_id: Annotated[str, typer.Argument(metavar="USER_ID")]) ->
 def run_command(
     port: Annotated[int, typer.Option(min=1, max=65_535, help="Port of the app.")] = 5006,
     address: Annotated[str, typer.Option(help="Address that the app listens at.")] = "127.0.0.1",
-    origin: Annotated[list[str] | None, typer.Option(help="host:port that browsers may come from.")] = None,
-    recovery: Annotated[Path, typer.Option(help="Recovery directory; made where it is missing.")] = Path("recovery"),
+    origin: Annotated[list[str] | None, typer.Option(help="Allowed origin, host:port.")] = None,
+    recovery: Annotated[Path, typer.Option(help="Recovery directory; created if missing.")] = Path("recovery"),
 ) -> None:
     """Run the dataflow, the app and the grader together; Ctrl-C stops all cleanly."""
     with plainly():
@@ -145,7 +145,7 @@ def run_command(
 @app.command(name="supervise")
 def supervise_command(
     processes: Annotated[int, typer.Option(min=1, max=64, help="Processes of the flow.")] = 1,
-    recovery: Annotated[Path, typer.Option(help="Recovery directory; made where it is missing.")] = Path("recovery"),
+    recovery: Annotated[Path, typer.Option(help="Recovery directory; created if missing.")] = Path("recovery"),
 ) -> None:
     """Run the dataflow in so many processes, and start all again when one is lost or more partitions ask for it.
 

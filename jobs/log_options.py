@@ -15,14 +15,15 @@ from settings import Settings, known_zone
 
 Unit = Annotated[
     TimeUnit | None,
-    typer.Option("--time-unit", show_default="found", help="What times that are numbers count since 1970."),
+    typer.Option("--time-unit", show_default="found", help="Unit of numeric times since 1970."),
 ]
 Order = Annotated[
     DateOrder | None,
     typer.Option("--date-order", show_default="found", help="Order of day and month in dates such as 3/7/2018."),
 ]
 Zone = Annotated[
-    str | None, typer.Option("--time-zone", show_default="UTC", help="Zone of times that name none: Europe/Berlin.")
+    str | None,
+    typer.Option("--time-zone", show_default="UTC", help="Zone of times without one, such as Europe/Berlin."),
 ]
 
 

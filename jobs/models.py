@@ -122,7 +122,7 @@ def add_model(settings: Settings, file: Path, start: str | None) -> None:
         if model.id in {each.model_id for each in stored}:
             raise JobError(f"{file}: the store has a model {model.id} already; give this one another id")
         if len(stored) >= MOST:
-            raise JobError(f"{file}: the store has {MOST} models, and can have no more")
+            raise JobError(f"{file}: the store has {MOST} models, the maximum")
         earliest = _now(settings).earliest(settings)
         if earliest >= LAST_TIME:
             raise JobError(f"{named}: event time passes too fast for a change now; add it once the flow has ended")

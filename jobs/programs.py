@@ -108,7 +108,7 @@ class Program:
         """How it ended, with its last words where it had any."""
         code = self.code or 0
         if self._killed:
-            return f"{self.name} did not end when asked to, and was killed"
+            return f"{self.name} did not end in time and was killed"
         if code < 0:
             return f"{self.name} was ended by {signal.Signals(-code).name}"
         why = (self._rest.strip() or self._last).decode(errors="replace").removeprefix("ad-streams: ")

@@ -41,7 +41,7 @@ def rebuild_latest(settings: Settings) -> None:
     with open_registry(settings, answering=True) as registry, progress() as bar:
         codec, task = PropensityCodec(lookup=registry), bar.add_task("rebuilding", total=None)
         lists = read_topic(kafka, topic, lambda done, of: bar.update(task, completed=done, total=of))
-        first = next(lists, [])  # a topic that cannot be read is told before a store is made
+        first = next(lists, [])  # a topic that cannot be read is reported before a store is made
         for messages in chain([first], lists):
             bad += _follow(newest, topic, messages, codec)
             count += len(messages)

@@ -27,7 +27,7 @@ def run(recovery: Path, port: int, address: str = "127.0.0.1", origins: tuple[st
 
     The app listens at `address`; `origins` are the host:port pairs that browsers may come from beside localhost.
     A dataflow that has read its source to the end leaves the others running; one that asks for it is started again.
-    What failed is told on a line; a program that had to be killed, or was, counts as 1. When this process is killed
+    What failed is reported on a line; a program that had to be killed, or was, counts as 1. When this process is killed
     itself, all three are (on Linux).
 
     Raises:
@@ -116,7 +116,7 @@ def _check_port(address: str, port: int) -> None:
 
 
 def prepare_recovery(recovery: Path) -> None:
-    """Make the recovery directory where it is missing, and say so: its name may be mistyped.
+    """Create the recovery directory if it is missing, and report it: its name may be mistyped.
 
     Raises:
         JobError: it cannot be made.

@@ -28,7 +28,9 @@ def simulate_command(
     events: Annotated[
         int | None,
         typer.Option(
-            min=0, show_default="100000 to a file, endless to Kafka", help="Number of events; 0 = endless, to Kafka."
+            min=0,
+            show_default="100000 to a file, unlimited to Kafka",
+            help="Number of events; 0 = unlimited (Kafka only).",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Same seed, same events.")] = 7,
@@ -45,29 +47,25 @@ def simulate_command(
             rich_help_panel=KAFKA,
         ),
     ] = None,
-    partitions: Annotated[
-        int, typer.Option(min=1, help="Partitions of a topic that is made.", rich_help_panel=KAFKA)
-    ] = 4,
+    partitions: Annotated[int, typer.Option(min=1, help="Partitions of a created topic.", rich_help_panel=KAFKA)] = 4,
     rate: Annotated[
-        float, typer.Option(min=0, help="Events a second; 0 = as fast as it goes.", rich_help_panel=KAFKA)
+        float, typer.Option(min=0, help="Events per second; 0 = as fast as possible.", rich_help_panel=KAFKA)
     ] = 200.0,
     repeats: Annotated[
         float, typer.Option(min=0, max=1, help="Share of events that are sent again.", rich_help_panel=KAFKA)
     ] = 0.0,
     late: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of events that come up to 6 hours late.", rich_help_panel=KAFKA)
+        float, typer.Option(min=0, max=1, help="Share of events that arrive up to 6 hours late.", rich_help_panel=KAFKA)
     ] = 0.0,
     broken: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Messages that are no valid events, as a share of the events.", rich_help_panel=KAFKA
-        ),
+        typer.Option(min=0, max=1, help="Invalid messages, as a share of the events.", rich_help_panel=KAFKA),
     ] = 0.0,
     event_times: Annotated[
         bool,
         typer.Option(
             "--event-times",
-            help="Messages say that they were made when their events happened, not now; mind the topics' retention.",
+            help="Give messages the time of their events, not of sending; mind the topics' retention.",
             rich_help_panel=KAFKA,
         ),
     ] = False,
@@ -82,7 +80,7 @@ def simulate_command(
         if to is not None and brokers is None:
             _refuse(context, ("topics", "partitions", "rate", "repeats", "late", "broken", "event_times"))
             if events == 0:
-                raise JobError("--events: a file has an end, give at least 1")
+                raise JobError("--events: must be at least 1 for a file")
             simulate(to, users, 100_000 if events is None else events, seed, start_ms)
         elif brokers is not None and to is None:
             settings = load_settings()

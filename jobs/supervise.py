@@ -95,7 +95,7 @@ def _run(programs: list[subprocess.Popen[bytes]], asked: Callable[[], bool]) -> 
             if not _is_stopped(program):
                 stopped.pop(number, None)
             elif time.monotonic() - stopped.setdefault(number, time.monotonic()) > STANDSTILL:
-                log.warning("process %d (%d) stands still: all are started again", number, program.pid)
+                log.warning("process %d (%d) does not respond: restarting all", number, program.pid)
                 return 1
         time.sleep(_LOOK)
     if asked():
@@ -121,7 +121,7 @@ def _tell(number: int, program: subprocess.Popen[bytes]) -> int:
     code = program.returncode
     if code != MISTAKEN:
         how = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with {code}"
-        log.warning("process %d (%d) %s: all are started again", number, program.pid, how)
+        log.warning("process %d (%d) %s: restarting all", number, program.pid, how)
     return code if code > 0 else 1
 
 

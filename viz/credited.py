@@ -86,7 +86,7 @@ def _why_none(shown: Sequence[Trace], is_chosen: bool) -> str:
     if not shown:
         return NOT_STORED if is_chosen else NOBODY
     if any(TYPE_OF[point.event_type].is_conversion for trace in shown for point in trace.points):
-        return "Too many of the events before these users' conversions are no longer stored to tell."
+        return "Unavailable: too many events before these users' conversions are no longer stored."
     if any(trace.sequence.before for trace in shown):
         return "No conversion is among the newest events of the users shown."
     return "The users shown have not converted yet."

@@ -73,7 +73,7 @@ def chips(
 def _chip(user: str, slot: int, trace: Trace | None, tracer: Tracer, now: int | None, is_asked: bool) -> Facts:
     propensity = None if trace is None or now is None else tracer.at(trace, now)
     if trace is None and not is_asked:
-        hint = "The store is being asked for this user"
+        hint = "Loading this user from the store"
     elif trace is None:
         hint = "The store has no event of this user"
     elif not trace.has_begun:

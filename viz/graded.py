@@ -65,7 +65,7 @@ def graded(model: Model, grades: Sequence[Grade], oldest: int | None = None) -> 
     sets = []
     if model.metrics is None:
         sets.append(
-            {"title": "In training", "note": "The model file has no grades: nobody knows how good it is.", "lines": []}
+            {"title": "In training", "note": "The model file has no grades: its quality is unknown.", "lines": []}
         )
     else:
         at_any, at_events = (
@@ -97,7 +97,7 @@ def _whose(record: TrainedOn | None) -> str:
     if record is None:
         return "On test users it never saw"
     log = f"the {record.world} world" if record.world else f"its log, {visible(record.log)}"
-    return f"On test users of {log}, none of them in its training"
+    return f"On test users of {log}, who were not in its training"
 
 
 def _midnight(day: str) -> int:
@@ -141,14 +141,14 @@ def _set(title: str, at_any: _Measures | None, at_events: _Measures | None) -> F
 def plainly(words: str) -> str:
     """The words of a judgement, for marketers."""
     return words.replace("the base rate", AVERAGE).replace(
-        "calibrated within the error", "as many convert as it says, within the error"
+        "calibrated within the error", "as many convert as predicted, within the error"
     )
 
 
 def _interval(estimate: Estimate, scale: float, decimals: int, what: str = "", unit: str = "") -> str:
     """An interval in words, where there are enough users for one."""
     if estimate.low is None or estimate.high is None:
-        return "too few users to say how certain that is"
+        return "too few users for an interval"
     low, high = (number(each * scale, decimals) + unit for each in (estimate.low, estimate.high))
     return f"{low} to {high}{what}, with 95% certainty"
 

@@ -20,7 +20,7 @@ from viz.trace import Trace
 from viz.why import CHOICES, why
 from viz.words import ASKED, NOBODY, NOT_BEGUN, moment, visible
 
-UNKNOWN = "Too many of this user's events are no longer stored to tell."
+UNKNOWN = "Unavailable: too many of this user's events are no longer stored."
 
 
 class Insights:

@@ -20,7 +20,7 @@ LEAST = 0.03
 """Of all that is added and taken away, for a touch to be told by itself."""
 CHOICES = {"touch": "By touch", "campaign": "By campaign"}
 """How the parts can be listed."""
-BASELINE_HINT = "What the model says of a user without any event: a prediction, not an experiment"
+BASELINE_HINT = "What the model predicts for a user without any event: a prediction, not an experiment"
 
 
 def why(trace: Trace, explanation: Explanation, tracer: Tracer, now: int, by: str) -> Facts:

@@ -12,7 +12,7 @@ from schemas.events import MISSING
 
 NOBODY = "Choose a user to see this."
 NOT_STORED = "Nothing is known of the users shown yet."
-ASKED = "The store is being asked for this user."
+ASKED = "Loading this user from the store."
 NOT_BEGUN = "This user's first event is later than the time shown."
 TYPE_NAMES = {each.code: each.singular.capitalize() for each in EVENT_TYPES}
 _UNITS = (("day", 86_400_000), ("hour", 3_600_000), ("minute", 60_000), ("second", 1_000))

@@ -119,7 +119,7 @@ def run_over(log: str, recovery: Path | None, status: str) -> list[str]:
         )
     lines = run.stderr.splitlines() or [""]
     if run.returncode:
-        raise JobError(f"the dataflow took nothing: {lines[-1].removeprefix('ad-streams: ')}")
+        raise JobError(f"the dataflow accepted no event: {lines[-1].removeprefix('ad-streams: ')}")
     return lines
 
 

@@ -47,7 +47,7 @@ def way_of(settings: Settings, keeper: TableKeeper) -> Path | None:
     folders = [Path(), *([settings.sqlite_path.parent] if settings.store is Store.SQLITE else [])]
     found = [each for folder in folders for each in folder.iterdir() if each.is_dir() and _state_in(each) == held.state]
     if not found:
-        raise JobError("--recovery: needed, for the recovery directory that keeps the store's sequences is not here")
+        raise JobError("--recovery: needed, because the store's recovery directory is not here")
     return USUAL if USUAL in found else min(found)
 
 

@@ -42,7 +42,7 @@ def load_delimited(
     for source, form in zip(sources, forms, strict=True):
         own = {name.lower(): name for name in form.names}
         if len(own) < len(form.names):
-            raise JobError(f"{source.path}: two columns have the same name but for its case")
+            raise JobError(f"{source.path}: two column names differ only in case")
         for key, name in own.items():
             columns.setdefault(key, name)
     connection.execute(f"CREATE TABLE log ({', '.join(f'{identifier(name)} VARCHAR' for name in columns.values())})")

@@ -137,7 +137,7 @@ def _unknown(names: list[str], known: set[str]) -> Iterator[str]:
     for name in names:
         if name not in known:
             near = nearest(name, (*REQUIRED, *OPTIONAL))
-            yield f"column {name!r} is none of an event's and is left out{f'; did you mean {near!r}?' if near else ''}"
+            yield f"column {name!r} is not an event column and is left out{f'; did you mean {near!r}?' if near else ''}"
 
 
 def _first_line(error: Any) -> str:

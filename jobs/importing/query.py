@@ -58,7 +58,7 @@ class Query:
             words = str(tree["error_message"]).splitlines()[0]
             raise JobError("--sql: not a SELECT" if "Only SELECT" in words else f"--sql: {words}")
         if len(tree["statements"]) != 1:
-            raise JobError("--sql: one SELECT is wanted, these are several statements")
+            raise JobError("--sql: expected one SELECT, got several statements")
         for node in _nodes(tree):
             kind = str(node.get("type", ""))
             is_query = "query_location" not in node and ("cte_map" in node or kind.endswith("_NODE"))

@@ -115,7 +115,7 @@ def _is_model(name: str) -> bool:
         return False
     try:
         found = json.loads(Path(name).read_bytes())
-    except (OSError, ValueError):  # an unreadable model is told as such, but one object a line is a log
+    except (OSError, ValueError):  # an unreadable model is reported as such, but one object a line is a log
         return not Path(name).is_file() or b'"event_id"' not in Path(name).read_bytes()[:4_096].lower()
     return isinstance(found, dict)
 

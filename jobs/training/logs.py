@@ -122,7 +122,7 @@ def read_log(events: str | Sequence[str], times: TimeFormat | None = None) -> Lo
     if len(names) == 1 and events.startswith(TOPICS):
         topics = events.removeprefix(TOPICS).split(",")
         if not all(topics):
-            raise JobError(f"{events}: a topic has no name; topics are given as in kafka:events,conversions")
+            raise JobError(f"{events}: empty topic name; write kafka:events,conversions")
         batches = _of_topics(topics, settings, taken)
     else:
         files = LogSet(names, times or settings.time_format)

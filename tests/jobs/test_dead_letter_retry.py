@@ -222,7 +222,7 @@ def test_a_running_dataflow_is_refused_in_one_line(place: Place) -> None:
         done = jobs("dead-letters", "retry", "--recovery", endless, sqlite_path=place.store)
     assert done.returncode == 2
     assert done.stderr == (
-        f"ad-streams: the dataflow took nothing: recovery directory {endless}: in use by process {program.pid}\n"
+        f"ad-streams: the dataflow accepted no event: recovery directory {endless}: in use by process {program.pid}\n"
     )
     assert len(place.letters()) == 1
 
@@ -281,5 +281,5 @@ def test_a_dataflow_of_another_store_is_told_in_its_own_words(place: Place) -> N
     done = jobs("dead-letters", "retry", "--recovery", place.recovery, sqlite_path=place.store)
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert line.startswith("ad-streams: the dataflow took nothing: store: ")
+    assert line.startswith("ad-streams: the dataflow accepted no event: store: ")
     assert len(place.letters()) == 1

@@ -75,7 +75,7 @@ def test_one_that_had_to_be_killed_is_a_failure(
     with program(STUBBORN) as stubborn:
         wait_for(lambda: _ignores_sigterm(stubborn.process.pid))
         assert run._stop([stubborn], []) == 1
-    assert capfd.readouterr().err == "ad-streams: the grader did not end when asked to, and was killed\n"
+    assert capfd.readouterr().err == "ad-streams: the grader did not end in time and was killed\n"
 
 
 def test_one_that_fails_at_its_end_is_a_failure(capfd: pytest.CaptureFixture[str]) -> None:

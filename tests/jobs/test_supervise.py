@@ -53,7 +53,7 @@ def started(told: Path) -> list[list[int]]:
     return [[int(pid) for pid in line.split(", ")] for line in re.findall("started as (.*)\n", told.read_text())]
 
 
-@pytest.mark.parametrize(("how", "word"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "stands still")])
+@pytest.mark.parametrize(("how", "word"), [(signal.SIGKILL, "SIGKILL"), (signal.SIGSTOP, "does not respond")])
 def test_a_lost_process_loses_and_doubles_nothing(
     how: signal.Signals, word: str, uninterrupted: list[tuple[object, ...]], tmp_path: Path
 ) -> None:

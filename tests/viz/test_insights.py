@@ -277,7 +277,7 @@ class TestGraded:
         assert model.metrics is not None
         found = model.metrics.at_clock_times
         test, live = graded(model, [])["sets"]
-        assert test["title"] == "On test users of the simulated world, none of them in its training"
+        assert test["title"] == "On test users of the simulated world, who were not in its training"
         assert test["verdict"].startswith("Better than giving everybody the average")
         told = [line["text"] for line in test["lines"]]
         assert told[0] == f"Scores a user who converts above one who does not {found.auc.value * 100:.0f} times in 100."
@@ -374,7 +374,7 @@ class TestPanels:
         assert page.insights.why.data == page.insights.next_move.data == note
         page.receive({"add": "new"})
         page.insights.receive({"about": "new"})
-        assert page.insights.why.data == {"note": "The store is being asked for this user."}
+        assert page.insights.why.data == {"note": "Loading this user from the store."}
         for user in page.users:
             page.receive({"remove": user})
         assert page.insights.why.data == {"note": "Choose a user to see this."}
