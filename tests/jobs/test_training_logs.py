@@ -73,7 +73,7 @@ def test_topics_without_brokers_are_told(tmp_path: Path) -> None:
 @pytest.mark.parametrize("topics", ["", ",", "events,"])
 def test_topics_without_a_name_are_told(topics: str, tmp_path: Path) -> None:
     line = complaint("train", f"kafka:{topics}", "--to", tmp_path / "model.json")
-    assert "a topic has no name" in line
+    assert "empty topic name" in line
 
 
 def test_conversions_closer_than_a_minute_are_one_order() -> None:
