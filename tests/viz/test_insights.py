@@ -399,7 +399,7 @@ class TestPanels:
         ("kinds", "stored", "note"),
         [
             (["IM", "CL"], 2, "The users shown have not converted yet."),
-            (["IM", "CL", "CN"] * 4, 3, "Too many of the events before these users' conversions are no longer"),
+            (["IM", "CL", "CN"] * 4, 3, "Unavailable: too many events before these users' conversions are no longer"),
             (["CN"] + ["IM"] * 9, 3, "No conversion is among the newest events of the users shown."),
             (["IM", "CN"], 0, "Nothing is known of the users shown yet."),
             (["IM", "CN"], 2, ""),
