@@ -18,7 +18,7 @@ from tests.faults.privileges import unprivileged
 from tests.flow.running import PATIENCE, ROOT, command, environment, make_recovery, processes, run_flow, wait_for
 from tests.flow.streaming import Stream
 
-SIZE = "24m"
+SIZE = "96m"
 
 
 @contextlib.contextmanager

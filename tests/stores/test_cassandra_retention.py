@@ -134,7 +134,7 @@ def test_a_retention_that_the_server_cannot_keep_stops_the_start(fresh):
     try:
         writer = fresh.writer(retention_days=7_300)
     except StoreError as error:
-        assert str(error).startswith("ADSTREAMS_RETENTION_DAYS: 7300 are too many: ")
+        assert str(error).startswith("ADSTREAMS_RETENTION_DAYS: 7300 days are too many: ")
         return
     writer.write(scored(event("young", int(time.time() * 1000) - TIME)))
     writer.flush()
