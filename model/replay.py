@@ -135,11 +135,12 @@ class Replay:
         """
         plan = FeaturePlan.of(features)
         numbers = {name: number for number, name in enumerate(self.names)}
+        known = {name: numbers.get(name, len(numbers)) for name in plan.campaigns}
         out, edges = (
             np.empty((len(moments), len(features))),
             np.searchsorted(moments.users, np.arange(len(self.bounds))),
         )
-        arrays, asked = plan.numbered(numbers, len(numbers)), _Asked(edges, moments.times, moments.counts)
+        arrays, asked = plan.numbered(known), _Asked(edges, moments.times, moments.counts)
         _walk_all(self.entries, self.bounds, asked, length, arrays, plan.one_user(), out)
         return out
 

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 
 from model.features.arithmetic import growth, shifted, term
-from model.features.count import gain
+from model.features.count import begin, gain
 from model.features.structures import matches
 from model.features.template import Kind, Template, TimeScale
 from schemas.compiled.compiling import inlined
@@ -63,12 +63,6 @@ def value(feature, at, entries, marks, decays, growths):
     if sum_ <= 0:
         return 0.0
     return math.log(1.0 + sum_ * (1.0 / (np.int64(1) << at.bits)) / growths[feature.scale])
-
-
-@inlined
-def begin(feature, span, entries, fading):
-    """From the first event on."""
-    return span.low
 
 
 @inlined

@@ -5,8 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from model.features.arithmetic import log1p_of_count
-from model.features.count import Count
+from model.features.count import Count, begin, value
 from model.features.count import gain as one_more
 from model.features.structures import FIRST_TAIL, HEAD, matches
 from model.features.template import Kind, Template, TimeScale
@@ -59,18 +58,6 @@ def leave(feature, at, entries, marks, decays, growths):
         place += 1
     if place >= at.end:
         marks[feature.place] -= 1
-
-
-@inlined
-def value(feature, at, entries, marks, decays, growths):
-    """ln(1 + n)."""
-    return log1p_of_count(marks[feature.place])
-
-
-@inlined
-def begin(feature, span, entries, fading):
-    """From the first event on."""
-    return span.low
 
 
 @inlined

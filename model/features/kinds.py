@@ -67,12 +67,12 @@ def _operation(name: str) -> Any:
     return replaced
 
 
-reset, enter, leave, halve, shift = map(_operation, ("reset", "enter", "leave", "halve", "shift"))
+_VOID, _ANSWERING = ("reset", "enter", "leave", "halve", "shift"), ("value", "begin", "share", "blend", "gain")
+_OPERATIONS = _VOID + _ANSWERING
+reset, enter, leave, halve, shift = map(_operation, _VOID)
 """Operations of `Kind` that return nothing."""
-value, begin, share, blend, gain = map(_operation, ("value", "begin", "share", "blend", "gain"))
+value, begin, share, blend, gain = map(_operation, _ANSWERING)
 """Operations that return something."""
-_VOID = {"reset", "enter", "leave", "halve", "shift"}
-_OPERATIONS = _VOID | {"value", "begin", "share", "blend", "gain"}
 
 
 def for_each_kind(function: Function) -> Function:

@@ -81,9 +81,9 @@ class FeaturePlan:
         """Running values in these arrays, of one user or of users (n)."""
         return Running(marks, decays, np.empty(len(self.arrays.half_lives), np.float64))
 
-    def numbered(self, numbers: Mapping[str, int], unknown: int = -2) -> Plan:
-        """The arrays with other numbers for campaigns, and `unknown` for names that have none."""
+    def numbered(self, numbers: Mapping[str, int]) -> Plan:
+        """The arrays with other numbers for campaigns; all of `campaigns` have one, none below 0."""
         features = self.arrays.features.copy()
         for row in np.flatnonzero(features["campaign"] >= 0).tolist():
-            features["campaign"][row] = numbers.get(self.campaigns[features["campaign"][row]], unknown)
+            features["campaign"][row] = numbers[self.campaigns[features["campaign"][row]]]
         return self.arrays._replace(features=features)
